@@ -1,0 +1,134 @@
+"""Writes the pages of docs/reference that say what the code says: `just docs`.
+
+tests/tidy compares the pages with what this would write, so they cannot fall behind.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from plasmid import config
+from plasmid.domain import errors, failures, job_states
+
+PAGES = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate.py (`just docs`): change the code, not this page. -->\n"
+
+
+def configuration() -> str:
+    """Return the page of all settings."""
+    lines = [
+        "# Configuration",
+        "",
+        "Nothing has to be set. A value comes from a variable, else from the file `plasmid.toml`",
+        "in the home folder (or the one that `PLASMID_CONFIG` names), else it is the default.",
+        "`plasmid config` prints what is in force and where each value came from.",
+        "",
+        "| in plasmid.toml | variable | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for key, meta, default in config.settings():
+        section, _, name = key.rpartition(".")
+        place = f"`[{section}] {name}`" if section else f"`{name}`"
+        variable = f"`PLASMID_{key.upper().replace('.', '_')}`"
+        shown = f"`{default}`" if default not in ("", [], 0) else ""
+        if key == "home":
+            place, shown = "", "`~/.plasmid`, for root `/var/lib/plasmid`"
+        elif key == "images":
+            place, variable, shown = "`[images]`", "", '`"*" = "debian-12"`'
+        lines.append(f"| {place} | {variable} | {shown} | {meta.description} |")
+    lines += [
+        "",
+        "Two more variables: `PLASMID_CONFIG` names another file, `PLASMID_PYTHON` the Python that",
+        "`./plasmid` makes its environment with.",
+        "",
+        "A file with everything that one usually changes:",
+        "",
+        "```toml",
+        'engine = "auto"',
+        "",
+        "[server]",
+        'host = "127.0.0.1"',
+        "port = 8124",
+        "",
+        "[jobs]",
+        "running_max = 4",
+        "memory_bytes = 8_000_000_000",
+        "",
+        "[images]",
+        '"Ubuntu 20.04" = "debian-12"',
+        '"*" = "debian-12"',
+        "```",
+        "",
+        "The left side of `[images]` is a distribution with release and, if wanted, version, as in",
+        "dxapp.json (`Ubuntu 24.04 0`); the most exact one counts, `*` is all others.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def error_types() -> str:
+    """Return the page of API errors and job failures."""
+    lines = [
+        "# Errors",
+        "",
+        'An API call that fails answers `{"error": {"type", "message"}}` with these statuses.',
+        "`dx` prints both and exits with 3.",
+        "",
+        "| type | status | when |",
+        "|---|---|---|",
+        *(
+            f"| `{error.__name__}` | {error.status} | {inspect.getdoc(error)} |"
+            for error in errors.ApiError.__subclasses__()
+        ),
+        "",
+        "## Why a job fails",
+        "",
+        "`failureReason` of a job is one of:",
+        "",
+        *(f"- `{reason}`" for reason in sorted(failures.ALL)),
+        "",
+        "How a job's end is read: [Executions](../concepts/executions.md#how-a-job-ends).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def states() -> str:
+    """Return the page of a job's states, drawn from the table that the platform goes by."""
+    rows = [f"  {row.state} --> {row.next}: {row.event}" for row in job_states.TRANSITIONS]
+    ends = [f"  {state} --> [*]" for state in sorted(job_states.TERMINAL)]
+    lines = [
+        "# Job states",
+        "",
+        "Every move that a job can make; anything else is refused. `idle` is never shown to",
+        "clients: a job leaves it in the call that made it.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        "  [*] --> idle",
+        *rows,
+        *ends,
+        "```",
+        "",
+        "| state | what happened | next |",
+        "|---|---|---|",
+        *(f"| {r.state} | {r.event} | {r.next} |" for r in job_states.TRANSITIONS),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page with its text."""
+    return {
+        PAGES / "configuration.md": NOTE + configuration(),
+        PAGES / "errors.md": NOTE + error_types(),
+        PAGES / "job-states.md": NOTE + states(),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(path)

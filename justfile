@@ -1,0 +1,72 @@
+# `just` lists the recipes. Each works on a fresh checkout: ./plasmid installs what it needs first.
+
+tool := "./plasmid with"
+
+# list the recipes
+default:
+    @just --list --unsorted
+
+# install what is missing, development tools included
+setup:
+    ./plasmid setup
+
+# all tests, or those that pytest's arguments select
+test *args:
+    ./plasmid test {{ args }}
+
+# tests without network, sandboxes or clocks: seconds
+unit *args:
+    {{ tool }} python -m pytest tests/unit tests/tidy -n 2 {{ args }}
+
+# each adapter against its promises
+contract *args:
+    ./plasmid test tests/contract {{ args }}
+
+# the real client against real sandboxes
+e2e *args:
+    ./plasmid test tests/e2e {{ args }}
+
+# the house rules: sizes, names, docs
+tidy *args:
+    {{ tool }} python -m pytest tests/tidy {{ args }}
+
+# style, types and imports
+check:
+    {{ tool }} ruff check
+    {{ tool }} ruff format --check
+    {{ tool }} mypy
+    {{ tool }} lint-imports
+
+# mend what can be mended by a machine
+fix:
+    {{ tool }} ruff check --fix
+    {{ tool }} ruff format
+
+# measure speed beside what else runs here
+bench *args:
+    {{ tool }} python tests/benchmarks/bench.py {{ args }}
+
+# a real applet on real reads, from nothing
+demo:
+    ./plasmid demo
+
+# write the generated pages of docs/reference again
+docs:
+    {{ tool }} python docs/generate.py
+
+# pin the newest versions that pyproject.toml allows
+requirements:
+    printf 'setuptools\n' | {{ tool }} {{ pin }} - -o requirements/build.txt
+    {{ tool }} {{ pin }} --extra client pyproject.toml -o requirements/runtime.txt
+    {{ tool }} {{ pin }} --extra client --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+
+pin := "env UV_CUSTOM_COMPILE_COMMAND='just requirements' uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url"
+
+# the client's own test suite against a server of ours: FOLDER holds its checkout and classify.json
+conformance folder *args:
+    {{ tool }} python {{ folder }}/run.py {{ args }}
+
+# what CI does: the checks, then the two commands of the README
+ci: check
+    ./plasmid demo
+    ./plasmid test

@@ -1,0 +1,1 @@
+"""HTTP and websocket doors to the methods."""

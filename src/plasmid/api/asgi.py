@@ -1,0 +1,148 @@
+"""The HTTP door: one route for all methods (contract A). It knows no method by name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
+
+from plasmid.api import answers, transfer, websocket
+from plasmid.domain import errors
+from plasmid.methods import registry
+from plasmid.methods.call import Call, Platform, Request
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_BYTES_MAX: Final = 64 << 20
+_JSON_HEADERS: Final = (
+    (b"content-type", b"application/json"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_log = structlog.get_logger()
+
+
+def make_app(platform: Platform) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Return the ASGI application: methods, bytes of files, and the websocket of logs."""
+    api = Api(platform)
+    transfers = transfer.Transfers(platform)
+    feed = websocket.LogFeed(platform)
+    around = Starlette(
+        routes=[
+            Route("/U/{file}/{claim}", transfers.put, methods=["PUT"]),
+            Route("/F/{file}/{claim}", transfers.get, methods=["GET", "HEAD"]),
+            Route("/F/{file}/{claim}/{name:path}", transfers.get, methods=["GET", "HEAD"]),
+            WebSocketRoute("/{job}/getLog/websocket", feed.serve),
+        ],
+        exception_handlers={errors.ApiError: transfer.refuse, 404: transfer.no_such_page},
+    )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in ("POST", "OPTIONS"):
+            await api(scope, receive, send)
+        else:
+            await around(scope, receive, send)
+
+    return app
+
+
+class Api:
+    """Answers the calls of methods."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._numbers = itertools.cycle(range(1, 1_000_000))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever happens, the answer is JSON with a request id."""
+        now_ms = self._platform.now_ms()
+        request_id = f"{now_ms:013d}-{next(self._numbers)}"
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        extra = [(b"x-request-id", request_id.encode())]
+        if "origin" in headers:
+            extra += _cors_headers(headers)
+        if "dnanexus-api" in headers:
+            extra.append((b"dnanexus-api", headers["dnanexus-api"].encode("latin-1")))
+        if scope["method"] == "OPTIONS":
+            await _send(send, 200, b"{}", extra)
+            return
+        try:
+            body = await _read_body(receive, headers)
+            result = await self._call(scope, headers, body, now_ms)
+            status, content = 200, msgspec.json.encode(result)
+        except errors.ApiError as error:
+            status, content = error.status, answers.encode_error(error)
+            extra += _retry_headers(error)
+        except Exception:
+            _log.exception("call_broke", path=scope["path"], request_id=request_id)
+            message = f"Something is wrong on our side; the operator finds it under {request_id}"
+            status, content = 500, answers.encode_error(errors.InternalError(message))
+        await _send(send, status, content, extra)
+
+    async def _call(
+        self, scope: Scope, headers: dict[str, str], body: bytes, now_ms: int
+    ) -> Any:
+        platform = self._platform
+        actor = await platform.authenticator.actor_of(
+            platform.database.reader, headers.get("authorization"), now_ms
+        )
+        client = scope.get("client")
+        request = Request(
+            base_url=f"{scope['scheme']}://{headers.get('host', '')}",
+            client_ip=client[0] if client else "",
+            headers=headers,
+        )
+        call = Call(platform, actor, request, now_ms=now_ms)
+        return await registry.answer(call, unquote(scope["path"]), body)
+
+
+def _retry_headers(error: errors.ApiError) -> list[tuple[bytes, bytes]]:
+    details = error.details if isinstance(error.details, dict) else {}
+    seconds = details.get("retryAfter")
+    return [] if seconds is None else [(b"retry-after", str(seconds).encode())]
+
+
+def _cors_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"access-control-allow-origin", headers["origin"].encode("latin-1")),
+        (
+            b"access-control-allow-headers",
+            headers.get("access-control-request-headers", "authorization, content-type").encode(),
+        ),
+        (b"access-control-allow-methods", b"POST, OPTIONS"),
+    ]
+
+
+async def _read_body(receive: Receive, headers: dict[str, str]) -> bytes:
+    """Return the whole body; raises MalformedJSON for another content type (contract A.2)."""
+    content_type = headers.get("content-type", "application/json").partition(";")[0].strip()
+    if content_type.lower() != "application/json":
+        raise errors.MalformedJSON(f"The content type must be application/json, not {content_type}")
+    pieces = []
+    size_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise errors.MalformedJSON("The request ended before its body did")
+        piece = message.get("body", b"")
+        size_bytes += len(piece)
+        if size_bytes > BODY_BYTES_MAX:
+            raise errors.InvalidInput(f"The request body is larger than {BODY_BYTES_MAX} bytes")
+        pieces.append(piece)
+        if not message.get("more_body"):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _send(
+    send: Send, status: int, content: bytes, extra: Iterable[tuple[bytes, bytes]]
+) -> None:
+    headers = [*_JSON_HEADERS, (b"content-length", str(len(content)).encode()), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

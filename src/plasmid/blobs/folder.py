@@ -1,0 +1,138 @@
+"""Bytes in a folder: one file a blob, written aside, synced, then renamed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from plasmid.blobs.store import MissingBlobError, NoSpaceError, TooLargeError, Written
+
+BATCH_BYTES: Final = 1 << 20
+READ_BYTES: Final = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Writing:
+    """One file being written; its methods run in a thread of the store."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.md5 = hashlib.md5(usedforsecurity=False)
+        self.size_bytes = 0
+        self._file = path.open("xb", buffering=0)
+
+    def append(self, batch: list[bytes]) -> None:
+        for piece in batch:
+            self.md5.update(piece)
+            view = memoryview(piece)
+            while view:
+                view = view[self._file.write(view) :]
+            self.size_bytes += len(piece)
+
+    def keep_as(self, target: Path) -> None:
+        os.fdatasync(self._file.fileno())
+        self._file.close()
+        target.parent.mkdir(exist_ok=True)
+        self.path.rename(target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def discard(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class FolderStore:
+    """A store in a folder of a local file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._incoming = folder / "incoming"
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="blobs")
+
+    async def write(self, name: str, content: AsyncIterator[bytes], bytes_max: int) -> Written:
+        """Keep a stream: while one batch is hashed and written, the next one is received."""
+        try:
+            writing = _Writing(self._incoming / name)
+        except OSError as error:
+            raise _understood(error) from error
+        try:
+            await self._append_all(writing, content, bytes_max)
+            await asyncio.to_thread(writing.keep_as, self._path(name))
+        except OSError as error:
+            writing.discard()
+            raise _understood(error) from error
+        except BaseException:
+            writing.discard()
+            raise
+        return Written(name, writing.size_bytes, writing.md5.hexdigest())
+
+    async def _append_all(
+        self, writing: _Writing, content: AsyncIterator[bytes], bytes_max: int
+    ) -> None:
+        pending: Future[None] | None = None
+        batch: list[bytes] = []
+        batch_bytes = total_bytes = 0
+        try:
+            async for piece in content:
+                total_bytes += len(piece)
+                if total_bytes > bytes_max:
+                    raise TooLargeError(f"more than the {bytes_max} bytes that were announced")
+                batch.append(piece)
+                batch_bytes += len(piece)
+                if batch_bytes >= BATCH_BYTES:
+                    if pending:
+                        await asyncio.wrap_future(pending)
+                    pending = self._threads.submit(writing.append, batch)
+                    batch, batch_bytes = [], 0
+        finally:
+            if pending:
+                await asyncio.wrap_future(pending)
+        if batch:
+            await asyncio.to_thread(writing.append, batch)
+
+    async def read(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
+        """Give a range of a blob in pieces of at most READ_BYTES."""
+        try:
+            descriptor = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise MissingBlobError(f"the bytes of {name} are not in the store") from error
+        try:
+            end = start + length
+            while start < end:
+                wanted = min(READ_BYTES, end - start)
+                piece = await asyncio.to_thread(os.pread, descriptor, wanted, start)
+                if not piece:
+                    raise MissingBlobError(f"the bytes of {name} end early")
+                start += len(piece)
+                yield piece
+        finally:
+            os.close(descriptor)
+
+    async def remove(self, name: str) -> None:
+        """Forget a blob."""
+        await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
+
+    async def sweep(self) -> None:
+        """Remove half-written files."""
+        for path in self._incoming.iterdir():
+            path.unlink()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[-2:] / name
+
+
+def _understood(error: OSError) -> Exception:
+    if error.errno in _FULL:
+        return NoSpaceError("the disk that holds the files is full; free space and try again")
+    return error

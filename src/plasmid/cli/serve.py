@@ -1,0 +1,88 @@
+"""`plasmid serve`: the platform and its resident worker, until stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from plasmid.cli import server
+from plasmid.cli.server import Running
+from plasmid.config import Config
+from plasmid.worker.resident import EXIT_IN_USE
+
+SERVER_FILE: Final = "server.json"
+WORKER_RETRY_SECONDS: Final = 1.0
+WORKER_STOP_SECONDS: Final = 20.0
+_log = structlog.get_logger()
+
+
+class ServerFile(msgspec.Struct):
+    """Where the server of a data folder listens; read by `plasmid env` and the worker."""
+
+    url: str
+    pid: int
+
+
+async def serve(config: Config, *, host: str, port: int, data: Path) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    with server.locked(data):
+        listener = server.bind(host, port)
+        async with server.serving(config, data, listener) as running:
+            path = data / SERVER_FILE
+            path.write_bytes(msgspec.json.encode(ServerFile(running.url, os.getpid())))
+            _greet(running, data)
+            await _with_worker(data, stop)
+            path.unlink(missing_ok=True)
+
+
+def _greet(running: Running, data: Path) -> None:
+    print(
+        f"Plasmid serves at {running.url} as {running.keys.user}; data in {data}.\n"
+        f'In another terminal: eval "$(plasmid env --data {data})"; then use dx. Ctrl-C stops.',
+        flush=True,
+    )
+
+
+async def _with_worker(data: Path, stop: asyncio.Event) -> None:
+    """Keep a worker running until asked to stop; it is started again if it dies."""
+    while not stop.is_set():
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "plasmid", "worker", "--data", str(data), start_new_session=True
+        )
+        async with asyncio.TaskGroup() as group:
+            ended = group.create_task(worker.wait())
+            asked = group.create_task(stop.wait())
+            await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                worker.terminate()
+                await _gone(worker)
+            asked.cancel()
+        if stop.is_set():
+            return
+        if worker.returncode != EXIT_IN_USE:
+            _log.warning("worker_died", exit_code=worker.returncode)
+        try:
+            async with asyncio.timeout(WORKER_RETRY_SECONDS):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+async def _gone(worker: asyncio.subprocess.Process) -> None:
+    try:
+        async with asyncio.timeout(WORKER_STOP_SECONDS):
+            await worker.wait()
+    except TimeoutError:
+        _log.warning("worker_did_not_stop", pid=worker.pid)
+        worker.kill()

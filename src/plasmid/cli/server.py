@@ -1,0 +1,126 @@
+"""Run the platform in this process: API server and dispatcher on a socket of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from plasmid import bootstrap
+from plasmid.bootstrap import Keys
+from plasmid.cli.trouble import CommandError
+from plasmid.config import Config
+from plasmid.dispatcher import loop as dispatcher
+from plasmid.metadata.database import DatabaseUnusableError
+from plasmid.methods.call import Platform
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that leaves signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Running:
+    """A platform that serves."""
+
+    def __init__(self, platform: Platform, keys: Keys, url: str) -> None:
+        self.platform = platform
+        self.keys = keys
+        self.url = url
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raises CommandError if the address cannot be used."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        remedy = "choose another with --port, or stop what uses it" if in_use else "check --host"
+        raise CommandError(f"cannot listen on {host}:{port}: {error}; {remedy}") from error
+    return listener
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a data folder for this process; raises CommandError if another server has it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise CommandError(
+            f"cannot use the data folder {folder}: {error.strerror}; name another with --data"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise CommandError(
+            f"another server uses the data folder {folder}; stop it, or name another with --data"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    config: Config, data: Path, listener: socket.socket
+) -> AsyncIterator[Running]:
+    """Serve a data folder on a socket for the length of a block."""
+    try:
+        platform, keys = await bootstrap.open_platform(config, data)
+    except (DatabaseUnusableError, OSError) as error:
+        raise CommandError(f"cannot open the data folder {data}: {error}") from error
+    server = _Server(
+        uvicorn.Config(
+            bootstrap.make_app(platform),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            http="httptools",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=3,
+            server_header=False,
+            date_header=False,
+        )
+    )
+    try:
+        async with asyncio.TaskGroup() as group:
+            serve = group.create_task(server.serve(sockets=[listener]))
+            world = bootstrap.make_world(platform, config)
+            dispatch = group.create_task(dispatcher.run(world, platform.now_ms))
+            try:
+                yield Running(platform, keys, url_of(listener))
+            finally:
+                dispatch.cancel()
+                platform.stop()
+                server.should_exit = True
+                await asyncio.wait([serve])
+    finally:
+        platform.database.close()
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL under which a listening socket is reached from this machine."""
+    address: Any = listener.getsockname()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])  # noqa: S104
+    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"

@@ -1,0 +1,344 @@
+"""Every setting of Plasmid: what it means, its default, and where its value came from.
+
+A value comes from, in this order: a PLASMID_* variable, the file `plasmid.toml` in the home folder
+(or the file that PLASMID_CONFIG names), the default. Nothing has to be set. The variable of
+`[server] port` is PLASMID_SERVER_PORT; lists are separated by commas. `[images]` is set by the file
+only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+FILE_NAME: Final = "plasmid.toml"
+DEFAULT: Final = "default"
+MACHINE: Final = "this machine"
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+_CA_BUNDLES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message names the file or variable, the key and the remedy."""
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where `plasmid serve` listens and keeps its data."""
+
+    host: Annotated[
+        str, Meta(min_length=1, description="Address to listen on; 0.0.0.0 opens it to others.")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    ] = 8124
+    data: Annotated[
+        str, Meta(description="Folder of the database, files and logs; empty: HOME/data.")
+    ] = ""
+
+
+class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many jobs run at once on this machine, and for how long."""
+
+    running_max: Annotated[int, Meta(ge=1, description="Jobs that may run at the same time.")] = 16
+    memory_bytes: Annotated[
+        int,
+        Meta(ge=0, description="Memory that running jobs share; 0: four fifths of the machine's."),
+    ] = 0
+    timeout_ms_max: Annotated[
+        int, Meta(ge=1000, le=30 * _DAY_MS, description="Longest time that a job may run.")
+    ] = 30 * _DAY_MS
+    lease_ms: Annotated[
+        int,
+        Meta(ge=1000, description="A worker that is silent for this long has lost its jobs."),
+    ] = 60_000
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What every job may reach, whatever its applet declares."""
+
+    package_hosts: Annotated[
+        list[str],
+        Meta(description="Hosts of package mirrors; empty: those of this machine's apt sources."),
+    ] = msgspec.field(default_factory=list)
+    ca_bundle: Annotated[
+        str,
+        Meta(description="File of certificates that jobs trust; empty: this machine's own."),
+    ] = ""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings in force; `origins` says of each dotted key where its value came from."""
+
+    home: Annotated[Path, Meta(description="Folder of images, data and running jobs.")]
+    engine: Annotated[
+        str,
+        Meta(
+            pattern="^(auto|crun|runc|podman|simulated)$",
+            description="What makes sandboxes: auto, crun, runc, podman (no root) or simulated.",
+        ),
+    ] = "auto"
+    server: Annotated[Server, Meta(description="The API server.")] = Server()
+    jobs: Annotated[Jobs, Meta(description="Running jobs.")] = Jobs()
+    network: Annotated[Network, Meta(description="The network of jobs.")] = Network()
+    images: Annotated[
+        dict[str, str],
+        Meta(description='Which base image serves a release: "Ubuntu 20.04" = "debian-12".'),
+    ] = msgspec.field(default_factory=lambda: {"*": "debian-12"})
+    origins: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder of the database, files and logs of `plasmid serve`."""
+        return Path(self.server.data).expanduser() if self.server.data else self.home / "data"
+
+    @property
+    def images_folder(self) -> Path:
+        """The folder of base images."""
+        return self.home / "images"
+
+    @property
+    def work_folder(self) -> Path:
+        """The folder of running sandboxes."""
+        return self.home / "work"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of `plasmid config`."""
+
+    key: str
+    value: str
+    origin: str
+    meaning: str
+
+
+def load(environ: Mapping[str, str], *, file: Path | None = None) -> Config:
+    """Return the settings in force; raises ConfigError naming the file or variable and the key."""
+    home, home_origin = _home(environ)
+    path, must_exist = _file(environ, home, file)
+    origins = {"home": home_origin}
+    tree: dict[str, Any] = {}
+    if must_exist or path.exists():
+        tree = _read(path)
+        origins |= {".".join(key): str(path) for key in _keys(tree)}
+    variables = _variables(environ)
+    for (key, text), variable in variables.items():
+        _put(tree, key, text)
+        origins[".".join(key)] = f"${variable}"
+    names = {".".join(key): variable for (key, _), variable in variables.items()}
+    config = _convert({**tree, "home": home, "origins": {}}, path, names)
+    return _with_machine(config, environ, origins)
+
+
+def describe(config: Config) -> list[Row]:
+    """Return one row for each setting: its value, where it came from and what it means."""
+    rows = []
+    for key, meta, _ in settings():
+        value: Any = config
+        for part in key.split("."):
+            value = getattr(value, part)
+        origin = config.origins.get(key, DEFAULT)
+        if key == "images":
+            keys = [name for name in config.origins if name.startswith("images.")]
+            origin = config.origins[keys[0]] if keys else DEFAULT
+        rows.append(Row(key, _shown(value), origin, meta.description or ""))
+    return rows
+
+
+def settings() -> list[tuple[str, Meta, Any]]:
+    """Return (dotted key, meta, default) of every setting, in order."""
+    found: list[tuple[str, Meta, Any]] = []
+    _collect(Config, (), found)
+    return found
+
+
+def _collect(struct: type, prefix: tuple[str, ...], found: list[tuple[str, Meta, Any]]) -> None:
+    hints = typing.get_type_hints(struct, include_extras=True)
+    for field in msgspec.structs.fields(struct):
+        hint = hints[field.name]
+        if typing.get_origin(hint) is not Annotated:
+            continue
+        inner, meta = typing.get_args(hint)
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            _collect(inner, (*prefix, field.name), found)
+            continue
+        default = field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        found.append((".".join((*prefix, field.name)), meta, default))
+
+
+def _home(environ: Mapping[str, str]) -> tuple[Path, str]:
+    if given := environ.get("PLASMID_HOME"):
+        return Path(given).expanduser().absolute(), "$PLASMID_HOME"
+    if os.geteuid() == 0:
+        return Path("/var/lib/plasmid"), DEFAULT
+    return Path("~/.plasmid").expanduser(), DEFAULT
+
+
+def _file(environ: Mapping[str, str], home: Path, file: Path | None) -> tuple[Path, bool]:
+    if file is not None:
+        return file, True
+    if given := environ.get("PLASMID_CONFIG"):
+        return Path(given).expanduser(), True
+    return home / FILE_NAME, False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    for forbidden in ("home", "origins"):
+        if forbidden in tree:
+            where = _place(path, forbidden)
+            raise ConfigError(f'{where}: unknown key "{forbidden}"; set PLASMID_HOME instead')
+    return tree
+
+
+def _keys(tree: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the path of every value in a tree of tables."""
+    keys: list[tuple[str, ...]] = []
+    for name, value in tree.items():
+        inner = _keys(value) if isinstance(value, dict) else [()]
+        keys += [(name, *rest) for rest in inner]
+    return keys
+
+
+def _variables(environ: Mapping[str, str]) -> dict[tuple[tuple[str, ...], Any], str]:
+    """Return {(key, value): variable} for the PLASMID_* variables that are settings."""
+    found: dict[tuple[tuple[str, ...], Any], str] = {}
+    known = {f"PLASMID_{key.upper().replace('.', '_')}": key for key, _, _ in settings()}
+    sections = {f"PLASMID_{key.split('.')[0].upper()}_" for key in known.values() if "." in key}
+    for variable, text in environ.items():
+        key = known.get(variable)
+        if key in {"home", "images"}:
+            if key == "images":
+                raise ConfigError("PLASMID_IMAGES: set [images] in plasmid.toml instead")
+            continue
+        if key is not None:
+            found[(tuple(key.split(".")), text)] = variable
+        elif variable.startswith(tuple(sections)):
+            raise ConfigError(f"{variable}: no such setting{_meant(variable, known)}")
+    return found
+
+
+def _put(tree: dict[str, Any], key: tuple[str, ...], text: str) -> None:
+    for part in key[:-1]:
+        tree = tree.setdefault(part, {})
+    lists = {name for name, _, default in settings() if isinstance(default, list)}
+    tree[key[-1]] = _items(text) if ".".join(key) in lists else text
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _convert(tree: dict[str, Any], path: Path, variables: Mapping[str, str]) -> Config:
+    try:
+        # strict=False lets a variable's text stand for a number; the file's types are checked here.
+        for key in _keys(tree):
+            _refuse_text_for_number(key, tree, path, variables)
+        return msgspec.convert(tree, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explained(str(error), path, variables)) from error
+
+
+def _refuse_text_for_number(
+    key: tuple[str, ...], tree: Mapping[str, Any], path: Path, variables: Mapping[str, str]
+) -> None:
+    dotted = ".".join(key)
+    defaults = {name: default for name, _, default in settings()}
+    value: Any = tree
+    for part in key:
+        value = value[part]
+    is_text = isinstance(value, str) and dotted not in variables
+    if is_text and isinstance(defaults.get(dotted), int):
+        where = _place(path, dotted)
+        raise ConfigError(f'{where}: {_titled(dotted)} must be a number, not "{value}"')
+
+
+def _explained(message: str, path: Path, variables: Mapping[str, str]) -> str:
+    """Return msgspec's message with the file and line, or the variable, in front."""
+    unknown = re.search(r"unknown field `([^`]*)`", message)
+    at = re.search(r" - at `\$\.?([^`]*)`$", message)
+    inside = re.sub(r"\[[^]]*\]", "", at.group(1)) if at else ""
+    text = message[: at.start()] if at else message
+    if unknown:
+        key = f"{inside}.{unknown.group(1)}" if inside else unknown.group(1)
+        known = [name for name, _, _ in settings()]
+        return f'{_place(path, key)}: unknown key "{key}"{_meant(key, known)}'
+    if inside in variables:
+        return f"{variables[inside]}: {text}"
+    return f"{_place(path, inside)}: {_titled(inside)}: {text}"
+
+
+def _titled(dotted: str) -> str:
+    section, _, name = dotted.rpartition(".")
+    return f"[{section}] {name}" if section else name
+
+
+def _meant(name: str, known: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def _place(path: Path, dotted: str) -> str:
+    """Return `file, line N` of a key, or the file alone where the line cannot be told."""
+    section, _, name = dotted.rpartition(".")
+    current = ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if table := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+            current = table.group(1).strip("\"'")
+            if current == dotted:
+                return f"{path}, line {number}"
+        elif key := re.match(r"\s*([^=#]+?)\s*=", line):
+            written = key.group(1).strip("\"'")
+            if (current, written) == (section, name) or (not current and written == dotted):
+                return f"{path}, line {number}"
+    return str(path)
+
+
+def _with_machine(config: Config, environ: Mapping[str, str], origins: dict[str, str]) -> Config:
+    """Fill what is left to the machine: how much memory, which certificates."""
+    jobs, network = config.jobs, config.network
+    if jobs.memory_bytes == 0:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        jobs = msgspec.structs.replace(jobs, memory_bytes=total * 4 // 5)
+        origins["jobs.memory_bytes"] = MACHINE
+    if not network.ca_bundle:
+        candidates = (environ.get("SSL_CERT_FILE", ""), *_CA_BUNDLES)
+        found = next((name for name in candidates if name and Path(name).is_file()), "")
+        network = msgspec.structs.replace(network, ca_bundle=found)
+        origins["network.ca_bundle"] = MACHINE
+    elif not Path(network.ca_bundle).is_file():
+        origin = origins["network.ca_bundle"]
+        raise ConfigError(f"{origin}: [network] ca_bundle: there is no file {network.ca_bundle}")
+    return msgspec.structs.replace(config, jobs=jobs, network=network, origins=origins)
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case dict():
+            return ", ".join(f'"{name}" = "{item}"' for name, item in value.items())
+        case list() | types.GenericAlias():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)

@@ -1,0 +1,1 @@
+"""The loops that place, watch and settle jobs."""

@@ -1,0 +1,43 @@
+"""Run the chores: at once when something changed, and now and then in any case."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from plasmid.dispatcher import collect, expire, place
+from plasmid.dispatcher.world import Summary, World
+from plasmid.executions import advance
+
+Tick = Callable[[int, World], Awaitable[Summary]]
+
+PLACE_SECONDS: Final = 1.0
+EXPIRE_SECONDS: Final = 1.0
+COLLECT_SECONDS: Final = 15.0
+RETRY_SECONDS: Final = 1.0
+_log = structlog.get_logger()
+
+
+async def run(world: World, now_ms: Callable[[], int]) -> None:
+    """Run every chore until cancelled; a chore that breaks is logged and tried again."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_repeat(place.tick, PLACE_SECONDS, world, now_ms=now_ms))
+        group.create_task(_repeat(expire.tick, EXPIRE_SECONDS, world, now_ms=now_ms))
+        group.create_task(_repeat(collect.tick, COLLECT_SECONDS, world, now_ms=now_ms))
+
+
+async def _repeat(
+    tick: Tick, seconds: float, world: World, *, now_ms: Callable[[], int]
+) -> None:
+    topics = (advance.PLACEABLE_TOPIC,) if tick is place.tick else ()
+    with world.changes.subscribe(*topics) as news:
+        while True:
+            try:
+                await tick(now_ms(), world)
+            except Exception:
+                _log.exception("chore_broke", chore=tick.__module__)
+                await asyncio.sleep(RETRY_SECONDS)
+            await news.wait(seconds)

@@ -1,0 +1,62 @@
+"""What the chores of the dispatcher work on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from plasmid.auth.tokens import Authenticator
+from plasmid.backends.backend import Backend
+from plasmid.blobs.store import BlobStore
+from plasmid.domain.placement import Machine
+from plasmid.executions import waking
+from plasmid.executions.world import Moment
+from plasmid.metadata.changes import Changes
+from plasmid.metadata.database import Database
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a chore has done."""
+
+    chore: str
+    count: int
+
+
+class World:
+    """The stores and figures that the dispatcher needs."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        blobs: BlobStore,
+        backend: Backend,
+        changes: Changes,
+        authenticator: Authenticator,
+        machine: Machine,
+        randomness: Callable[[int], bytes],
+        started_ms: int,
+    ) -> None:
+        self.database = database
+        self.blobs = blobs
+        self.backend = backend
+        self.changes = changes
+        self.authenticator = authenticator
+        self.machine = machine
+        self.randomness = randomness
+        self.started_ms = started_ms
+
+    @contextlib.asynccontextmanager
+    async def moment(self, now_ms: int) -> AsyncIterator[Moment]:
+        """Give a transaction for executions; all that follows is done before it commits."""
+        async with self.database.transaction() as tx:
+            moment = Moment(
+                tx,
+                now_ms=now_ms,
+                randomness=self.randomness,
+                authenticator=self.authenticator,
+            )
+            async with waking.following(moment):
+                yield moment

@@ -1,0 +1,1 @@
+"""What things mean: ids, specs, states, permissions. Pure, no I/O."""

@@ -1,0 +1,107 @@
+"""What a worker and the platform tell each other about jobs; both sides share these forms.
+
+The worker calls `sync` in a loop: it says which tries it holds and gets what to start and what to
+stop. Everything else is per job: log batches, `running`, `finished`. Each carries the try; a report
+for a try that the worker no longer holds is refused (InvalidState), and the worker drops the try.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class HeldTry(msgspec.Struct, frozen=True):
+    """One try of a job that a worker holds."""
+
+    job: str
+    attempt: int
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """What a try may use: memory is a limit, cores are a weight."""
+
+    memory_bytes: int
+    cores: int
+    disk_bytes: int
+
+
+class Assignment(msgspec.Struct):
+    """All a worker needs to run one try, so that starting it asks for nothing more."""
+
+    job: str
+    attempt: int
+    token: str
+    function: str
+    interpreter: str
+    code: str
+    distribution: str
+    release: str
+    version: str
+    environment: dict[str, str]
+    job_description: dict[str, Any]
+    executable_description: dict[str, Any]
+    input: dict[str, Any]
+    input_files: dict[str, str]
+    bundled_depends: list[dict[str, Any]]
+    exec_depends: list[dict[str, Any]]
+    network: list[str]
+    resources: Resources
+    timeout_ms: int
+
+
+class SyncRequest(msgspec.Struct):
+    """A worker's sign of life: which tries it holds and how long it will wait for news."""
+
+    worker: str
+    holding: list[HeldTry]
+    wait_ms: int = 5000
+
+
+class SyncReply(msgspec.Struct):
+    """What the worker shall start and stop."""
+
+    start: list[Assignment]
+    stop: list[HeldTry]
+
+
+class LogEntry(msgspec.Struct):
+    """One line of a job's log; level as in contract G.2 (STDOUT, STDERR, INFO, ...)."""
+
+    timestamp: int
+    source: str
+    level: str
+    msg: str
+
+
+class LogBatch(msgspec.Struct):
+    """Lines to append; `cursors` say how far each source has been read once they are kept."""
+
+    worker: str
+    attempt: int
+    entries: list[LogEntry]
+    cursors: dict[str, int]
+
+
+class LogCursors(msgspec.Struct):
+    """How far each source of a try's log has been kept."""
+
+    cursors: dict[str, int]
+
+
+class Finished(msgspec.Struct):
+    """How a try ended: its output, or why it failed (contract I.3, F.9)."""
+
+    worker: str
+    attempt: int
+    output: dict[str, Any] | None = None
+    failure_reason: str | None = None
+    failure_message: str | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Acknowledged(msgspec.Struct):
+    """The report is kept."""
+
+    id: str

@@ -1,0 +1,127 @@
+"""What an engine must do: make a sandbox, run one command in it, and leave nothing behind.
+
+A sandbox is one isolated root of one try of a job: an overlay over a base image, its own user, pid,
+mount, uts, ipc, network and cgroup namespaces, hostname as given, root inside and nobody outside.
+
+Promises every engine keeps (tests/contract/test_engines.py):
+- `create` leaves either a whole sandbox or nothing.
+- What the command writes to stdout and stderr is in `log_path` in conmon's k8s-file format, complete
+  once `wait` has returned, also if the process that called `start` has died in between.
+- `adopt` finds a sandbox again from its folder alone, in another process.
+- `remove` is idempotent and leaves no mount, cgroup, namespace, process or file of the sandbox.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+
+class EngineError(Exception):
+    """The engine could not do its part; the message says what to do about it."""
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """A file or folder of the host that the sandbox sees."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a sandbox; sizes in bytes.
+
+    `folder` belongs to the engine: it exists, is empty, and holds all of the sandbox's state.
+    `files` are put into the root before the start: absolute path inside to content; parents are
+    made; owner is root inside; mode 0755 when the content starts with `#!`, else 0644.
+    """
+
+    name: str
+    folder: Path
+    base_image: Path
+    hostname: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    working_directory: str
+    files: dict[str, bytes]
+    memory_bytes: int
+    cpu_weight: int
+    processes_max: int = 4096
+    mounts: tuple[Mount, ...] = ()
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How the command ended: `exit_code` is 128+n after signal n."""
+
+    exit_code: int
+    out_of_memory: bool
+    peak_memory_bytes: int | None
+
+
+class Sandbox(Protocol):
+    """A sandbox that was created and not yet removed."""
+
+    @property
+    def name(self) -> str:
+        """The name it was created under."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """The folder with all of its state."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The root file system as the host sees it; hostile: never follow a link in it."""
+        ...
+
+    @property
+    def log_path(self) -> Path:
+        """The file with stdout and stderr in conmon's k8s-file format."""
+        ...
+
+    @property
+    def network_namespace(self) -> Path | None:
+        """The path that names its network namespace; None if it shares the host's."""
+        ...
+
+    async def start(self) -> None:
+        """Start the command."""
+        ...
+
+    async def wait(self) -> Exit:
+        """Return how the command ended, as soon as it has."""
+        ...
+
+    async def kill(self) -> None:
+        """End every process in it at once; `wait` then returns."""
+        ...
+
+    async def remove(self) -> None:
+        """Leave nothing of it."""
+        ...
+
+
+class Engine(Protocol):
+    """Makes sandboxes on this machine."""
+
+    @property
+    def name(self) -> str:
+        """What configuration calls it."""
+        ...
+
+    async def check(self) -> list[str]:
+        """Return what keeps this engine from working here, one remedy a line; [] if nothing."""
+        ...
+
+    async def create(self, spec: SandboxSpec) -> Sandbox:
+        """Make a sandbox ready to start; raises EngineError and leaves nothing if it cannot."""
+        ...
+
+    async def adopt(self, folder: Path) -> Sandbox | None:
+        """Find the sandbox whose state is in the folder; None if there is none or it is damaged."""
+        ...

@@ -1,0 +1,1 @@
+"""Base images and what is put on them."""

@@ -1,0 +1,236 @@
+"""Makes the root file system of a base image on this host, from its own apt sources and its pip."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from plasmid.environments import apt_sources, recipes, shifted_ids
+
+_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
+_SHIPPED_CERTIFICATES: Final = Path("/usr/share/ca-certificates")
+_TAIL_LINES_MAX: Final = 12
+
+
+class BuildError(Exception):
+    """A step of a build failed; the message has its last words."""
+
+
+class Built(msgspec.Struct, frozen=True):
+    """What a build made at `<scratch>/root`."""
+
+    files: dict[str, tuple[int, str]]
+    packages: tuple[str, ...]
+    apt_hosts: tuple[str, ...]
+    size_bytes: int
+    seconds: dict[str, float]
+
+
+class _Clock:
+    """Tells each step as it begins and keeps how long it took."""
+
+    def __init__(self, progress: Callable[[str], None]) -> None:
+        self._progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self._progress(name)
+        began = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - began, 2)
+
+
+async def build(
+    recipe: recipes.Recipe, scratch: Path, progress: Callable[[str], None]
+) -> Built:
+    """Make a recipe's root file system at `scratch/root`; raises BuildError.
+
+    `progress` gets a line at the start of every step.
+    """
+    _check_tools()
+    clock = _Clock(progress)
+    with clock.step("reading the host's settings"):
+        dump = await _output(["apt-config", "dump"])
+        sources = await asyncio.to_thread(_host_sources, recipe.suite)
+        files = recipes.furniture(recipes.apt_settings(dump))
+        await asyncio.to_thread(_stage, recipe, scratch, files)
+    with clock.step("fetching dxpy and what it needs"):
+        await _fetch_wheels(recipe, scratch)
+    settings = [*recipes.apt_settings(dump), *recipes.build_only_settings(dump)]
+    command = recipes.mmdebstrap_command(
+        recipe,
+        str(scratch / "root"),
+        sources=sources,
+        settings=settings,
+        hook=str(scratch / "customize"),
+    )
+    await _follow(command, clock)
+    with clock.step("shifting ids"):
+        await asyncio.to_thread(_finish_root, scratch / "root")
+    packages = tuple(sorted((scratch / "packages").read_text().split("\n")))
+    return Built(
+        files=files,
+        packages=tuple(line for line in packages if line),
+        apt_hosts=_hosts_inside(scratch / "root"),
+        size_bytes=await asyncio.to_thread(_size_bytes, scratch / "root"),
+        seconds=clock.seconds,
+    )
+
+
+def _check_tools() -> None:
+    if os.geteuid() != 0:
+        raise BuildError("building needs root: run it with sudo")
+    if shutil.which("mmdebstrap") is None:
+        raise BuildError("mmdebstrap is not installed: apt-get install mmdebstrap")
+
+
+def _host_sources(suite: str) -> list[apt_sources.Source]:
+    """Return the host's sources of a Debian release; none if it has none (then the default)."""
+    folder = Path("/etc/apt")
+    names = [folder / "sources.list", *folder.glob("sources.list.d/*")]
+    texts = {
+        str(path): path.read_text(errors="replace")
+        for path in names
+        if path.suffix in (".list", ".sources") and path.exists()
+    }
+    release = platform.freedesktop_os_release()
+    own = release.get("VERSION_CODENAME", "") if release.get("ID") == "debian" else ""
+    return apt_sources.of_release(apt_sources.parse(texts), suite, own)
+
+
+def _stage(recipe: recipes.Recipe, scratch: Path, files: dict[str, tuple[int, str]]) -> None:
+    """Lay out what the customize script takes into the root."""
+    staged = {path: (mode, text.encode()) for path, (mode, text) in files.items()}
+    for number, certificate in enumerate(_local_certificates()):
+        path = f"/usr/local/share/ca-certificates/host-{number}.crt"
+        staged[path] = (0o644, certificate.encode())
+    for path, (mode, content) in staged.items():
+        file = scratch / "files" / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(mode)
+    script = scratch / "customize"
+    script.write_text(recipes.customize_script(recipe))
+    script.chmod(0o755)
+
+
+def _local_certificates() -> list[str]:
+    """Return the certificates that this host trusts by its administrator's word."""
+    if not _BUNDLE.exists():
+        return []
+    shipped = "\n".join(p.read_text(errors="replace") for p in _SHIPPED_CERTIFICATES.rglob("*.crt"))
+    return recipes.local_certificates(_BUNDLE.read_text(errors="replace"), shipped)
+
+
+async def _fetch_wheels(recipe: recipes.Recipe, scratch: Path) -> None:
+    """Fetch wheels of all requirements with the host's pip and its settings."""
+    wheels = scratch / "wheels"
+    wheels.mkdir()
+    pip = await _pip()
+    # dxpy is published as source only; it has no compiled part, so its wheel fits any Python.
+    pinned = [r for r in recipe.requirements if "==" in r]
+    others = [r for r in recipe.requirements if "==" not in r]
+    await _output([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), *pinned])
+    options = recipes.download_options(recipe, platform.machine())
+    built = [str(path) for path in wheels.glob("*.whl")]
+    await _output([*pip, "download", "--quiet", "--dest", str(wheels), *options, *built, *others])
+
+
+async def _pip() -> list[str]:
+    """Return a pip command of this host that works."""
+    for python in (sys.executable, "/usr/bin/python3", "python3"):
+        with contextlib.suppress(BuildError):
+            await _output([python, "-m", "pip", "--version"])
+            return [python, "-m", "pip", "--disable-pip-version-check"]
+    raise BuildError("no pip on this host: apt-get install python3-pip")
+
+
+async def _follow(command: Sequence[str], clock: _Clock) -> None:
+    """Run mmdebstrap; each of its `I: …` lines is a step."""
+    tail: list[str] = []
+    step = contextlib.ExitStack()
+    async with _process(command) as process:
+        assert process.stdout is not None
+        async for raw in process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            tail = [*tail, line][-_TAIL_LINES_MAX:]
+            if line.startswith("I: "):
+                step.close()
+                step.enter_context(clock.step(line.removeprefix("I: ").rstrip(".")))
+        step.close()
+        if await process.wait() != 0:
+            raise BuildError("mmdebstrap failed:\n" + "\n".join(tail))
+
+
+async def _output(command: Sequence[str]) -> str:
+    """Run a command and return what it printed; BuildError with its last words if it fails."""
+    async with _process(command) as process:
+        output, _ = await process.communicate()
+    text = output.decode(errors="replace")
+    if process.returncode != 0:
+        tail = "\n".join(text.strip().splitlines()[-_TAIL_LINES_MAX:])
+        raise BuildError(f"`{' '.join(command[:4])} …` failed:\n{tail}")
+    return text
+
+
+@contextlib.asynccontextmanager
+async def _process(command: Sequence[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command with both outputs as one; it is ended if we leave before it has."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+        )
+    except OSError as error:
+        raise BuildError(f"{command[0]} cannot be run: {error}") from error
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+def _finish_root(root: Path) -> None:
+    """Make a new root ready for sandboxes: no devices of its own, shifted ids."""
+    for entry in (root / "dev").iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    shifted_ids.shift_tree(str(root))
+
+
+def _hosts_inside(root: Path) -> tuple[str, ...]:
+    """Return the hosts of the sources that mmdebstrap wrote into a root."""
+    folder = root / "etc/apt"
+    names = [folder / "sources.list", *folder.glob("sources.list.d/*")]
+    texts = {str(path): path.read_text() for path in names if path.is_file()}
+    return tuple(sorted({source.host for source in apt_sources.parse(texts)}))
+
+
+def _size_bytes(root: Path) -> int:
+    seen: set[int] = set()
+    total = 0
+    for folder, _, files in os.walk(root):
+        for name in files:
+            status = os.lstat(os.path.join(folder, name))
+            if status.st_ino not in seen:
+                seen.add(status.st_ino)
+                total += status.st_blocks * 512
+    return total

@@ -1,0 +1,1 @@
+"""How jobs live; the only writer of a job's state."""

@@ -1,0 +1,74 @@
+"""The only writer of a job's state: apply an event by the table of domain.job_states.
+
+Everything that follows from a move (waking dependents, ending the tree, cloning outputs) is written
+in the same transaction, so a crash leaves either all of it or none: there is nothing to pay later.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+
+from plasmid.domain import failures, job_states
+from plasmid.domain.job_states import Event, State
+from plasmid.executions.world import Moment
+from plasmid.metadata import jobs, users
+from plasmid.metadata.rows import JobRow
+
+JOBS_TOPIC: Final = "jobs"
+PLACEABLE_TOPIC: Final = "placeable"
+_log = structlog.get_logger()
+
+
+async def apply(
+    moment: Moment, row: JobRow, event: Event, changes: dict[str, Any] | None = None
+) -> JobRow:
+    """Move a job by an event and change other fields with it; return the job as it now is.
+
+    Raises IllegalMoveError if the event cannot happen in the job's state.
+    """
+    following = job_states.after(row.state, event)
+    transitions = [*row.state_transitions, {"newState": following.value, "setAt": moment.now_ms}]
+    every: dict[str, Any] = {
+        **(changes or {}),
+        "state": following.value,
+        "modified_ms": moment.now_ms,
+        "state_transitions": transitions,
+    }
+    if row.started_running_ms is not None and row.state == State.RUNNING:
+        every.setdefault("stopped_running_ms", moment.now_ms)
+    await jobs.update_job(moment.tx, row.id, every)
+    moment.tx.notify(row.id)
+    moment.tx.notify(JOBS_TOPIC)
+    if following is State.RUNNABLE or row.state == State.RUNNING:
+        moment.tx.notify(PLACEABLE_TOPIC)
+    if job_states.is_terminal(following):
+        await users.remove_job_tokens(moment.tx, row.id)
+        moment.authenticator.forget()
+    _log.info(
+        "job_moved", job=row.id, attempt=row.attempt, old=row.state, event=event.value,
+        new=following.value, reason=every.get("failure_reason"),
+    )  # fmt: skip
+    moved = await jobs.find_job(moment.tx, row.id)
+    if moved is None:
+        raise RuntimeError(f"{row.id} vanished in its own transaction")
+    return moved
+
+
+def failure_of(row: JobRow, failure: failures.JobFailure) -> dict[str, Any]:
+    """Return the fields that say why a job has failed."""
+    return {
+        "failure_reason": failure.reason,
+        "failure_message": failure.message,
+        "failure_from": {
+            "id": row.id,
+            "try": row.attempt,
+            "name": row.name,
+            "executable": row.executable,
+            "executableName": row.executable_name,
+            "function": row.function,
+            "failureReason": failure.reason,
+            "failureMessage": failure.message,
+        },
+    }

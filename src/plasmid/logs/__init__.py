@@ -1,0 +1,1 @@
+"""Stores and feeds for the logs of jobs."""

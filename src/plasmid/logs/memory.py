@@ -1,0 +1,41 @@
+"""Logs in memory: a test double that can be told to be full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plasmid.domain.assignments import LogEntry
+from plasmid.logs.store import NoLogSpaceError, Piece
+
+
+class MemoryLogs:
+    """A log store that forgets everything with the process; `is_full` makes appends fail."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, int], list[LogEntry]] = {}
+        self._cursors: dict[tuple[str, int], dict[str, int]] = {}
+        self.is_full = False
+
+    async def append(
+        self, job: str, attempt: int, *, entries: Sequence[LogEntry], cursors: dict[str, int]
+    ) -> None:
+        """Keep a batch."""
+        if self.is_full:
+            raise NoLogSpaceError("the store was told to be full")
+        self._entries.setdefault((job, attempt), []).extend(entries)
+        self._cursors[job, attempt] = dict(cursors)
+
+    async def cursors(self, job: str, attempt: int) -> dict[str, int]:
+        """Return the cursors of the last batch."""
+        return dict(self._cursors.get((job, attempt), {}))
+
+    async def read(self, job: str, attempt: int, *, offset: int, first_line: int) -> Piece:
+        """Return all lines from an offset, which here is a line number."""
+        entries = self._entries.get((job, attempt), [])[offset:]
+        return Piece(first_line, entries, offset + len(entries))
+
+    async def remove(self, job: str) -> None:
+        """Forget the logs of a job."""
+        for key in [key for key in self._entries if key[0] == job]:
+            del self._entries[key]
+            self._cursors.pop(key, None)

@@ -1,0 +1,76 @@
+"""Bring a database to this version's tables.
+
+An empty database is made from `schema` at once; an older one goes through the migrations of Alembic,
+which is imported only then. tests/contract/test_migrations.py proves that both give the same tables.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from plasmid.metadata import schema
+
+HEAD: Final = "0001"
+SCRIPTS: Final = Path(__file__).parent / "migrations"
+
+
+class NewerDatabaseError(sqlite3.DatabaseError):
+    """The database was written by a newer Plasmid."""
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Create or migrate the tables; raises NewerDatabaseError for a version unknown here."""
+    version = _version_of(connection)
+    if version is None:
+        _create(connection)
+    elif version != HEAD:
+        _upgrade(connection, version)
+
+
+def _version_of(connection: sqlite3.Connection) -> str | None:
+    found = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+    ).fetchone()
+    if not found:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for table in schema.tables.sorted_tables:
+        connection.execute(str(CreateTable(table)))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            connection.execute(str(CreateIndex(index)))
+    connection.execute(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+        " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.execute("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+    connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection, version: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    try:
+        ScriptDirectory.from_config(config).get_revision(version)
+    except CommandError as error:
+        raise NewerDatabaseError(
+            f"version {version} is not known to this Plasmid (it knows up to {HEAD}); upgrade it"
+        ) from error
+    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.StaticPool)
+    with engine.connect() as bound:
+        config.attributes["connection"] = bound
+        command.upgrade(config, HEAD)

@@ -1,0 +1,217 @@
+"""All tables. JSON columns are text; times are integer milliseconds (ending in `_ms`).
+
+The same objects make the database of PostgreSQL later, so nothing here belongs to one dialect.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+tables = sa.MetaData()
+
+
+def _text(name: str, *, null: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text, nullable=null)
+
+
+def _integer(name: str, *, null: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.BigInteger, nullable=null)
+
+
+def _key(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text, primary_key=True, nullable=False)
+
+
+settings = sa.Table("settings", tables, _key("key"), _text("value"))
+
+users = sa.Table(
+    "users",
+    tables,
+    _key("id"),
+    _text("handle"),
+    _text("first"),
+    _text("last"),
+    _text("email"),
+    _text("bill_to"),
+    _text("ssh_public_key", null=True),
+    _integer("created_ms"),
+)
+
+tokens = sa.Table(
+    "tokens",
+    tables,
+    _key("hash"),
+    _text("user", null=True),
+    _text("actor"),
+    _text("job", null=True),
+    _text("label"),
+    _integer("created_ms"),
+    _integer("expires_ms", null=True),
+    sa.Index("tokens_job", "job"),
+)
+
+containers = sa.Table(
+    "containers",
+    tables,
+    _key("id"),
+    _text("class_name"),
+    _text("name"),
+    _text("region"),
+    _text("summary"),
+    _text("description"),
+    _text("bill_to"),
+    _text("created_by"),
+    _integer("created_ms"),
+    _integer("modified_ms"),
+    _integer("version"),
+    _text("flags"),
+    _text("tags"),
+    _text("properties"),
+    _text("project", null=True),
+    sa.Index("containers_name", "name"),
+)
+
+members = sa.Table(
+    "members",
+    tables,
+    _key("container"),
+    _key("member"),
+    _integer("level"),
+    sa.Index("members_member", "member"),
+)
+
+folders = sa.Table("folders", tables, _key("container"), _key("path"))
+
+objects = sa.Table(
+    "objects",
+    tables,
+    _key("id"),
+    _text("class_name"),
+    _text("state"),
+    _integer("hidden"),
+    _text("types"),
+    _text("details"),
+    _text("links"),
+    _integer("created_ms"),
+    _text("created_by"),
+    _text("created_by_job", null=True),
+    _text("created_by_executable", null=True),
+    _text("media", null=True),
+    _integer("size_bytes", null=True),
+    _text("body"),
+    sa.Index("objects_created", "created_ms"),
+)
+
+placements = sa.Table(
+    "placements",
+    tables,
+    _key("container"),
+    _key("object"),
+    _text("folder"),
+    _text("name"),
+    _text("tags"),
+    _text("properties"),
+    _integer("modified_ms"),
+    sa.Index("placements_folder", "container", "folder", "name"),
+    sa.Index("placements_modified", "container", "modified_ms", "object"),
+    sa.Index("placements_object", "object"),
+)
+
+links = sa.Table(
+    "links",
+    tables,
+    _key("source"),
+    _key("target"),
+    sa.Index("links_target", "target"),
+)
+
+parts = sa.Table(
+    "parts",
+    tables,
+    _key("object"),
+    sa.Column("part", sa.BigInteger, primary_key=True, nullable=False),
+    _text("state"),
+    _integer("size_bytes"),
+    _text("md5"),
+    _text("blob", null=True),
+)
+
+jobs = sa.Table(
+    "jobs",
+    tables,
+    _key("id"),
+    _text("state"),
+    _text("name"),
+    _text("function"),
+    _text("executable"),
+    _text("executable_name"),
+    _text("project"),
+    _text("folder"),
+    _text("workspace"),
+    _text("region"),
+    _text("bill_to"),
+    _text("launched_by"),
+    _text("parent_job", null=True),
+    _text("origin_job"),
+    _text("root_execution"),
+    _text("detached_from", null=True),
+    _integer("created_ms"),
+    _integer("modified_ms"),
+    _integer("started_running_ms", null=True),
+    _integer("stopped_running_ms", null=True),
+    _integer("attempt"),
+    _integer("attempt_created_ms"),
+    _text("priority"),
+    _integer("rank"),
+    _text("instance_type"),
+    _text("tags"),
+    _text("properties"),
+    _text("state_transitions"),
+    _text("run_input"),
+    _text("original_input"),
+    _text("input"),
+    _text("output", null=True),
+    _text("depends_on"),
+    _text("failure_reason", null=True),
+    _text("failure_message", null=True),
+    _text("failure_from", null=True),
+    _text("failure_counts"),
+    _text("worker", null=True),
+    _text("settings"),
+    sa.CheckConstraint(
+        "state IN ('idle','waiting_on_input','runnable','running','waiting_on_output',"
+        "'debug_hold','restartable','done','failed','terminating','terminated')",
+        name="jobs_state",
+    ),
+    sa.CheckConstraint("(state = 'failed') = (failure_reason IS NOT NULL)", name="jobs_failure"),
+    sa.Index("jobs_state_created", "state", "created_ms"),
+    sa.Index("jobs_project_created", "project", "created_ms"),
+    sa.Index("jobs_root", "root_execution"),
+    sa.Index("jobs_origin", "origin_job"),
+    sa.Index("jobs_parent", "parent_job"),
+    sa.Index("jobs_launched_by", "launched_by", "created_ms"),
+    sa.Index("jobs_created", "created_ms"),
+    sa.Index("jobs_worker", "worker", "state"),
+)
+
+waits = sa.Table(
+    "waits",
+    tables,
+    _key("job"),
+    _key("target"),
+    sa.Index("waits_target", "target"),
+)
+
+nonces = sa.Table(
+    "nonces",
+    tables,
+    _key("user"),
+    _key("route"),
+    _key("nonce"),
+    _text("input_hash"),
+    _text("response"),
+    _integer("created_ms"),
+    sa.Index("nonces_created", "created_ms"),
+)

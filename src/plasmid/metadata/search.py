@@ -1,0 +1,163 @@
+"""Look for data objects, projects and jobs: composable conditions, pages that stay in order.
+
+A page goes on from the last result's sort key and id, so it neither repeats nor skips what stays
+where it is while others come and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from plasmid.domain import globs
+from plasmid.domain.filters import DataObjects, Executions, Times
+from plasmid.domain.globs import NamePattern
+from plasmid.metadata import projects, rows, schema
+from plasmid.metadata.database import Reader
+from plasmid.metadata.rows import JobRow, ObjectRow, PlacementRow
+
+_o, _p, _j = schema.objects.c, schema.placements.c, schema.jobs.c
+_OBJECT_COLUMNS: Final = len(schema.objects.columns)
+_SORTS: Final[dict[str, sa.ColumnElement[Any]]] = {
+    "created": _o.created_ms,
+    "modified": _p.modified_ms,
+    "name": _p.name,
+}
+
+
+class After(msgspec.Struct, frozen=True):
+    """Where a page goes on: behind this result."""
+
+    project: str
+    key: Any
+    id: str
+
+
+async def find_data_objects(
+    reader: Reader, question: DataObjects, containers: Sequence[str], *, after: After | None, limit: int
+) -> list[tuple[ObjectRow, PlacementRow, Any]]:
+    """Return at most `limit` objects with their places and sort keys, in the question's order.
+
+    Names given as regular expressions, tags, types and properties are left to the caller.
+    """
+    sort = question.sort
+    column = _SORTS[sort.field if sort else "modified"]
+    descending = sort.descending if sort else True
+    statement = (
+        sa.select(schema.objects, schema.placements)
+        .join(schema.placements, _p.object == _o.id)
+        .where(_p.container.in_(list(containers)), *_object_conditions(question))
+        .order_by(_p.container, column.desc() if descending else column.asc(), _o.id)
+        .limit(limit)
+    )
+    if after is not None:
+        past = column < after.key if descending else column > after.key
+        statement = statement.where(
+            sa.or_(
+                _p.container > after.project,
+                sa.and_(
+                    _p.container == after.project,
+                    sa.or_(past, sa.and_(column == after.key, _o.id > after.id)),
+                ),
+            )
+        )
+    found = []
+    for row in await reader.rows(statement):
+        thing = rows.read(ObjectRow, row[:_OBJECT_COLUMNS])
+        place = rows.read(PlacementRow, row[_OBJECT_COLUMNS:])
+        key = {"created": thing.created_ms, "modified": place.modified_ms, "name": place.name}
+        found.append((thing, place, key[sort.field if sort else "modified"]))
+    return found
+
+
+def _object_conditions(question: DataObjects) -> list[sa.ColumnElement[bool]]:
+    wanted: list[sa.ColumnElement[bool]] = [
+        *_times(_o.created_ms, question.created),
+        *_times(_p.modified_ms, question.modified),
+        *_names(_p.name, question.name),
+    ]
+    if question.class_name is not None:
+        wanted.append(_o.class_name == question.class_name)
+    if question.state is not None:
+        wanted.append(_o.state == question.state)
+    if question.hidden is not None:
+        wanted.append(_o.hidden == int(question.hidden))
+    if question.ids is not None:
+        wanted.append(_o.id.in_(question.ids))
+    if question.link is not None:
+        linked = sa.select(schema.links.c.source).where(schema.links.c.target == question.link)
+        wanted.append(_o.id.in_(linked))
+    if question.scope is not None:
+        folder, recurse = question.scope.folder, question.scope.recurse
+        wanted.append(projects.inside(_p.folder, folder) if recurse else _p.folder == folder)
+    return wanted
+
+
+def _times(column: sa.ColumnElement[int], times: Times) -> list[sa.ColumnElement[bool]]:
+    wanted = []
+    if times.after_ms is not None:
+        wanted.append(column >= times.after_ms)
+    if times.before_ms is not None:
+        wanted.append(column <= times.before_ms)
+    return wanted
+
+
+def _names(
+    column: sa.ColumnElement[str], pattern: NamePattern | None
+) -> list[sa.ColumnElement[bool]]:
+    """Return a condition that no wanted name fails; the caller checks the pattern itself."""
+    if pattern is None or pattern.mode == "regexp":
+        return []
+    exact = pattern.text if pattern.mode == "exact" else globs.literal(pattern.text)
+    if exact is not None:
+        return [column == exact]
+    return [column.like(globs.like(pattern.text), escape="\\")]
+
+
+async def find_jobs(
+    reader: Reader, question: Executions, visible: Sequence[str], *, after: After | None, limit: int
+) -> list[JobRow]:
+    """Return at most `limit` jobs of the visible projects, newest first."""
+    statement = (
+        sa.select(schema.jobs)
+        .where(_j.project.in_(list(visible)), *_job_conditions(question))
+        .order_by(_j.created_ms.desc(), _j.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(
+            sa.or_(
+                _j.created_ms < after.key,
+                sa.and_(_j.created_ms == after.key, _j.id < after.id),
+            )
+        )
+    return await reader.structs(JobRow, statement)
+
+
+def _job_conditions(question: Executions) -> list[sa.ColumnElement[bool]]:
+    wanted: list[sa.ColumnElement[bool]] = [
+        *_times(_j.created_ms, question.created),
+        *_names(_j.name, question.name),
+    ]
+    for column, value in (
+        (_j.launched_by, question.launched_by),
+        (_j.executable, question.executable),
+        (_j.project, question.project),
+        (_j.state, question.state),
+    ):
+        if value is not None:
+            wanted.append(column == value)
+    if question.origin_jobs is not None:
+        wanted.append(_j.origin_job.in_(question.origin_jobs))
+    if question.root_executions is not None:
+        wanted.append(_j.root_execution.in_(question.root_executions))
+    if question.parent_job is not msgspec.UNSET:
+        wanted.append(_j.parent_job == question.parent_job)
+    if not question.include_subjobs:
+        parent = sa.alias(schema.jobs)
+        shared = sa.select(parent.c.workspace).where(parent.c.id == _j.parent_job).scalar_subquery()
+        wanted.append(sa.or_(_j.parent_job.is_(None), shared != _j.workspace))
+    return wanted

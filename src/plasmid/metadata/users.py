@@ -1,0 +1,70 @@
+"""Users, tokens and nonces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from plasmid.metadata import rows, schema
+from plasmid.metadata.database import Prepared, Reader, Transaction, param
+from plasmid.metadata.rows import NonceRow, TokenRow, UserRow
+
+_USER = Prepared(sa.select(schema.users).where(schema.users.c.id == param("k")))
+_USER_BY_EMAIL = Prepared(sa.select(schema.users).where(schema.users.c.email == param("k")))
+_TOKEN = Prepared(sa.select(schema.tokens).where(schema.tokens.c.hash == param("k")))
+_DROP_TOKEN = Prepared(sa.delete(schema.tokens).where(schema.tokens.c.hash == param("k")))
+_DROP_JOB_TOKENS = Prepared(
+    sa.delete(schema.tokens).where(schema.tokens.c.job == param("k"))
+)
+_NONCE = Prepared(
+    sa.select(schema.nonces).where(
+        schema.nonces.c.user == param("u"),
+        schema.nonces.c.route == param("r"),
+        schema.nonces.c.nonce == param("n"),
+    )
+)
+_DROP_NONCES = Prepared(
+    sa.delete(schema.nonces).where(schema.nonces.c.created_ms < param("t"))
+)
+
+
+async def find_user(reader: Reader, user_id: str) -> UserRow | None:
+    """Return a user, or None."""
+    return await reader.struct(UserRow, _USER, {"k": user_id})
+
+
+async def find_user_by_email(reader: Reader, email: str) -> UserRow | None:
+    """Return the user with an address, or None."""
+    return await reader.struct(UserRow, _USER_BY_EMAIL, {"k": email})
+
+
+async def update_user(tx: Transaction, user_id: str, changes: dict[str, Any]) -> None:
+    """Change some fields of a user."""
+    values = rows.changes(UserRow, changes)
+    await tx.execute(sa.update(schema.users).where(schema.users.c.id == user_id).values(**values))
+
+
+async def find_token(reader: Reader, token_hash: str) -> TokenRow | None:
+    """Return what is known of a token, or None."""
+    return await reader.struct(TokenRow, _TOKEN, {"k": token_hash})
+
+
+async def remove_token(tx: Transaction, token_hash: str) -> bool:
+    """Forget a token; say whether it was known."""
+    return await tx.execute(_DROP_TOKEN, {"k": token_hash}) > 0
+
+
+async def remove_job_tokens(tx: Transaction, job_id: str) -> None:
+    """Forget every token of a job."""
+    await tx.execute(_DROP_JOB_TOKENS, {"k": job_id})
+
+
+async def find_nonce(reader: Reader, user: str, route: str, nonce: str) -> NonceRow | None:
+    """Return the answer given to a call with this nonce, or None."""
+    return await reader.struct(NonceRow, _NONCE, {"u": user, "r": route, "n": nonce})
+
+
+async def remove_nonces_before(tx: Transaction, time_ms: int) -> None:
+    """Forget nonces that are old enough (contract A.9: at least one hour)."""
+    await tx.execute(_DROP_NONCES, {"t": time_ms})

@@ -1,0 +1,1 @@
+"""What the API does: one function per method, one module per object class."""

@@ -1,0 +1,52 @@
+"""Applets: make, get, run (contract E.4)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from plasmid.domain import io_spec, links, object_states, run_spec
+from plasmid.methods import creation, running
+from plasmid.methods.call import Call, Ref
+from plasmid.methods.registry import Mode, method
+from plasmid.methods.targets import Access, DataObject
+from plasmid.methods.wire import data_object as wire
+
+DEFAULT_ACCESS: Final = {"project": "VIEW"}
+_KEPT: Final = (
+    "dxapi", "title", "summary", "description", "developerNotes", "ignoreReuse", "httpsApp",
+    "treeTurnaroundTimeThreshold",
+)  # fmt: skip
+
+
+@method("/applet/new", access=Access.LOGIN, mode=Mode.WRITE, nonce=True)
+async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
+    """Create an applet from what a dxapp.json says, its code inlined; it is closed at once."""
+    given = await creation.initialised(call, body, "applet")
+    spec = run_spec.check_run_spec(given.get("runSpec"))
+    content = {name: given[name] for name in _KEPT if given.get(name) is not None}
+    content["runSpec"] = spec
+    content["access"] = run_spec.check_access(given.get("access"), default=DEFAULT_ACCESS)
+    for name in ("inputSpec", "outputSpec"):
+        checked = io_spec.check_spec(given.get(name), where=name)
+        if checked is not None:
+            content[name] = checked
+    bundled = links.object_ids(spec.get("bundledDepends"))
+    state = object_states.born("applet")
+    return Ref(
+        await creation.create(
+            call, "applet", given, state=state, content={"body": content, "links": bundled}
+        )
+    )
+
+
+@method("/applet-xxxx/get", access=Access.OBJECT_VIEW)
+async def get(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, Any]:
+    """Describe an applet with its code and details."""
+    described = await wire.describe(call.reader, target.row, target.place, {"details": True})
+    return described | {"runSpec": target.row.body["runSpec"]}
+
+
+@method("/applet-xxxx/run", access=Access.OBJECT_VIEW, mode=Mode.WRITE, nonce=True)
+async def run(call: Call, target: DataObject, body: dict[str, Any]) -> Ref:
+    """Start a job of the applet."""
+    return Ref(await running.run(call, target, body))

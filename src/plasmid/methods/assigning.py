@@ -1,0 +1,120 @@
+"""Make the assignment of a leased job: everything its worker needs, and the token of its try."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from plasmid.auth import tokens
+from plasmid.domain import instance_types, links
+from plasmid.domain.access import Actor, Level
+from plasmid.domain.assignments import Assignment, Resources
+from plasmid.domain.job_states import State
+from plasmid.metadata import jobs, objects, users
+from plasmid.metadata.database import Reader
+from plasmid.metadata.rows import JobRow, ObjectRow, PlacementRow
+from plasmid.methods.call import Platform
+from plasmid.methods.wire import data_object
+from plasmid.methods.wire import job as job_wire
+
+TOKEN_MS: Final = 30 * 24 * 3600 * 1000
+
+
+async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | None:
+    """Return the assignment of a running job with a new token; None if it has moved on since.
+
+    The token of an assignment that never arrived dies with the new one.
+    """
+    token = tokens.mint(platform.randomness(32))
+    async with platform.database.transaction() as tx:
+        current = await jobs.find_job(tx, row.id)
+        if current is None or current.attempt != row.attempt or current.state != State.RUNNING:
+            return None
+        executable = await objects.find_object(tx, row.executable)
+        if executable is None:
+            return None
+        await users.remove_job_tokens(tx, row.id)
+        await tokens.add(
+            tx,
+            token,
+            _actor(current, executable),
+            now_ms=now_ms,
+            expires_ms=now_ms + TOKEN_MS,
+            label=f"try {row.attempt}",
+        )
+        names = await _file_names(tx, current)
+    platform.authenticator.forget()
+    return _assignment(current, executable, token, names)
+
+
+def _actor(row: JobRow, executable: ObjectRow) -> Actor:
+    """Return what the token of a job's try may do (contract E.3, I.9)."""
+    access: dict[str, Any] = executable.body["access"]
+    return Actor(
+        user=row.launched_by,
+        job=row.id,
+        attempt=row.attempt,
+        containers={
+            row.workspace: Level.CONTRIBUTE,
+            row.project: max(
+                Level.parse(access.get("project"), "access.project"),
+                Level.parse(access.get("allProjects"), "access.allProjects"),
+            ),
+        },
+        elsewhere=Level.parse(access.get("allProjects"), "access.allProjects"),
+        may_create_projects=bool(access.get("projectCreation")),
+    )
+
+
+async def _file_names(reader: Reader, row: JobRow) -> dict[str, str]:
+    object_ids = links.object_ids(row.input)
+    if not object_ids:
+        return {}
+    places = await objects.find_placements_in(reader, row.workspace, object_ids)
+    return {place.object: place.name for place in places}
+
+
+def _assignment(
+    row: JobRow, executable: ObjectRow, token: str, names: dict[str, str]
+) -> Assignment:
+    spec = executable.body["runSpec"]
+    instance = instance_types.get(row.instance_type)
+    place = PlacementRow(row.project, executable.id, "/", row.executable_name, [], {}, row.created_ms)
+    described = {
+        "id": executable.id,
+        "class": executable.class_name,
+        "name": row.executable_name,
+        "details": executable.details,
+        **data_object.applet(executable, place),
+    }
+    return Assignment(
+        job=row.id,
+        attempt=row.attempt,
+        token=token,
+        function=row.function,
+        interpreter=spec["interpreter"],
+        code=spec.get("code", ""),
+        distribution=spec.get("distribution", "Ubuntu"),
+        release=spec.get("release", "14.04"),
+        version=spec.get("version", "0"),
+        environment=_environment(row),
+        job_description=job_wire.describe(row, {}),
+        executable_description=described,
+        input=row.input,
+        input_files=names,
+        bundled_depends=spec.get("bundledDepends", []),
+        exec_depends=spec.get("execDepends", []),
+        network=row.settings.get("networkAccess") or [],
+        resources=Resources(
+            memory_bytes=instance.memory_bytes, cores=instance.cores, disk_bytes=instance.disk_bytes
+        ),
+        timeout_ms=row.settings["timeout"],
+    )
+
+
+def _environment(row: JobRow) -> dict[str, str]:
+    """Return the variables that say where the job works (contract I.1)."""
+    return {
+        "DX_JOB_ID": row.id,
+        "DX_WORKSPACE_ID": row.workspace,
+        "DX_PROJECT_CONTEXT_ID": row.project,
+    }

@@ -1,0 +1,120 @@
+"""What a method is given: who calls, when, and the platform's stores."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from plasmid.auth.tokens import Authenticator
+from plasmid.backends.backend import Backend
+from plasmid.blobs.store import BlobStore
+from plasmid.domain import ids
+from plasmid.domain.access import Actor, Level
+from plasmid.logs.store import LogStore
+from plasmid.metadata.changes import Changes
+from plasmid.metadata.database import Database, Reader, Transaction
+
+
+def clock_ms() -> int:
+    """Return the time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Figures that an operator may change."""
+
+    find_results_max: int = 1000
+    job_timeout_ms: int = 30 * 24 * 3600 * 1000
+
+
+class Platform:
+    """The running world: stores, clock and randomness, made by bootstrap."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        blobs: BlobStore,
+        logs: LogStore,
+        backend: Backend,
+        signing_key: bytes,
+        regions: tuple[str, ...] = ("aws:us-east-1", "azure:westus"),
+        limits: Limits | None = None,
+        now_ms: Callable[[], int] = clock_ms,
+        randomness: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.database = database
+        self.blobs = blobs
+        self.logs = logs
+        self.backend = backend
+        self.signing_key = signing_key
+        self.regions = regions
+        self.limits = limits or Limits()
+        self.now_ms = now_ms
+        self.randomness = randomness
+        self.authenticator = Authenticator()
+        self.changes = Changes()
+        self.is_stopping = False
+        database.listeners.append(self.changes.publish)
+
+    def stop(self) -> None:
+        """Let those who wait for changes end: the server is about to stop."""
+        self.is_stopping = True
+        self.changes.wake_all()
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a few methods need to know of the call's outside: how the caller reached us."""
+
+    base_url: str = ""
+    client_ip: str = ""
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Call:
+    """One call of a method."""
+
+    def __init__(self, platform: Platform, actor: Actor, request: Request, *, now_ms: int) -> None:
+        self.platform = platform
+        self.actor = actor
+        self.request = request
+        self.now_ms = now_ms
+        self.reader: Reader = platform.database.reader
+        self._tx: Transaction | None = None
+        self.levels: dict[str, Level] = {}
+
+    @property
+    def tx(self) -> Transaction:
+        """The transaction of a method that writes."""
+        if self._tx is None:
+            raise RuntimeError("a method that only reads has asked for a transaction")
+        return self._tx
+
+    def begin(self, transaction: Transaction) -> None:
+        """Read and write in a transaction from now on."""
+        self._tx = transaction
+        self.reader = transaction
+
+    def mint(self, class_name: str) -> str:
+        """Return a new id."""
+        return ids.mint(class_name, self.platform.randomness(15))
+
+    @property
+    def user(self) -> str:
+        """The caller's user id; only for methods that need a login."""
+        if self.actor.user is None:
+            raise RuntimeError("a method without login has asked for the user")
+        return self.actor.user
+
+
+class Ref(msgspec.Struct):
+    """The answer of most methods that change something."""
+
+    id: str
+
+
+Answer = dict[str, Any] | list[Any] | msgspec.Struct

@@ -1,0 +1,90 @@
+"""Find projects (contract B.5); and the finders of what does not exist here yet, truthfully empty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plasmid.domain import conditions, errors, filters, globs
+from plasmid.domain.access import Level
+from plasmid.domain.filters import Projects
+from plasmid.metadata import projects
+from plasmid.metadata.rows import ContainerRow
+from plasmid.methods import targets
+from plasmid.methods.call import Call
+from plasmid.methods.registry import method
+from plasmid.methods.targets import Access
+from plasmid.methods.wire import fields
+from plasmid.methods.wire import project as wire
+
+
+@method("/system/findProjects", access=Access.LOGIN)
+async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
+    """Find projects the caller has a level on; public ones only when `public` asks for them."""
+    question = filters.read_projects(body)
+    for region in question.regions or ():
+        if region not in call.platform.regions:
+            raise errors.InvalidInput(f'Expected key "region" of input to be known, got {region}')
+    own = await projects.find_memberships(call.reader, call.user)
+    public = await projects.find_memberships(call.reader, projects.PUBLIC)
+    candidates = {item for item in own if item.startswith("project-")}
+    if question.public:
+        candidates = set(public)
+    elif question.public is False:
+        candidates -= set(public)
+    found = sorted(
+        await projects.find_containers(call.reader, candidates), key=lambda row: (row.name, row.id)
+    )
+    options = fields.options_of(question.page.describe)
+    results: list[dict[str, Any]] = []
+    for row in _from(found, question.page.starting):
+        level = await targets.level_on(call, row.id)
+        if level < max(question.level, Level.VIEW) or not _holds(question, row):
+            continue
+        if len(results) == question.page.limit:
+            return {"results": results, "next": row.id}
+        entry: dict[str, Any] = {
+            "id": row.id,
+            "level": level.name,
+            "permissionSources": [call.user] if row.id in own else [projects.PUBLIC],
+            "public": row.id in public,
+        }
+        if options is not None:
+            entry["describe"] = await wire.describe(call.reader, row, level, options)
+        results.append(entry)
+    return {"results": results, "next": None}
+
+
+def _from(found: list[ContainerRow], starting: object) -> list[ContainerRow]:
+    """Return the projects from the one with which a page starts."""
+    for index, row in enumerate(found):
+        if row.id == starting:
+            return found[index:]
+    return found
+
+
+def _holds(question: Projects, row: ContainerRow) -> bool:
+    if question.ids is not None and row.id not in question.ids:
+        return False
+    if question.name is not None and not globs.matcher(question.name)(row.name):
+        return False
+    if question.regions is not None and row.region not in question.regions:
+        return False
+    if question.bill_to is not None and row.bill_to != question.bill_to:
+        return False
+    if question.contains_phi:
+        return False
+    restricted = bool(row.flags.get("externalUploadRestricted"))
+    if question.external_upload_restricted not in (None, restricted):
+        return False
+    if question.tags and not conditions.evaluate(question.tags, conditions.among(row.tags)):
+        return False
+    wanted = question.properties
+    if wanted and not conditions.evaluate(wanted, conditions.within(row.properties)):
+        return False
+    return question.created.hold(row.created_ms)
+
+
+@method("/system/findApps", "/system/findGlobalWorkflows", access=Access.LOGIN)
+async def find_apps(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
+    """Return no apps: there are none on this platform yet."""
+    return {"results": [], "next": None}

@@ -1,0 +1,231 @@
+"""Verbs that projects and containers share: folders and what lies in them (contract C.7, C.8)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from plasmid.domain import errors, folders, ids
+from plasmid.domain.access import Level
+from plasmid.executions import cloning
+from plasmid.metadata import objects, projects
+from plasmid.methods import moments, removal, targets
+from plasmid.methods.call import Call, Ref
+from plasmid.methods.registry import Mode, method
+from plasmid.methods.targets import Access, Container
+from plasmid.methods.wire import data_object as wire
+from plasmid.methods.wire import fields
+
+PARTIAL_OBJECTS_MAX: Final = 10_000
+
+
+def _routes(verb: str) -> tuple[str, str]:
+    return f"/project-xxxx/{verb}", f"/container-xxxx/{verb}"
+
+
+@method(*_routes("newFolder"), access=Access.UPLOAD, mode=Mode.WRITE)
+async def new_folder(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Create a folder; with `parents` also those above it, and without complaint if it exists."""
+    folder = folders.normalise(body.get("folder"))
+    parents = bool(body.get("parents"))
+    if await projects.has_folder(call.reader, target.id, folder):
+        if not parents:
+            raise errors.InvalidState(f"Folder {folder} already exists in {target.id}")
+        return Ref(target.id)
+    above = folders.parent(folder)
+    if not parents:
+        await require_folder(call, target.id, above)
+    async with moments.of(call) as moment:
+        await cloning.add_folder_with_parents(moment, target.id, folder)
+    await projects.touch(call.tx, target.id, call.now_ms)
+    return Ref(target.id)
+
+
+async def require_folder(call: Call, container_id: str, folder: str) -> None:
+    """Raise ResourceNotFound if a folder does not exist."""
+    if not await projects.has_folder(call.reader, container_id, folder):
+        raise errors.ResourceNotFound(
+            f"The specified folder could not be found in {container_id}: {folder}"
+        )
+
+
+@method(*_routes("listFolder"), access=Access.VIEW)
+async def list_folder(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
+    """List what lies directly in a folder: objects by name, folders by full path."""
+    folder = folders.read(body)
+    await require_folder(call, target.id, folder)
+    only = body.get("only") or "all"
+    if only not in ("all", "objects", "folders"):
+        raise errors.InvalidInput('Expected key "only" of input to be all, objects or folders')
+    answer: dict[str, Any] = {"objects": [], "folders": []}
+    if only != "folders":
+        answer["objects"] = await _objects_of(call, target, folder, body)
+    if only != "objects":
+        below = await projects.find_subfolders(call.reader, target.id, folder)
+        answer["folders"] = below
+        if body.get("hasSubfolderFlags"):
+            answer["folders"] = [
+                [path, bool(await projects.find_subfolders(call.reader, target.id, path))]
+                for path in below
+            ]
+    return answer
+
+
+async def _objects_of(
+    call: Call, target: Container, folder: str, body: dict[str, Any]
+) -> list[dict[str, Any]]:
+    places = await objects.find_in_folder(call.reader, target.id, folder)
+    found = await objects.find_objects(call.reader, [place.object for place in places])
+    options = fields.options_of(body.get("describe"))
+    listed = []
+    for place in places:
+        row = found[place.object]
+        if row.hidden and not body.get("includeHidden"):
+            continue
+        entry: dict[str, Any] = {"id": row.id}
+        if options is not None:
+            entry["describe"] = await wire.describe(call.reader, row, place, options)
+        listed.append(entry)
+    return listed
+
+
+@method(*_routes("removeFolder"), access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def remove_folder(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
+    """Remove a folder, with `recurse` also what is in it; with `partial` at most 10,000 objects."""
+    removal.require_removable(target)
+    folder = folders.normalise(body.get("folder"))
+    if not await projects.has_folder(call.reader, target.id, folder):
+        if body.get("force"):
+            return {"id": target.id, "completed": True}
+        await require_folder(call, target.id, folder)
+    recurse = bool(body.get("recurse"))
+    if folder == folders.ROOT and not recurse:
+        raise errors.InvalidInput("The root folder cannot be removed; empty it with recurse")
+    limit = PARTIAL_OBJECTS_MAX if body.get("partial") else None
+    inside = await objects.find_ids_in(call.reader, target.id, folder, limit)
+    below = await projects.find_subfolders(call.reader, target.id, folder)
+    if (inside or below) and not recurse:
+        raise errors.InvalidState(f"Folder {folder} is not empty; remove it with recurse")
+    await removal.remove(call, target.id, inside)
+    if limit is not None and len(inside) == limit:
+        return {"id": target.id, "completed": False}
+    await projects.remove_folders(call.tx, target.id, folder)
+    await projects.touch(call.tx, target.id, call.now_ms)
+    return {"id": target.id, "completed": True}
+
+
+@method(*_routes("renameFolder"), access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def rename_folder(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Give a folder another path."""
+    old = folders.normalise(body.get("folder"))
+    new = folders.normalise(body.get("newpath"), "newpath")
+    await _move_folder(call, target.id, old, new)
+    return Ref(target.id)
+
+
+async def _move_folder(call: Call, container_id: str, old: str, new: str) -> None:
+    if old == folders.ROOT:
+        raise errors.InvalidInput("The root folder cannot be moved or renamed")
+    await require_folder(call, container_id, old)
+    if old == new:
+        return
+    if folders.is_inside(new, old):
+        raise errors.InvalidState(f"Folder {old} cannot be moved into itself ({new})")
+    await require_folder(call, container_id, folders.parent(new))
+    if await projects.has_folder(call.reader, container_id, new):
+        raise errors.InvalidState(f"Folder {new} already exists in {container_id}")
+    await projects.move_folders(call.tx, container_id, old, new)
+    await projects.touch(call.tx, container_id, call.now_ms)
+
+
+@method(*_routes("move"), access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def move(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Move objects and folders into a folder; folders keep their last name."""
+    destination = folders.normalise(body.get("destination"), "destination")
+    await require_folder(call, target.id, destination)
+    object_ids = await removal.known_ids(call, target.id, body, force=False)
+    for place in await objects.find_placements_in(call.reader, target.id, object_ids):
+        await objects.update_placement(
+            call.tx, place, {"folder": destination, "modified_ms": call.now_ms}
+        )
+    for path in body.get("folders") or []:
+        folder = folders.normalise(path, "folders")
+        await _move_folder(
+            call, target.id, folder, folders.join(destination, folders.name(folder))
+        )
+    return Ref(target.id)
+
+
+@method(*_routes("removeObjects"), access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def remove_objects(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Take objects out of a container, with the hidden ones that only they linked to."""
+    removal.require_removable(target)
+    object_ids = await removal.known_ids(call, target.id, body, force=bool(body.get("force")))
+    await removal.remove(call, target.id, object_ids)
+    return Ref(target.id)
+
+
+@method(*_routes("clone"), access=Access.VIEW, mode=Mode.WRITE)
+async def clone(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
+    """Place objects and folders of this container in another one too."""
+    destination = await _clone_destination(call, target, body)
+    into = folders.normalise(body.get("destination") or "/", "destination")
+    object_ids = await removal.known_ids(call, target.id, body, force=False)
+    found = await objects.find_objects(call.reader, object_ids)
+    for row in found.values():
+        if row.state != "closed":
+            raise errors.InvalidState(f"{row.id} is not closed; only closed objects can be cloned")
+    async with moments.of(call) as moment:
+        if body.get("parents"):
+            await cloning.add_folder_with_parents(moment, destination.id, into)
+        await require_folder(call, destination.id, into)
+        exists = await cloning.clone_objects(
+            moment, object_ids, source=target.id, destination=destination.id, below=into
+        )
+        for path in body.get("folders") or []:
+            folder = folders.normalise(path, "folders")
+            exists += await _clone_folder(call, target.id, destination.id, (folder, into))
+    await projects.touch(call.tx, destination.id, call.now_ms)
+    return {"id": target.id, "project": destination.id, "exists": sorted(set(exists))}
+
+
+async def _clone_destination(call: Call, target: Container, body: dict[str, Any]) -> Container:
+    project = body.get("project")
+    if not ids.is_container(project):
+        raise errors.InvalidInput('Expected key "project" of input to be a project or container ID')
+    if project == target.id:
+        raise errors.InvalidInput("Objects cannot be cloned into the container they are in")
+    destination = await targets.get_container(call, str(project), Level.UPLOAD)
+    if target.row.flags.get("restricted"):
+        raise errors.PermissionDenied(f"{target.id} is restricted: nothing can be cloned from it")
+    if destination.row.region != target.row.region:
+        raise errors.InvalidInput(f"{destination.id} is in another region than {target.id}")
+    return destination
+
+
+async def _clone_folder(
+    call: Call, source: str, destination: str, paths: tuple[str, str]
+) -> list[str]:
+    folder, into = paths
+    await require_folder(call, source, folder)
+    new = into if folder == folders.ROOT else folders.join(into, folders.name(folder))
+    if folder != folders.ROOT and await projects.has_folder(call.reader, destination, new):
+        raise errors.InvalidState(
+            f"If cloned, a folder would conflict with an existing folder: {new}"
+        )
+    exists: list[str] = []
+    async with moments.of(call) as moment:
+        await cloning.add_folder_with_parents(moment, destination, new)
+        for path in await projects.find_folders(call.reader, source):
+            if folders.is_inside(path, folder):
+                await cloning.add_folder_with_parents(
+                    moment, destination, folders.rebase(path, folder, new)
+                )
+        for place in await objects.find_visible_places(call.reader, source, folder):
+            exists += await cloning.clone_objects(
+                moment,
+                [place.object],
+                source=source,
+                destination=destination,
+                below=folders.rebase(place.folder, folder, new),
+            )
+    return exists

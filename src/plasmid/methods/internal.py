@@ -1,0 +1,134 @@
+"""What workers call: take jobs, keep logs, report ends. Same registry, own prefix.
+
+A report names the worker and the try; one that does not hold the job's lease is refused with
+InvalidState, so a worker that was thought dead can change nothing (reliability I2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from plasmid.domain import errors
+from plasmid.domain.assignments import (
+    Acknowledged,
+    Assignment,
+    Finished,
+    HeldTry,
+    LogBatch,
+    LogCursors,
+    SyncReply,
+    SyncRequest,
+)
+from plasmid.domain.failures import JobFailure
+from plasmid.domain.job_states import State
+from plasmid.executions import settle
+from plasmid.logs import topics
+from plasmid.logs.store import NoLogSpaceError
+from plasmid.metadata import jobs
+from plasmid.metadata.rows import JobRow
+from plasmid.methods import assigning, moments
+from plasmid.methods.call import Call
+from plasmid.methods.registry import Mode, method
+from plasmid.methods.targets import Access
+
+_HELD = (State.RUNNING, State.TERMINATING)
+
+
+class HolderOfTry(msgspec.Struct):
+    """Which worker asks, about which try."""
+
+    worker: str
+    attempt: int
+
+
+@method("/internal/worker/sync", access=Access.WORKER, body=SyncRequest, mode=Mode.OWN)
+async def sync(call: Call, target: None, body: SyncRequest) -> SyncReply:
+    """Tell a worker what to start and stop, as soon as there is something, or after its wait."""
+    platform = call.platform
+    with platform.changes.subscribe(settle.worker_topic(body.worker)) as news:
+        deadline_ms = call.now_ms + min(body.wait_ms, 10_000)
+        while True:
+            now_ms = platform.now_ms()
+            platform.backend.seen(body.worker, now_ms)
+            reply = await _news_for(call, body, now_ms)
+            if reply.start or reply.stop or now_ms >= deadline_ms:
+                return reply
+            await news.wait((deadline_ms - now_ms) / 1000)
+
+
+async def _news_for(call: Call, body: SyncRequest, now_ms: int) -> SyncReply:
+    held = {(entry.job, entry.attempt) for entry in body.holding}
+    mine = await jobs.find_of_worker(call.platform.database.reader, body.worker)
+    running = {(row.id, row.attempt) for row in mine if row.state == State.RUNNING}
+    stop = [entry for entry in body.holding if (entry.job, entry.attempt) not in running]
+    stop += [
+        HeldTry(row.id, row.attempt)
+        for row in mine
+        if row.state == State.TERMINATING and (row.id, row.attempt) not in held
+    ]
+    start: list[Assignment] = []
+    for row in mine:
+        if row.state == State.RUNNING and (row.id, row.attempt) not in held:
+            assignment = await assigning.assign(call.platform, row, now_ms)
+            if assignment is not None:
+                start.append(assignment)
+    return SyncReply(start, stop)
+
+
+def _require_lease(target: JobRow, worker: str, attempt: int) -> None:
+    if target.worker != worker or target.attempt != attempt:
+        raise errors.InvalidState(
+            f"{worker} does not hold try {attempt} of {target.id}"
+            f" (try {target.attempt} is with {target.worker})"
+        )
+
+
+@method("/internal/job-xxxx/log", access=Access.WORKER, body=LogBatch, mode=Mode.OWN)
+async def keep_log(call: Call, target: JobRow, body: LogBatch) -> Acknowledged:
+    """Keep a batch of lines; they are durable when this answers."""
+    _require_lease(target, body.worker, body.attempt)
+    try:
+        await call.platform.logs.append(
+            target.id, body.attempt, entries=body.entries, cursors=body.cursors
+        )
+    except NoLogSpaceError as error:
+        raise errors.ServiceUnavailable(str(error)) from error
+    call.platform.changes.publish(topics.log(target.id))
+    call.platform.changes.publish(topics.tree_log(target.root_execution))
+    return Acknowledged(target.id)
+
+
+@method("/internal/job-xxxx/logCursors", access=Access.WORKER, body=HolderOfTry)
+async def log_cursors(call: Call, target: JobRow, body: HolderOfTry) -> LogCursors:
+    """Return how far the log of a try is kept."""
+    _require_lease(target, body.worker, body.attempt)
+    return LogCursors(await call.platform.logs.cursors(target.id, body.attempt))
+
+
+@method("/internal/job-xxxx/finished", access=Access.WORKER, body=Finished, mode=Mode.WRITE)
+async def finished(call: Call, target: JobRow, body: Finished) -> Acknowledged:
+    """Take how a try ended; the same report again changes nothing."""
+    _require_lease(target, body.worker, body.attempt)
+    if target.state not in _HELD:
+        return Acknowledged(target.id)
+    async with moments.of(call) as moment:
+        if body.peak_memory_bytes is not None:
+            await jobs.update_job(
+                call.tx,
+                target.id,
+                {"settings": target.settings | {"peakMemoryBytes": body.peak_memory_bytes}},
+            )
+        if target.state == State.TERMINATING:
+            await settle.stopped(moment, target)
+        elif body.failure_reason is not None:
+            failure = JobFailure(body.failure_reason, body.failure_message or "")
+            await settle.fail(moment, target, failure)
+        else:
+            await settle.succeed(moment, target, _output(body))
+    return Acknowledged(target.id)
+
+
+def _output(body: Finished) -> dict[str, Any]:
+    return body.output if body.output is not None else {}

@@ -1,0 +1,83 @@
+"""Jobs: describe, make sub-jobs, change, terminate (contract F)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plasmid.domain import errors, job_states, properties
+from plasmid.executions import settle
+from plasmid.metadata import jobs
+from plasmid.metadata.rows import JobRow
+from plasmid.methods import moments, running
+from plasmid.methods.call import Call, Ref
+from plasmid.methods.registry import Mode, method
+from plasmid.methods.targets import Access
+from plasmid.methods.wire import job as wire
+
+
+@method("/job-xxxx/describe", access=Access.OBJECT_VIEW)
+async def describe(call: Call, target: JobRow, body: dict[str, Any]) -> dict[str, Any]:
+    """Describe a job."""
+    return wire.describe(target, body)
+
+
+@method("/job/new", access=Access.LOGIN, mode=Mode.WRITE, nonce=True)
+async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
+    """Start a sub-job of the calling job."""
+    return Ref(await running.run_subjob(call, body))
+
+
+@method("/job-xxxx/terminate", access=Access.JOB_CONTROL, mode=Mode.WRITE)
+async def terminate(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
+    """Terminate a job with all below it; one that is over stays as it is."""
+    async with moments.of(call) as moment:
+        await settle.terminate_tree(moment, target)
+    return Ref(target.id)
+
+
+@method("/job-xxxx/update", access=Access.JOB_CONTROL, mode=Mode.WRITE)
+async def update(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
+    """Change who may connect by SSH, and the rank."""
+    if job_states.is_terminal(target.state):
+        raise errors.InvalidState(f"{target.id} is {target.state}; it cannot be changed any more")
+    changes: dict[str, Any] = {"modified_ms": call.now_ms}
+    if "allowSSH" in body:
+        changes["settings"] = target.settings | {"allowSSH": _allow_ssh(body)}
+    if "rank" in body:
+        if not isinstance(body["rank"], int) or not -1024 <= body["rank"] <= 1023:
+            raise errors.InvalidInput('Expected key "rank" of input to be in range [-1024, 1023]')
+        changes["rank"] = body["rank"]
+    await jobs.update_job(call.tx, target.id, changes)
+    return Ref(target.id)
+
+
+def _allow_ssh(body: dict[str, Any]) -> list[str]:
+    given = body["allowSSH"]
+    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+        raise errors.InvalidInput('Expected key "allowSSH" of input to be an array of strings')
+    return given
+
+
+@method("/job-xxxx/addTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def add_tags(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
+    """Add tags to a job."""
+    tags = properties.with_added(target.tags, properties.check_tags(body.get("tags")))
+    await jobs.update_job(call.tx, target.id, {"tags": tags})
+    return Ref(target.id)
+
+
+@method("/job-xxxx/removeTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def remove_tags(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
+    """Take tags from a job."""
+    tags = properties.without(target.tags, properties.check_tags(body.get("tags")))
+    await jobs.update_job(call.tx, target.id, {"tags": tags})
+    return Ref(target.id)
+
+
+@method("/job-xxxx/setProperties", access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def set_properties(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
+    """Set properties of a job; null removes one."""
+    given = properties.check_property_changes(body.get("properties"))
+    changed = properties.with_changes(target.properties, given)
+    await jobs.update_job(call.tx, target.id, {"properties": changed})
+    return Ref(target.id)

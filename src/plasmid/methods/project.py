@@ -1,0 +1,208 @@
+"""Projects: make, describe, change, share, destroy (contract C.1-C.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plasmid.domain import errors, properties
+from plasmid.domain.access import Level
+from plasmid.executions import settle
+from plasmid.metadata import jobs, projects, users
+from plasmid.metadata.rows import ContainerRow
+from plasmid.methods import moments, targets
+from plasmid.methods.call import Call, Ref
+from plasmid.methods.registry import Mode, method
+from plasmid.methods.targets import Access, Container
+from plasmid.methods.wire import project as wire
+
+_TEXTS = ("name", "summary", "description")
+
+
+@method("/project/new", access=Access.LOGIN, mode=Mode.WRITE)
+async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
+    """Create a project of which the caller is an administrator."""
+    if not call.actor.may_create_projects:
+        raise errors.PermissionDenied("This token may not create projects")
+    region = _region(call, body)
+    bill_to = await _bill_to(call, body)
+    if body.get("containsPHI"):
+        raise errors.PermissionDenied(f"PHI features must be enabled for {bill_to}")
+    row = ContainerRow(
+        id=call.mint("project"),
+        class_name="project",
+        name=properties.check_name(body.get("name")),
+        region=region,
+        summary=_text(body, "summary"),
+        description=_text(body, "description"),
+        bill_to=bill_to,
+        created_by=call.user,
+        created_ms=call.now_ms,
+        modified_ms=call.now_ms,
+        version=1,
+        flags=_with_flags({}, body),
+        tags=properties.check_tags(body.get("tags")),
+        properties=properties.check_properties(body.get("properties")),
+        project=None,
+    )
+    await call.tx.add(row)
+    await projects.set_member(call.tx, row.id, call.user, Level.ADMINISTER)
+    return Ref(row.id)
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key) or ""
+    if not isinstance(value, str):
+        raise errors.InvalidInput(f'Expected key "{key}" of input to be a string')
+    return value
+
+
+def _region(call: Call, body: dict[str, Any]) -> str:
+    region = body.get("region") or call.platform.regions[0]
+    if region not in call.platform.regions:
+        known = ", ".join(call.platform.regions)
+        raise errors.InvalidInput(f'Expected key "region" of input to be one of {known}')
+    return str(region)
+
+
+async def _bill_to(call: Call, body: dict[str, Any]) -> str:
+    own = await users.find_user(call.reader, call.user)
+    bill_to = body.get("billTo")
+    if bill_to is None:
+        return own.bill_to if own else call.user
+    if bill_to != call.user:
+        raise errors.PermissionDenied(f"You may not bill {bill_to}")
+    return str(bill_to)
+
+
+def _with_flags(flags: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags after a change, with those that follow from others (contract C.3)."""
+    changed = {name: body[name] for name in wire.FLAGS if name in body}
+    for name, value in changed.items():
+        if wire.FLAGS[name] is False and not isinstance(value, bool):
+            raise errors.InvalidInput(f'Expected key "{name}" of input to be a boolean')
+    result = {**flags, **changed}
+    if changed.get("restricted"):
+        result.setdefault("downloadRestricted", True)
+        result["downloadRestricted"] = changed.get("downloadRestricted", True)
+    if "downloadRestricted" in changed or changed.get("restricted"):
+        implied = bool(result.get("downloadRestricted"))
+        result["previewViewerRestricted"] = changed.get("previewViewerRestricted", implied)
+    if result.get("restricted") and not result.get("downloadRestricted"):
+        raise errors.InvalidInput("downloadRestricted must be true while the project is restricted")
+    return result
+
+
+@method("/project-xxxx/describe", "/container-xxxx/describe", access=Access.VIEW)
+async def describe(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
+    """Describe a project or container."""
+    return await wire.describe(call.reader, target.row, target.level, body)
+
+
+@method("/project-xxxx/update", access=Access.ADMINISTER, mode=Mode.WRITE)
+async def update(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Change a project's texts and flags."""
+    changes: dict[str, Any] = {"version": target.row.version + 1, "modified_ms": call.now_ms}
+    if body.get("version") is not None and body["version"] != target.row.version:
+        raise errors.InvalidState(f"The project is at version {target.row.version} by now")
+    for name in _TEXTS:
+        if name in body:
+            changes[name] = (
+                properties.check_name(body[name]) if name == "name" else _text(body, name)
+            )
+    if body.get("billTo") is not None and body["billTo"] != target.row.bill_to:
+        raise errors.InvalidInput(f"{body['billTo']} cannot be billed for this project")
+    changes["flags"] = _with_flags(target.row.flags, body)
+    await projects.update_container(call.tx, target.id, changes)
+    return Ref(target.id)
+
+
+@method("/project-xxxx/invite", access=Access.ADMINISTER, mode=Mode.WRITE)
+async def invite(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
+    """Give a user, or everybody (PUBLIC), at least a level; nothing is lowered by this."""
+    level = Level.parse(body.get("level"))
+    member = await _member(call, body.get("invitee"))
+    present = (await projects.find_members(call.reader, target.id)).get(member, Level.NONE)
+    await projects.set_member(call.tx, target.id, member, max(present, level))
+    return {"id": target.id, "state": "accepted"}
+
+
+async def _member(call: Call, invitee: object) -> str:
+    if invitee == projects.PUBLIC:
+        return projects.PUBLIC
+    if not isinstance(invitee, str) or not invitee:
+        raise errors.InvalidInput('Expected key "invitee" of input to be a user, org or PUBLIC')
+    if "@" in invitee:
+        found = await users.find_user_by_email(call.reader, invitee)
+    else:
+        found = await users.find_user(call.reader, invitee)
+    if found is None:
+        raise targets.not_found(invitee)
+    return found.id
+
+
+@method("/project-xxxx/decreasePermissions", access=Access.VIEW, mode=Mode.WRITE)
+async def decrease_permissions(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Lower members to a level, or remove them with null; one's own entry without being admin."""
+    members = await projects.find_members(call.reader, target.id)
+    for member, wanted in body.items():
+        if member != call.actor.user and target.level < Level.ADMINISTER:
+            raise errors.PermissionDenied("ADMINISTER permission is required to lower others")
+        if member not in members and member != projects.PUBLIC:
+            await _member(call, member)
+        level = Level.parse(wanted, member)
+        if level > members.get(member, Level.NONE):
+            raise errors.InvalidInput(f"{member} has less than {level.name} already")
+        await projects.set_member(call.tx, target.id, member, level)
+    return Ref(target.id)
+
+
+@method("/project-xxxx/leave", access=Access.VIEW, mode=Mode.WRITE)
+async def leave(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Give up one's own membership."""
+    await projects.set_member(call.tx, target.id, call.user, Level.NONE)
+    return Ref(target.id)
+
+
+@method("/project-xxxx/destroy", access=Access.ADMINISTER, mode=Mode.WRITE)
+async def destroy(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Remove a project and all that lies nowhere else; unfinished jobs only with `terminateJobs`."""
+    unfinished = await jobs.find_unfinished_in(call.reader, target.id)
+    if unfinished and not body.get("terminateJobs"):
+        raise errors.InvalidState(
+            f"{target.id} has {len(unfinished)} unfinished jobs; wait for them or terminate them"
+        )
+    async with moments.of(call) as moment:
+        for row in unfinished:
+            await settle.terminate_tree(moment, row)
+        await settle.remove_container(moment, target.id)
+    return Ref(target.id)
+
+
+@method("/project-xxxx/addTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def add_tags(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Add tags to a project."""
+    tags = properties.with_added(target.row.tags, properties.check_tags(body.get("tags")))
+    return await _change(call, target, {"tags": tags})
+
+
+@method("/project-xxxx/removeTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def remove_tags(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Take tags from a project."""
+    tags = properties.without(target.row.tags, properties.check_tags(body.get("tags")))
+    return await _change(call, target, {"tags": tags})
+
+
+@method("/project-xxxx/setProperties", access=Access.CONTRIBUTE, mode=Mode.WRITE)
+async def set_properties(call: Call, target: Container, body: dict[str, Any]) -> Ref:
+    """Set properties of a project; null removes one."""
+    given = properties.check_property_changes(body.get("properties"))
+    return await _change(
+        call, target, {"properties": properties.with_changes(target.row.properties, given)}
+    )
+
+
+async def _change(call: Call, target: Container, changes: dict[str, Any]) -> Ref:
+    await projects.update_container(call.tx, target.id, changes | {"modified_ms": call.now_ms})
+    return Ref(target.id)
+
+

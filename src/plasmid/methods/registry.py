@@ -1,0 +1,170 @@
+"""Every method of the API, declared once; the one door to behaviour.
+
+A method is a decorated function `(call, target, body) -> answer`. The registry does what is the same
+for all: it finds the method, decodes the body, loads the target, checks the access, replays a nonce
+and holds the transaction. A method never checks a permission and never sees a request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+
+from plasmid.domain import errors, ids
+from plasmid.metadata import users
+from plasmid.metadata.database import AlreadyThereError
+from plasmid.metadata.rows import NonceRow
+from plasmid.methods import decode, targets
+from plasmid.methods.call import Call
+from plasmid.methods.targets import Access
+
+INTERNAL: Final = "internal/"
+NONCE_BYTES_MAX: Final = 128
+NONCE_KEPT_MS: Final = 24 * 3600 * 1000
+NONCE_REUSED: Final = (
+    "Nonce was reused for an earlier API request that had a different input"
+)
+
+Handler = Callable[[Call, Any, Any], Awaitable[Any]]
+
+
+class Mode(Enum):
+    """How a method uses the database."""
+
+    READ = "read"
+    WRITE = "write"
+    OWN = "own"
+
+
+class Method(msgspec.Struct, frozen=True):
+    """One route of the API: `/class-xxxx/verb` (on an object) or `/class/verb`."""
+
+    route: str
+    class_name: str
+    verb: str
+    on_object: bool
+    access: Access
+    body: Any
+    mode: Mode
+    has_nonce: bool
+    handler: Handler
+
+
+METHODS: Final[dict[tuple[str, str, bool], Method]] = {}
+
+
+def method(
+    *routes: str,
+    access: Access,
+    body: Any = dict[str, Any],
+    mode: Mode = Mode.READ,
+    nonce: bool = False,
+) -> Callable[[Handler], Handler]:
+    """Declare the function below as the method of these routes."""
+
+    def declare(handler: Handler) -> Handler:
+        for route in routes:
+            subject, _, verb = route.strip("/").rpartition("/")
+            on_object = subject.endswith("-xxxx")
+            class_name = subject.removesuffix("-xxxx")
+            key = (class_name, verb, on_object)
+            if key in METHODS:
+                raise RuntimeError(f"two methods for {route}")
+            METHODS[key] = Method(
+                route, class_name, verb, on_object, access, body, mode, nonce, handler
+            )
+        return handler
+
+    return declare
+
+
+def resolve(path: str) -> tuple[Method, str]:
+    """Return the method of a path and the subject it names; raises ResourceNotFound."""
+    pieces = [piece for piece in path.split("/") if piece]
+    if len(pieces) not in (2, 3):
+        raise errors.ResourceNotFound(f"There is no route {path}")
+    subject, verb = "/".join(pieces[:-1]), pieces[-1]
+    found = METHODS.get((subject, verb, False))
+    if found:
+        return found, subject
+    entity = subject.removeprefix(INTERNAL)
+    class_name = ids.class_of(entity)
+    if class_name is None:
+        raise errors.ResourceNotFound(f"The entity {entity} could not be found")
+    prefix = INTERNAL if entity != subject else ""
+    found = METHODS.get((prefix + class_name, verb, True))
+    if found is None:
+        raise errors.ResourceNotFound(f"There is no method {verb} of {class_name} here")
+    return found, entity
+
+
+async def answer(call: Call, path: str, body: bytes) -> Any:
+    """Carry out one call and return its answer; raises ApiError."""
+    found, subject = resolve(path)
+    given = decode.decode(body, found.body)
+    if found.access is not Access.ANYONE and found.access is not Access.OBJECT_VIEW:
+        targets.require_login(call)
+    if found.mode is Mode.WRITE:
+        async with call.platform.database.transaction() as tx:
+            call.begin(tx)
+            return await _carry_out(call, found, subject, given, body)
+    return await _carry_out(call, found, subject, given, body)
+
+
+async def _carry_out(call: Call, found: Method, subject: str, given: Any, body: bytes) -> Any:
+    nonce = _nonce_of(found, given)
+    if nonce is not None:
+        replayed = await _replay(call, subject, found.verb, nonce, body)
+        if replayed is not None:
+            return replayed
+    target = await targets.load(call, found.access, subject if found.on_object else None, given)
+    result = await found.handler(call, target, given)
+    if nonce is not None:
+        await _remember(call, f"{subject}/{found.verb}", nonce, body, result)
+    return result
+
+
+def _nonce_of(found: Method, given: Any) -> str | None:
+    if not found.has_nonce:
+        return None
+    nonce = given.get("nonce") if isinstance(given, dict) else getattr(given, "nonce", None)
+    if nonce is not None and len(nonce.encode()) > NONCE_BYTES_MAX:
+        raise errors.InvalidInput(
+            f'Expected key "nonce" of input to be at most {NONCE_BYTES_MAX} bytes'
+        )
+    return nonce
+
+
+def _input_hash(body: bytes) -> str:
+    value = msgspec.json.decode(body)
+    value.pop("nonce", None)
+    canonical = msgspec.json.encode(value, order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()
+
+
+async def _replay(call: Call, subject: str, verb: str, nonce: str, body: bytes) -> Any:
+    kept = await users.find_nonce(call.reader, call.user, f"{subject}/{verb}", nonce)
+    if kept is None:
+        return None
+    if kept.input_hash != _input_hash(body):
+        raise errors.InvalidInput(NONCE_REUSED)
+    return msgspec.json.decode(kept.response)
+
+
+async def _remember(call: Call, route: str, nonce: str, body: bytes, result: Any) -> None:
+    row = NonceRow(
+        user=call.user,
+        route=route,
+        nonce=nonce,
+        input_hash=_input_hash(body),
+        response=msgspec.json.encode(result).decode(),
+        created_ms=call.now_ms,
+    )
+    try:
+        await call.tx.add(row)
+    except AlreadyThereError as error:
+        raise errors.InvalidInput(NONCE_REUSED) from error

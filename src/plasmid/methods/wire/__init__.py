@@ -1,0 +1,1 @@
+"""The forms in which objects leave the API (describe)."""

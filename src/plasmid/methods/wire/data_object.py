@@ -1,0 +1,109 @@
+"""The forms in which data objects leave the API (contract D.1.2, E.4, P.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from plasmid.metadata import objects
+from plasmid.metadata.database import Reader
+from plasmid.metadata.rows import ObjectRow, PlacementRow
+from plasmid.methods.wire import fields
+
+COMMON: Final = (
+    "id", "project", "class", "types", "created", "state", "hidden", "links", "name", "folder",
+    "sponsored", "tags", "modified", "createdBy",
+)  # fmt: skip
+OF_CLASS: Final[dict[str, tuple[str, ...]]] = {
+    "file": ("media", "size", "archivalState", "cloudAccount"),
+    "record": ("size",),
+    "applet": (
+        "dxapi", "title", "summary", "description", "developerNotes", "access", "runSpec",
+        "inputSpec", "outputSpec", "ignoreReuse", "httpsApp", "treeTurnaroundTimeThreshold",
+    ),
+}  # fmt: skip
+ON_REQUEST: Final = ("properties", "details", "parts", "sponsoredUntil", "headline")
+
+
+async def describe(
+    reader: Reader, row: ObjectRow, place: PlacementRow, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fields of an object in one container that the options ask for."""
+    defaults = (*COMMON, *OF_CLASS.get(row.class_name, ()))
+    wanted = fields.selected(options, defaults, ON_REQUEST)
+    wanted.add("id")
+    described = _common(row, place)
+    if row.class_name == "file":
+        described.update(_file(row))
+    elif row.class_name == "record":
+        described["size"] = 0
+    elif row.class_name == "applet":
+        described.update(applet(row, place))
+    described = {name: value for name, value in described.items() if name in wanted}
+    if "properties" in wanted:
+        described["properties"] = place.properties
+    if "details" in wanted:
+        described["details"] = row.details
+    if "parts" in wanted and row.class_name == "file":
+        described["parts"] = await _parts(reader, row.id)
+    return described
+
+
+def _common(row: ObjectRow, place: PlacementRow) -> dict[str, Any]:
+    created_by = {"user": row.created_by}
+    if row.created_by_job:
+        created_by["job"] = row.created_by_job
+    if row.created_by_executable:
+        created_by["executable"] = row.created_by_executable
+    return {
+        "id": row.id,
+        "project": place.container,
+        "class": row.class_name,
+        "types": row.types,
+        "created": row.created_ms,
+        "state": row.state,
+        "hidden": row.hidden,
+        "links": row.links,
+        "name": place.name,
+        "folder": place.folder,
+        "sponsored": False,
+        "tags": place.tags,
+        "modified": place.modified_ms,
+        "createdBy": created_by,
+    }
+
+
+def _file(row: ObjectRow) -> dict[str, Any]:
+    described: dict[str, Any] = {"archivalState": "live", "cloudAccount": "cloudaccount-dnanexus"}
+    if row.media is not None:
+        described["media"] = row.media
+    if row.size_bytes is not None:
+        described["size"] = row.size_bytes
+    return described
+
+
+def applet(row: ObjectRow, place: PlacementRow) -> dict[str, Any]:
+    """Return what is an applet's own, without its code."""
+    body = row.body
+    described = {
+        "dxapi": body.get("dxapi", "1.0.0"),
+        "title": body.get("title") or place.name,
+        "summary": body.get("summary", ""),
+        "description": body.get("description", ""),
+        "developerNotes": body.get("developerNotes", ""),
+        "access": body["access"],
+        "runSpec": {name: value for name, value in body["runSpec"].items() if name != "code"},
+        "ignoreReuse": body.get("ignoreReuse", False),
+        "httpsApp": body.get("httpsApp") or {"enabled": False},
+    }
+    for name in ("inputSpec", "outputSpec", "treeTurnaroundTimeThreshold"):
+        if body.get(name) is not None:
+            described[name] = body[name]
+    return described
+
+
+async def _parts(reader: Reader, file_id: str) -> dict[str, Any]:
+    return {
+        str(part.part): {"state": part.state, "size": part.size_bytes, "md5": part.md5}
+        for part in await objects.find_parts(reader, file_id)
+    }

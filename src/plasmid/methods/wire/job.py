@@ -1,0 +1,124 @@
+"""The form in which a job leaves the API (contract F.6, A.12, P.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from plasmid.domain import errors, job_states
+from plasmid.metadata.rows import JobRow
+from plasmid.methods.wire import fields
+
+IO: Final = ("runInput", "originalInput", "input", "output")
+ON_REQUEST: Final = (
+    "runSystemRequirements",
+    "runSystemRequirementsByExecutable",
+    "mergedSystemRequirementsByExecutable",
+    "headJobOnDemand",
+)
+_ECHOED: Final[dict[str, Any]] = {
+    "executionPolicy": {},
+    "systemRequirements": {},
+    "networkAccess": [],
+    "debug": {},
+    "details": {},
+    "singleContext": False,
+    "ignoreReuse": False,
+    "costLimit": None,
+    "preserveJobOutputs": None,
+    "detailedJobMetrics": False,
+    "delayWorkspaceDestruction": False,
+    "maxTreeSpotWaitTime": None,
+    "maxJobSpotWaitTime": None,
+}
+
+
+def describe(row: JobRow, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a job that the options ask for; raises ResourceNotFound for a try."""
+    attempt = options.get("try")
+    if attempt is not None and attempt != row.attempt:
+        raise errors.ResourceNotFound(f"The entity {row.id} has no try {attempt}")
+    everything = _defaults(row)
+    if options.get("io") is False:
+        for name in IO:
+            del everything[name]
+    if options.get("fields") is None:
+        return everything
+    wanted = fields.selected(options, everything, ON_REQUEST)
+    for name in wanted & set(ON_REQUEST):
+        everything[name] = row.settings.get(name)
+    return {name: value for name, value in everything.items() if name in wanted}
+
+
+def _defaults(row: JobRow) -> dict[str, Any]:
+    settings = row.settings
+    described: dict[str, Any] = {
+        "id": row.id,
+        "class": "job",
+        "region": row.region,
+        "name": row.name,
+        "tags": row.tags,
+        "properties": row.properties,
+        "executable": row.executable,
+        "executableName": row.executable_name,
+        row.executable.split("-")[0]: row.executable,
+        "function": row.function,
+        "created": row.created_ms,
+        "modified": row.modified_ms,
+        "try": row.attempt,
+        "tryCreated": row.attempt_created_ms,
+        "project": row.project,
+        "billTo": row.bill_to,
+        "folder": row.folder,
+        "workspace": row.workspace,
+        **_relations(row),
+        "state": row.state,
+        "stateTransitions": row.state_transitions,
+        "launchedBy": row.launched_by,
+        "priority": row.priority,
+        "finalPriority": row.priority,
+        "rank": row.rank,
+        "instanceType": row.instance_type,
+        "timeout": settings.get("timeout"),
+        "dependsOn": row.depends_on,
+        "failureCounts": row.failure_counts,
+        "outputReusedFrom": None,
+        "httpsApp": {"enabled": False},
+        "isFree": True,
+        "runInput": row.run_input,
+        "originalInput": row.original_input,
+        "input": row.input,
+        "output": row.output,
+    }
+    for name, default in _ECHOED.items():
+        described[name] = settings.get(name, default)
+    _add_optional(described, row)
+    return described
+
+
+def _relations(row: JobRow) -> dict[str, Any]:
+    return {
+        "parentJob": row.parent_job,
+        "parentJobTry": row.settings.get("parentJobTry"),
+        "originJob": row.origin_job,
+        "parentAnalysis": None,
+        "analysis": None,
+        "stage": None,
+        "rootExecution": row.root_execution,
+        "detachedFrom": row.detached_from,
+        "detachedFromTry": row.settings.get("detachedFromTry"),
+    }
+
+
+def _add_optional(described: dict[str, Any], row: JobRow) -> None:
+    """Add the keys that must be absent while they do not apply (contract A.12)."""
+    if row.started_running_ms is not None:
+        described["startedRunning"] = row.started_running_ms
+        if row.stopped_running_ms is not None:
+            described["stoppedRunning"] = row.stopped_running_ms
+    if row.state == job_states.State.FAILED:
+        described["failureReason"] = row.failure_reason
+        described["failureMessage"] = row.failure_message
+        described["failureFrom"] = row.failure_from
+    if row.settings.get("allowSSH"):
+        described["allowSSH"] = row.settings["allowSSH"]

@@ -1,0 +1,1 @@
+"""Runs jobs on one machine; knows the platform over HTTP only."""

@@ -1,0 +1,63 @@
+"""What a worker runs jobs with: an engine, images, and networks for its sandboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from plasmid.engines import engine
+
+Refused = Callable[[str], None]
+"""Is told each line with which a sandbox's proxy refuses a host."""
+
+
+class Image(Protocol):
+    """A base image that serves a release."""
+
+    @property
+    def name(self) -> str:
+        """What the image is called."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """Its root file system."""
+        ...
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether it stands in for the release that was asked for."""
+        ...
+
+
+class Images(Protocol):
+    """The base images of this machine."""
+
+    def find(self, distribution: str, release: str, version: str) -> Image:
+        """Return the image that serves a release."""
+        ...
+
+
+class OpenNetwork(Protocol):
+    """Opens what one sandbox reaches: the API, and through a proxy what it is allowed to.
+
+    Closing it does not touch the sandbox; another process may open it again.
+    """
+
+    def __call__(
+        self, sandbox: engine.Sandbox, allowed: Sequence[str], on_refused: Refused
+    ) -> AbstractAsyncContextManager[object]:
+        """Return the network, open within `async with`; `allowed` is access.network."""
+        ...
+
+
+class Adapters(msgspec.Struct, frozen=True):
+    """The parts that bootstrap or a test puts together for a worker."""
+
+    engine: engine.Engine
+    images: Images
+    network: OpenNetwork

@@ -1,0 +1,56 @@
+"""Reads what programs send to the log sockets of a sandbox (contract G.2, G.3); pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from plasmid.domain import assignments
+from plasmid.worker import output_log
+
+APP: Final = "DX_APP"
+APP_STREAM: Final = "DX_APP_STREAM"
+
+# The names of syslog's levels as Python's SysLogHandler and others write them.
+LEVELS: Final = {
+    "debug": "DEBUG",
+    "info": "INFO",
+    "notice": "NOTICE",
+    "warn": "WARNING",
+    "warning": "WARNING",
+    "err": "ERROR",
+    "error": "ERROR",
+    "crit": "CRITICAL",
+    "critical": "CRITICAL",
+    "alert": "ALERT",
+    "emerg": "EMERG",
+    "panic": "EMERG",
+}
+STREAM_LEVELS: Final = {"INFO": "STDOUT", "ERROR": "STDERR"}
+_TIMESTAMP_MAX: Final = 1 << 53
+
+
+def entries(datagram: bytes, now_ms: int) -> list[assignments.LogEntry]:
+    """Return the lines of one datagram; what is not of the agreed form is taken as plain text."""
+    message: dict[str, Any] = {}
+    try:
+        decoded = msgspec.json.decode(datagram)
+    except (msgspec.DecodeError, RecursionError):
+        decoded = None
+    if isinstance(decoded, dict):
+        message = decoded
+    text = message.get("msg")
+    if not isinstance(text, str):
+        text = datagram.decode("utf-8", "replace")
+    level = LEVELS.get(str(message.get("level")).lower(), "INFO")
+    # Only the platform speaks as SYSTEM: `dx watch` ends at a certain line from there.
+    source = APP_STREAM if message.get("source") == APP_STREAM else APP
+    if source == APP_STREAM:
+        level = STREAM_LEVELS.get(level, level)
+    sent = message.get("timestamp")
+    timestamp = sent if type(sent) is int and 0 < sent < _TIMESTAMP_MAX else now_ms
+    return [
+        assignments.LogEntry(timestamp, source, level, piece.decode("utf-8", "replace"))
+        for piece in output_log.split(text.encode("utf-8", "replace"))
+    ]

@@ -1,0 +1,156 @@
+"""How a try ended: the decision table of contract I.3 and F.9, as one pure function."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from plasmid.domain import failures
+
+SETUP: Final = "setup"
+RUNNING: Final = "running"
+KILLED: Final = 128 + 9
+
+# Reasons that an app may give itself.
+APPS_OWN_REASONS: Final = frozenset(
+    {
+        failures.APP_ERROR,
+        failures.APP_INTERNAL_ERROR,
+        failures.APP_INSUFFICIENT_RESOURCE_ERROR,
+    }
+)
+
+# What programs say when memory or disk has run out.
+_SHORTAGE = re.compile(
+    r"MemoryError|Cannot allocate memory|std::bad_alloc|[Oo]ut of memory|OutOfMemoryError"
+    r"|No space left on device|Disk quota exceeded"
+)
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when a sandbox has ended.
+
+    The texts are those of the files in it, None where there is none; `unreadable` says why the
+    output could not be read.
+    """
+
+    exit_code: int
+    out_of_memory: bool = False
+    disk_full: bool = False
+    timed_out: bool = False
+    timeout_ms: int = 0
+    memory_bytes: int = 0
+    phase: str = RUNNING
+    setup_failure: str | None = None
+    error_text: str | None = None
+    output_text: str | None = None
+    unreadable: str | None = None
+
+
+def decide(ending: Ending) -> dict[str, Any]:
+    """Return the job's output; raises JobFailure with the reason and what to do about it."""
+    if ending.timed_out:
+        raise failures.JobFailure(
+            failures.JOB_TIMEOUT_EXCEEDED,
+            f"The job ran longer than its timeout of {_duration(ending.timeout_ms)}: raise "
+            "timeoutPolicy of the executable, or give it an instance type with more cores",
+        )
+    if ending.exit_code == 0:
+        return _output(ending)
+    shortage = _shortage(ending)
+    if ending.phase == SETUP:
+        raise shortage or _setup_failure(ending)
+    raise _app_failure(ending, shortage)
+
+
+def _output(ending: Ending) -> dict[str, Any]:
+    """Return job_output.json; a missing file is an empty output (contract M.3)."""
+    if ending.unreadable is not None:
+        raise failures.JobFailure(failures.OUTPUT_ERROR, ending.unreadable)
+    if ending.output_text is None:
+        return {}
+    try:
+        output = msgspec.json.decode(ending.output_text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise failures.JobFailure(
+            failures.OUTPUT_ERROR,
+            f"job_output.json is not valid JSON: {error}; write it with dx-jobutil-add-output or "
+            "a JSON library",
+        ) from error
+    if not isinstance(output, dict):
+        raise failures.JobFailure(
+            failures.OUTPUT_ERROR,
+            "job_output.json is not a JSON object: write {} if there is no output",
+        )
+    return output
+
+
+def _shortage(ending: Ending) -> failures.JobFailure | None:
+    """Return the failure for want of memory or disk, if one of them had run out."""
+    if ending.out_of_memory:
+        limit = f" of {ending.memory_bytes // (1024 * 1024)} MiB" if ending.memory_bytes else ""
+        message = f"The job used up its memory{limit}: ask for an instance type with more memory"
+    elif ending.disk_full:
+        message = "The job used up its disk: ask for an instance type with more storage"
+    else:
+        return None
+    return failures.JobFailure(failures.APP_INSUFFICIENT_RESOURCE_ERROR, message)
+
+
+def _setup_failure(ending: Ending) -> failures.JobFailure:
+    message = ending.setup_failure or (
+        f"The set-up of the sandbox ended with code {ending.exit_code} before the job's own code "
+        "began: see the job's log"
+    )
+    return failures.JobFailure(failures.EXECUTION_ERROR, message.strip())
+
+
+def _app_failure(ending: Ending, shortage: failures.JobFailure | None) -> failures.JobFailure:
+    """Return why the app failed: what it says itself, unless memory or disk says it better."""
+    own = _own_failure(ending.error_text)
+    if own is None:
+        if shortage is not None and (ending.disk_full or ending.exit_code == KILLED):
+            return shortage
+        hint = f" ({shortage.message})" if shortage is not None else ""
+        return failures.JobFailure(
+            failures.APP_INTERNAL_ERROR, f"{_how_it_ended(ending)}: see the job's log{hint}"
+        )
+    # An app that raises AppError has decided so; an unexpected error after the memory ran out was
+    # most likely caused by that.
+    relabelled = _SHORTAGE.search(own.message) or (
+        shortage is not None and own.reason == failures.APP_INTERNAL_ERROR
+    )
+    if not relabelled:
+        return own
+    hint = f" ({shortage.message})" if shortage is not None else ""
+    return failures.JobFailure(failures.APP_INSUFFICIENT_RESOURCE_ERROR, own.message + hint)
+
+
+def _own_failure(error_text: str | None) -> failures.JobFailure | None:
+    """Return what job_error.json says; None if there is none or it is of no use."""
+    try:
+        error = msgspec.json.decode(error_text or "")["error"]
+        reason, message = error["type"], error["message"]
+    except (msgspec.DecodeError, RecursionError, LookupError, TypeError):
+        return None
+    if not isinstance(message, str):
+        message = msgspec.json.encode(message).decode()
+    if reason not in APPS_OWN_REASONS:
+        reason = failures.APP_INTERNAL_ERROR
+    return failures.JobFailure(reason, message)
+
+
+def _how_it_ended(ending: Ending) -> str:
+    if ending.exit_code > 128:
+        return f"The app was ended by signal {ending.exit_code - 128}"
+    return f"The app exited with non-zero exit status {ending.exit_code}"
+
+
+def _duration(milliseconds: int) -> str:
+    seconds = milliseconds / 1000
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} seconds"

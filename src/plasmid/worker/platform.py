@@ -1,0 +1,77 @@
+"""What a worker says to the platform, as typed calls (domain/assignments.py has the forms)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, TypeVar
+
+from plasmid.client import api
+from plasmid.domain import assignments, errors
+
+T = TypeVar("T")
+
+# The answers that say: this try is no longer this worker's.
+_LOST_ERRORS: Final = (errors.InvalidState, errors.ResourceNotFound)
+
+
+class RevokedError(Exception):
+    """The try is no longer this worker's: kill it and remove it."""
+
+
+class Platform:
+    """The platform as one worker sees it."""
+
+    def __init__(self, client: api.ApiClient, worker: str) -> None:
+        self._client = client
+        self._worker = worker
+
+    async def sync(self, holding: list[assignments.HeldTry], wait_ms: int) -> assignments.SyncReply:
+        """Return what to start and to stop; waits for news up to `wait_ms`."""
+        return await self._client.ask(
+            "/internal/worker/sync",
+            assignments.SyncRequest(self._worker, holding, wait_ms),
+            assignments.SyncReply,
+            retry=api.NO_RETRY,
+            answer_seconds_max=wait_ms / 1000 + 10,
+        )
+
+    async def add_log(
+        self,
+        held: assignments.HeldTry,
+        entries: list[assignments.LogEntry],
+        cursors: dict[str, int],
+    ) -> None:
+        """Append lines to a try's log; once only, since the outcome of a failure is unknown."""
+        body = assignments.LogBatch(self._worker, held.attempt, entries, cursors)
+        await self._ask(f"/internal/{held.job}/log", body, assignments.Acknowledged)
+
+    async def log_cursors(self, held: assignments.HeldTry) -> dict[str, int]:
+        """Return how far each source of a try's log has been kept."""
+        answer = await self._ask(
+            f"/internal/{held.job}/logCursors",
+            {"worker": self._worker, "attempt": held.attempt},
+            assignments.LogCursors,
+        )
+        return answer.cursors
+
+    async def finish(self, held: assignments.HeldTry, finished: assignments.Finished) -> None:
+        """Report how a try ended."""
+        await self._ask(f"/internal/{held.job}/finished", finished, assignments.Acknowledged)
+
+    async def download(
+        self, file_id: str, target: Path, *, token: str, workspace: str | None
+    ) -> int:
+        """Write a file's content to a path with a job's token; return its size.
+
+        The copy in the job's workspace is asked for first, as the unmodified client does.
+        """
+        try:
+            return await self._client.download(file_id, target, token=token, project=workspace)
+        except errors.ResourceNotFound:
+            return await self._client.download(file_id, target, token=token)
+
+    async def _ask(self, route: str, body: object, answer_type: type[T]) -> T:
+        try:
+            return await self._client.ask(route, body, answer_type, retry=api.NO_RETRY)
+        except _LOST_ERRORS as error:
+            raise RevokedError(error.message) from error

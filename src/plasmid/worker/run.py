@@ -1,0 +1,304 @@
+"""The story of one try, from its assignment to the last of its files being gone.
+
+Whatever happens to this process, the story can be taken up again from the try's folder: by then
+the sandbox was not started yet (it is made anew), runs (it is adopted), or has ended (it is
+reported). A cancelled story leaves everything as it is, for the next worker. What ends a try is its
+own end, its timeout, or the platform's word (`stopping`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from plasmid.client import api
+from plasmid.domain import assignments, dependencies, errors, failures
+from plasmid.engines import engine
+from plasmid.worker import (
+    adapters,
+    file_watch,
+    log_pump,
+    outcome,
+    platform,
+    task_errors,
+    try_folder,
+)
+from plasmid.worker.settings import WorkerSettings
+from plasmid.worker.steps import execute, log_sockets, output, resources, teardown
+
+T = TypeVar("T")
+
+LAST_LINES_SECONDS_MAX: Final = 5.0
+REFUSALS_MAX: Final = 100
+
+_BROKEN: Final = (
+    "The worker has a bug, which its own log describes: report it, and run the job again"
+)
+_log = structlog.get_logger()
+
+
+class World(msgspec.Struct, frozen=True):
+    """What all tries of a worker share."""
+
+    settings: WorkerSettings
+    adapters: adapters.Adapters
+    link: platform.Platform
+    watch: file_watch.FileWatch
+
+
+class StoppedError(Exception):
+    """The platform has taken the try back."""
+
+
+class Try:
+    """One try of a job on this worker; setting `stopping` ends it without a report."""
+
+    def __init__(
+        self, assignment: assignments.Assignment, folder: try_folder.TryFolder, *, is_adopted: bool
+    ) -> None:
+        self.assignment = assignment
+        self.folder = folder
+        self.is_adopted = is_adopted
+        self.held = assignments.HeldTry(assignment.job, assignment.attempt)
+        self.stopping = asyncio.Event()
+
+
+async def run_try(world: World, current: Try) -> None:
+    """Run one try to its end, report it, and leave nothing of it here.
+
+    Returns when that is done, or when the platform has taken the try back; cancelling it leaves
+    the sandbox running for the next worker.
+    """
+    with structlog.contextvars.bound_contextvars(
+        job=current.held.job, attempt=current.held.attempt
+    ):
+        finished = None
+        try:
+            finished = await _told(world, current)
+        except* (platform.RevokedError, StoppedError):
+            _log.info("try_taken_back")
+        except* Exception:
+            _log.exception("try_broke")
+            finished = _failed(world, current, failures.JM_INTERNAL_ERROR, _BROKEN)
+        try:
+            await _close(world, current, finished)
+        except Exception:
+            _log.exception("try_stays", folder=str(current.folder.path))
+
+
+async def _told(world: World, current: Try) -> assignments.Finished | None:
+    """Return how the try ended, once its log is with the platform; None if it was taken back."""
+    pump = log_pump.LogPump(world.link, current.held, current.folder)
+    sockets = log_sockets.LogSockets(current.folder.log, pump.add)
+    try:
+        if current.is_adopted:
+            await _unless_stopped(current, pump.recover())
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(pump.run())
+            sockets.open()
+            finished = await _ended(world, current, pump)
+            sockets.drain()
+            pump.finish()
+            await _sent(current, sending)
+        return finished
+    finally:
+        sockets.close()
+        pump.close()
+
+
+async def _sent(current: Try, sending: asyncio.Task[None]) -> None:
+    """Wait until the log is sent; of a try that was taken back, only for a moment."""
+    async with asyncio.TaskGroup() as group:
+        stopped = group.create_task(current.stopping.wait())
+        await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not sending.done():
+            await asyncio.wait({sending}, timeout=LAST_LINES_SECONDS_MAX)
+            sending.cancel()
+        stopped.cancel()
+
+
+async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignments.Finished | None:
+    """Return how the try ended, kept in its folder; None if it was taken back."""
+    kept = current.folder.finished()
+    if kept is not None:
+        await _attach_output(world, current, pump)
+        return kept
+    try:
+        finished = await _run(world, current, pump)
+    except StoppedError:
+        return None
+    except failures.JobFailure as failure:
+        finished = _failed(world, current, failure.reason, failure.message)
+    except engine.EngineError as error:
+        message = f"{error}; `plasmid doctor` checks this machine"
+        finished = _failed(world, current, failures.JM_INTERNAL_ERROR, message)
+    if finished.failure_reason is not None:
+        pump.say(f"{finished.failure_reason}: {finished.failure_message}", "ERROR")
+    current.folder.keep_finished(finished)
+    return finished
+
+
+async def _run(world: World, current: Try, pump: log_pump.LogPump) -> assignments.Finished:
+    """Run the job in its sandbox; raises JobFailure, EngineError or StoppedError without output."""
+    sandbox = None
+    if current.is_adopted:
+        sandbox = await execute.adopt(world.adapters.engine, current.folder)
+    if sandbox is None:
+        sandbox = await _make(world, current, pump)
+    async with _connected(world, current, sandbox, pump):
+        await execute.start(sandbox, current.folder)
+        seconds = execute.seconds_left(current.folder, current.assignment.timeout_ms)
+        try:
+            ended, timed_out = await _unless_stopped(
+                current, execute.wait(sandbox, timeout_seconds=seconds)
+            )
+        except StoppedError:
+            await sandbox.kill()
+            await sandbox.wait()
+            raise
+    ending = output.read(current.assignment, sandbox.root, ended, timed_out=timed_out)
+    try:
+        made = outcome.decide(ending)
+    except failures.JobFailure as failure:
+        finished = _failed(world, current, failure.reason, failure.message)
+        return msgspec.structs.replace(finished, peak_memory_bytes=ended.peak_memory_bytes)
+    return assignments.Finished(
+        worker=world.settings.name,
+        attempt=current.held.attempt,
+        output=made,
+        peak_memory_bytes=ended.peak_memory_bytes,
+    )
+
+
+async def _make(world: World, current: Try, pump: log_pump.LogPump) -> engine.Sandbox:
+    """Make the sandbox, with all that the job needs at hand."""
+    assignment = current.assignment
+    pump.say("Logging initialized (priority)")
+    pump.say(_machine_line(current))
+    image = world.adapters.images.find(
+        assignment.distribution, assignment.release, assignment.version
+    )
+    if image.stand_in:
+        release = f"{assignment.distribution} {assignment.release}"
+        pump.say(f"The base image {image.name} stands in for {release}")
+    plan = dependencies.plan(
+        assignment.bundled_depends, assignment.exec_depends, function=assignment.function
+    )
+    for note in plan.notes:
+        pump.say(note)
+    if plan.bundles:
+        await _unless_stopped(
+            current,
+            resources.download(world.link, assignment, plan, folder=current.folder, pump=pump),
+        )
+    wanted = execute.spec(
+        assignment,
+        plan,
+        folder=current.folder,
+        image=image,
+        ca_bundle=world.settings.ca_bundle,
+    )
+    return await world.adapters.engine.create(wanted)
+
+
+@contextlib.asynccontextmanager
+async def _connected(
+    world: World, current: Try, sandbox: engine.Sandbox, pump: log_pump.LogPump
+) -> AsyncIterator[None]:
+    """Follow the sandbox's output and give it its network, for the time of the block."""
+    pump.attach_output(sandbox.log_path)
+    watched = world.watch.add(sandbox.log_path, pump.wake)
+    refusals: set[str] = set()
+
+    def on_refused(line: str) -> None:
+        if line not in refusals and len(refusals) < REFUSALS_MAX:
+            refusals.add(line)
+            pump.say(line, "WARNING")
+
+    try:
+        async with execute.reachable(
+            world.adapters.network,
+            sandbox,
+            allowed=current.assignment.network,
+            on_refused=on_refused,
+        ):
+            yield
+    finally:
+        world.watch.remove(watched)
+
+
+async def _attach_output(world: World, current: Try, pump: log_pump.LogPump) -> None:
+    """Read the rest of an ended sandbox's output, if it is still there."""
+    sandbox = await world.adapters.engine.adopt(current.folder.sandbox)
+    with contextlib.suppress(FileNotFoundError):
+        if sandbox is not None:
+            pump.attach_output(sandbox.log_path)
+
+
+async def _unless_stopped(current: Try, story: Coroutine[Any, Any, T]) -> T:
+    """Return the story's result; raises StoppedError if the platform takes the try back first."""
+    with task_errors.unwrapped():
+        async with asyncio.TaskGroup() as group:
+            told = group.create_task(story)
+            stopped = group.create_task(current.stopping.wait())
+            await asyncio.wait({told, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if not told.done():
+                told.cancel()
+    if told.cancelled():
+        raise StoppedError
+    return told.result()
+
+
+async def _close(world: World, current: Try, finished: assignments.Finished | None) -> None:
+    """Report the end, if it is ours to report, and remove all of the try from here."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(teardown.remove_sandbox(world.adapters.engine, current.folder))
+        if finished is not None:
+            await _report(world, current, finished)
+    await teardown.remove_folder(current.folder)
+
+
+async def _report(world: World, current: Try, finished: assignments.Finished) -> None:
+    """Report the end until the platform has it or says that it is not ours to report."""
+    failed_tries = 0
+    while not current.stopping.is_set():
+        try:
+            await world.link.finish(current.held, finished)
+            return
+        except platform.RevokedError:
+            _log.info("report_came_too_late")
+            return
+        except (api.Unreachable, errors.ApiError) as error:
+            failed_tries += 1
+            _log.warning("report_waits", error=str(error), failed_tries=failed_tries)
+            pause = log_pump.RETRY.pause_seconds(failed_tries)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await current.stopping.wait()
+
+
+def _failed(world: World, current: Try, reason: str, message: str) -> assignments.Finished:
+    return assignments.Finished(
+        worker=world.settings.name,
+        attempt=current.held.attempt,
+        failure_reason=reason,
+        failure_message=message,
+    )
+
+
+def _machine_line(current: Try) -> str:
+    """Return the line on resources that clients and people look for first (contract G.4)."""
+    wanted = current.assignment.resources
+    free = os.statvfs(current.folder.path)
+    free_gb = free.f_bavail * free.f_frsize // 1_000_000_000
+    return (
+        f"CPU: 0% ({wanted.cores} cores) * Memory: 0/{wanted.memory_bytes // 1_000_000}MB * "
+        f"Storage: {free_gb}GB free * Net: 0↓/0↑MBps"
+    )

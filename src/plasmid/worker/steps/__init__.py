@@ -1,0 +1,1 @@
+"""What is done around a job's code, one concern a module."""

@@ -1,0 +1,99 @@
+"""The folder of one try on the worker's disk: all that the next worker needs to go on with it.
+
+assignment.json   what to run, with the job's token
+sandbox/          the engine's
+log/              the two log sockets, seen inside at /opt/dnanexus/log
+downloads/        bundled archives 0, 1, ..., seen inside at /opt/plasmid/downloads
+system.jsonl  priority.jsonl  bulk.jsonl   log lines
+started           when the job's sandbox was started, in ms
+finished.json     how the try ended, until the platform has it
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from plasmid.domain import assignments
+
+
+class TryFolder:
+    """Paths and marks of one try."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sandbox = path / "sandbox"
+        self.log = path / "log"
+        self.downloads = path / "downloads"
+
+    @classmethod
+    def create(cls, work_folder: Path, assignment: assignments.Assignment) -> TryFolder:
+        """Make the folder of a new try and keep its assignment there."""
+        folder = cls(work_folder / f"{assignment.job}.{assignment.attempt}")
+        # Sandboxes reach `log` and `downloads` as users that are nobody here.
+        folder.path.mkdir(mode=0o711, exist_ok=True)
+        for inner in (folder.sandbox, folder.log, folder.downloads):
+            inner.mkdir(mode=0o755, exist_ok=True)
+        folder._put("assignment.json", msgspec.json.encode(assignment))
+        return folder
+
+    def assignment(self) -> assignments.Assignment | None:
+        """Return what was to be run; None if the folder was not made to the end."""
+        content = self._get("assignment.json")
+        return None if content is None else _decoded(content, assignments.Assignment)
+
+    def spool_path(self, name: str) -> Path:
+        """Return where log lines of a source are kept."""
+        return self.path / f"{name}.jsonl"
+
+    def mark_started(self, now_ms: int) -> None:
+        """Remember that the sandbox is being started now."""
+        self._put("started", str(now_ms).encode())
+
+    def started_ms(self) -> int | None:
+        """Return when the sandbox was started; None if it never was."""
+        content = self._get("started")
+        return int(content) if content else None
+
+    def keep_finished(self, finished: assignments.Finished) -> None:
+        """Remember how the try ended."""
+        self._put("finished.json", msgspec.json.encode(finished))
+
+    def finished(self) -> assignments.Finished | None:
+        """Return how the try ended; None while that is not known."""
+        content = self._get("finished.json")
+        return None if content is None else _decoded(content, assignments.Finished)
+
+    def remove(self) -> None:
+        """Remove the folder and all in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _put(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+        half = self.path / f"{name}.half"
+        opened = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(opened, "wb") as sink:
+            sink.write(content)
+        half.rename(self.path / name)
+
+    def _get(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def _decoded(content: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError:
+        return None
+
+
+def find_all(work_folder: Path) -> list[TryFolder]:
+    """Return the folders of all tries that an earlier worker has left."""
+    return [TryFolder(path) for path in sorted(work_folder.iterdir()) if path.is_dir()]

@@ -1,0 +1,58 @@
+"""What all tests share: skips are counted, and an unexplained one fails CI."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import skips
+
+_SKIPPED = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start counting."""
+    config.stash[_SKIPPED] = {}
+
+
+class _Counter:
+    """Keeps each skip with the reason that it gave."""
+
+    def __init__(self, skipped: dict[str, str]) -> None:
+        self.skipped = skipped
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._keep(report.nodeid, report.longrepr)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self._keep(report.nodeid, report.longrepr)
+
+    def _keep(self, nodeid: str, longrepr: object) -> None:
+        self.skipped[nodeid] = str(longrepr[2] if isinstance(longrepr, tuple) else longrepr)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Listen to the reports, also to those of parallel workers."""
+    session.config.pluginmanager.register(_Counter(session.config.stash[_SKIPPED]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail the run in CI if a test was skipped for a reason that nobody wrote down."""
+    if exitstatus == pytest.ExitCode.OK and os.environ.get("CI") and _unexplained(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say which skips need a line in allowed_skips.txt."""
+    for line in _unexplained(config):
+        terminalreporter.write_line(f"skipped, not in tests/allowed_skips.txt: {line}", red=True)
+
+
+def _unexplained(config: pytest.Config) -> list[str]:
+    allowed = skips.reasons(skips.ALLOWED.read_text(encoding="utf-8"))
+    return skips.unexplained(config.stash[_SKIPPED], allowed)
