@@ -55,7 +55,7 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
     Raises DatabaseUnusableError, OSError for a folder that cannot be used.
     """
     everything.declare()
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folders(data)
     database = Database(data / "plasmid.sqlite")
     blobs = FolderStore(data / "blobs")
     await blobs.sweep()
@@ -68,6 +68,15 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
         limits=Limits(job_timeout_ms=config.jobs.timeout_ms_max),
     )
     return platform, await _keys(platform, data)
+
+
+def _make_folders(data: Path) -> None:
+    """Make the data folder: sandboxes below it must be reachable by their users, nothing else."""
+    data.mkdir(parents=True, exist_ok=True)
+    data.chmod(0o711)
+    for name in ("blobs", "logs"):
+        (data / name).mkdir(exist_ok=True, mode=0o700)
+    (data / "plasmid.sqlite").touch(mode=0o600)
 
 
 def make_app(platform: Platform) -> Callable[..., Any]:

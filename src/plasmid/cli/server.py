@@ -60,7 +60,7 @@ def bind(host: str, port: int) -> socket.socket:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a data folder for this process; raises CommandError if another server has it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise CommandError(

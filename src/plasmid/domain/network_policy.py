@@ -1,4 +1,4 @@
-"""Which hosts a job may reach: patterns of `access.network` (contract E.3) and addresses nobody may.
+"""Which hosts a job may reach: patterns of `access.network` (contract E.3), and where nobody may.
 
 A pattern is a host name, an address or a glob: `*` stands for any letters, dots included, and `?`
 for one. `*.example.org` does not hold `example.org` itself.

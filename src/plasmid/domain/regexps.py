@@ -24,8 +24,10 @@ REMEMBERED_MAX: Final = 10_000
 ACCEPT: Final = -1
 
 PatternError = grammar.PatternError
-Edges = frozenset[int]
-Around = tuple[bool, bool, bool]
+States = frozenset[int]
+
+# What is true of a place in a text, as bits of one number.
+_PLACES: Final = {"start": 1, "end": 2, "very end": 4, "edge": 8, "inside": 16}
 
 
 class _State(msgspec.Struct):
@@ -33,7 +35,7 @@ class _State(msgspec.Struct):
 
     targets: list[int]
     takes: grammar.Taken | None = None
-    checks: str | None = None
+    checks: int = 0
 
 
 class Expression:
@@ -43,51 +45,43 @@ class Expression:
         self._states: list[_State] = []
         self._built = 0
         self._start = self._build(tree, ACCEPT)
-        self._closed: dict[tuple[Edges, Around], tuple[Edges, bool]] = {}
-        self._steps: dict[tuple[Edges, str], Edges] = {}
+        self._checks = {state.checks for state in self._states} - {0}
+        self._is_about_words = bool(self._checks & {_PLACES["edge"], _PLACES["inside"]})
+        self._steps: dict[tuple[States, int, str], States | None] = {}
 
     def search(self, text: str) -> bool:
         """Say whether the expression is found anywhere in a text."""
-        if len(self._closed) + len(self._steps) > REMEMBERED_MAX:
-            self._closed.clear()
+        if len(self._steps) > REMEMBERED_MAX:
             self._steps.clear()
-        reached: Edges = frozenset()
-        for position in range(len(text) + 1):
-            around = _around(text, position)
-            waiting, is_found = self._close(reached | {self._start}, around)
-            if is_found:
+        reached: States = frozenset()
+        steps, place = self._steps, 0
+        # The empty letter stands for the end of the text.
+        for position, letter in enumerate([*text, ""]):
+            if self._checks:
+                place = _end(text, position) | (_edge(text, position) if self._is_about_words else 0)
+            step = reached, place, letter
+            after = steps[step] if step in steps else self._step(*step)
+            if after is None:
                 return True
-            if position < len(text):
-                reached = self._step(waiting, text[position])
+            reached = after
         return False
 
-    def _close(self, reached: Edges, around: Around) -> tuple[Edges, bool]:
-        """Follow free steps; return the states that wait for a character, and if it is found."""
-        remembered = self._closed.get((reached, around))
-        if remembered is not None:
-            return remembered
-        seen, waiting = set(reached), list(reached)
-        while waiting:
-            number = waiting.pop()
-            if number == ACCEPT:
-                continue
-            state = self._states[number]
-            if state.takes is None and (state.checks is None or _holds(state.checks, around)):
+    def _step(self, reached: States, place: int, letter: str) -> States | None:
+        """Return the states after a letter, or None if the expression is found before it."""
+        taken: set[int] = set()
+        seen = {*reached, self._start}
+        waiting = list(seen)
+        while waiting and ACCEPT not in seen:
+            state = self._states[waiting.pop()]
+            if state.takes is not None:
+                if letter and state.takes(letter):
+                    taken.update(state.targets)
+            elif not state.checks or state.checks & place:
                 waiting.extend(set(state.targets) - seen)
                 seen.update(state.targets)
-        takers = frozenset(
-            number for number in seen if number != ACCEPT and self._states[number].takes is not None
-        )
-        self._closed[reached, around] = found = (takers, ACCEPT in seen)
-        return found
-
-    def _step(self, waiting: Edges, letter: str) -> Edges:
-        remembered = self._steps.get((waiting, letter))
-        if remembered is None:
-            states = (self._states[number] for number in waiting)
-            taken = (state.targets[0] for state in states if state.takes and state.takes(letter))
-            self._steps[waiting, letter] = remembered = frozenset(taken)
-        return remembered
+        after = None if ACCEPT in seen else frozenset(taken)
+        self._steps[reached, place, letter] = after
+        return after
 
     def _add(self, state: _State) -> int:
         self._states.append(state)
@@ -97,11 +91,12 @@ class Expression:
         """Add the states of a node, which go on to `after`; return the first of them."""
         self._built += 1
         if self._built > STATES_MAX:
-            raise PatternError(f"it is too large, with its repeats over {STATES_MAX} steps")
+            message = f"it is too large, with its repeats over {STATES_MAX} steps"
+            raise PatternError(message)
         if isinstance(node, grammar.Take):
             return self._add(_State([after], takes=node.takes))
         if isinstance(node, grammar.Check):
-            return self._add(_State([after], checks=node.place))
+            return self._add(_State([after], checks=_PLACES[node.place]))
         if isinstance(node, grammar.Choice):
             return self._add(_State([self._build(option, after) for option in node.options]))
         if isinstance(node, grammar.Repeat):
@@ -123,17 +118,19 @@ class Expression:
         return self._build_all([node.part] * node.least, after)
 
 
-def _around(text: str, position: int) -> Around:
-    """Return whether a place is the start, the end (or before a last line feed), a word's edge."""
+def _end(text: str, position: int) -> int:
+    place = 0 if position else _PLACES["start"]
+    if position == len(text):
+        place |= _PLACES["end"] | _PLACES["very end"]
+    elif position == len(text) - 1 and text[position] == "\n":
+        place |= _PLACES["end"]
+    return place
+
+
+def _edge(text: str, position: int) -> int:
     before = position > 0 and grammar.is_word(text[position - 1])
     after = position < len(text) and grammar.is_word(text[position])
-    is_end = position == len(text) or (position == len(text) - 1 and text[position] == "\n")
-    return position == 0, is_end, before != after
-
-
-def _holds(place: str, around: Around) -> bool:
-    is_start, is_end, is_edge = around
-    return {"start": is_start, "end": is_end, "edge": is_edge, "inside": not is_edge}[place]
+    return _PLACES["inside"] if before == after else _PLACES["edge"]
 
 
 @lru_cache(maxsize=64)

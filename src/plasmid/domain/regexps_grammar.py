@@ -25,7 +25,11 @@ class Take(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """A place in the text: `start`, `end`, `edge` of a word, or `inside` (no edge)."""
+    """A place in the text.
+
+    `start`; `end`, which is also before a last line feed; the `very end`; the `edge` of a word;
+    `inside`, which is no edge.
+    """
 
     place: str
 
@@ -66,7 +70,7 @@ _KINDS: Final[dict[str, Taken]] = {
     "W": lambda letter: not is_word(letter),
     "S": lambda letter: not letter.isspace(),
 }
-_PLACES: Final = {"A": "start", "Z": "end", "z": "end", "b": "edge", "B": "inside"}
+_PLACES: Final = {"A": "start", "Z": "end", "z": "very end", "b": "edge", "B": "inside"}
 _CONTROLS: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "a": "\a", "e": "\x1b"}
 _HEX_DIGITS: Final = {"x": 2, "u": 4}
 
@@ -124,14 +128,13 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
 
     def _repeated(self, part: Node) -> Node:
-        bounds = self._bounds()
-        if bounds is None:
-            return part
-        if not self._accept("?") and self._next() == "+":
-            self._wrong("possessive repeats are not offered")
-        if self._next() in ("*", "+", "?"):
-            self._wrong("there is nothing to repeat")
-        return Repeat(part, *bounds)
+        while (bounds := self._bounds()) is not None:
+            part = Repeat(part, *bounds)
+            if not self._accept("?") and self._next() == "+":
+                self._wrong("possessive repeats are not offered")
+            if self._next() in ("*", "+", "?"):
+                self._wrong("there is nothing to repeat")
+        return part
 
     def _bounds(self) -> tuple[int, int | None] | None:
         for sign, bounds in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):

@@ -1,8 +1,8 @@
 """Control groups of sandboxes: made, limited, read and removed by us, not by the OCI runtime.
 
 Version 1, version 2 and any mixture work, because every controller is looked up by itself. Groups
-are `<hierarchy>/plasmid/<sandbox>`, beside (not under) the group that we happen to be started in, as
-Docker's cgroupfs driver does it: no session or service manager tidies them away early.
+are `<hierarchy>/plasmid/<sandbox>`, beside (not under) the group that we happen to be started in,
+as Docker's cgroupfs driver does it: no session or service manager tidies them away early.
 
 The runtime's own cgroup code is not used: crun refuses hybrid machines, both put a process into a
 dozen hierarchies by the slow way (a move that waits for all cores), and neither keeps the counters
@@ -94,6 +94,18 @@ def find_hierarchies() -> tuple[Hierarchy, ...]:
     return parse_hierarchies(mountinfo, offered)
 
 
+def other_hierarchies(mountinfo: str, ours: Iterable[Hierarchy]) -> tuple[Hierarchy, ...]:
+    """Return the remaining cgroup mounts: runc makes groups in them too, which we remove."""
+    taken = {hierarchy.mount for hierarchy in ours}
+    others: dict[str, Hierarchy] = {}
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        mount = before.split()[4].encode().decode("unicode_escape")
+        if after.split()[0] in ("cgroup", "cgroup2") and mount not in taken:
+            others[mount] = Hierarchy(2 if after.startswith("cgroup2") else 1, mount, ())
+    return tuple(others.values())
+
+
 def hidden_from_crun(mountinfo: str, v2_controllers: Iterable[str]) -> str | None:
     """Return the version 2 mount that crun must not see, if any.
 
@@ -114,12 +126,12 @@ def check() -> list[str]:
         f"/sys/fs/cgroup/{c}) or boot without cgroup_disable={c}"
         for c in sorted(missing)
     ]
-    for hierarchy in hierarchies:
-        if os.statvfs(hierarchy.mount).f_flag & os.ST_RDONLY:
-            problems.append(
-                f"{hierarchy.mount} is read-only: remount it with "
-                f"`mount -o remount,rw {hierarchy.mount}` (in a container: start it privileged)"
-            )
+    problems += [
+        f"{hierarchy.mount} is read-only: remount it with "
+        f"`mount -o remount,rw {hierarchy.mount}` (in a container: start it privileged)"
+        for hierarchy in hierarchies
+        if os.statvfs(hierarchy.mount).f_flag & os.ST_RDONLY
+    ]
     return problems
 
 
@@ -277,8 +289,9 @@ def remove(groups: Iterable[Group]) -> None:
 
 
 def _try_remove(group: Group) -> bool:
+    path = Path(group.path)
     try:
-        os.rmdir(group.path)
+        path.rmdir()
     except FileNotFoundError:
         return True
     except OSError as error:
@@ -286,5 +299,5 @@ def _try_remove(group: Group) -> bool:
             raise
         return False
     with contextlib.suppress(OSError):
-        os.rmdir(os.path.dirname(group.path))
+        path.parent.rmdir()
     return True

@@ -149,7 +149,7 @@ def open_pidfd(files: Files) -> int | None:
 def _is_conmon(pid: int, conmon: str, files: Files) -> bool:
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        same = os.path.samefile(f"/proc/{pid}/exe", conmon)
+        same = Path(f"/proc/{pid}/exe").samefile(conmon)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
     return same and os.fsencode(files.bundle) in arguments

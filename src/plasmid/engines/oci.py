@@ -19,7 +19,6 @@ import select
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Final
 
@@ -36,9 +35,12 @@ _OOM_SCORE: Final = 500
 
 # The runtime enters the sandbox's groups before it makes anything, so that all of it is counted and
 # the cgroup namespace begins there. Arguments: number of join files, those files, the command.
-_JOIN: Final = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit 1; shift; n=$((n-1)); done; exec "$@"'
+_JOIN: Final = """n=$1; shift
+while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit 1; shift; n=$((n-1)); done
+exec "$@"
+"""
 # The same in a mount namespace of its own, without the version 2 mount that crun must not see.
-_HIDE: Final = 'umount "$1" || exit 1; shift; '
+_HIDE: Final = 'umount "$1" || exit 1; shift\n'
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -144,9 +146,10 @@ class OciSandbox:
 
     async def remove(self) -> None:
         """Leave nothing of it, the folder included; done before is fine."""
-        await asyncio.to_thread(self._remove)
+        await asyncio.to_thread(self.remove_now)
 
-    def _remove(self) -> None:
+    def remove_now(self) -> None:
+        """Do what `remove` does, in the calling thread."""
         try:
             self._kill()
             self._end_conmon()
@@ -173,16 +176,20 @@ class OciSandbox:
 
 async def _readable(fd: int) -> None:
     loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    loop.add_reader(fd, lambda: done.done() or done.set_result(None))
+    ended = asyncio.Event()
+    loop.add_reader(fd, ended.set)
     try:
-        await done
+        await ended.wait()
     finally:
         loop.remove_reader(fd)
 
 
+def _is_crun(runtime: str) -> bool:
+    return Path(runtime).name == "crun"
+
+
 def _runtime_command(runtime: str, folder: Path) -> list[str]:
-    options = ["--cgroup-manager=disabled"] if os.path.basename(runtime) == "crun" else []
+    options = ["--cgroup-manager=disabled"] if _is_crun(runtime) else []
     return [runtime, *options, "--root", str(folder / "runtime")]
 
 
@@ -226,7 +233,7 @@ class OciEngine:
             raise engine.EngineError(f"sandbox name {spec.name!r} is not [A-Za-z0-9_.-]+")
         if self._runtime is None or self._conmon is None:
             raise engine.EngineError("no OCI runtime or no conmon here: see `plasmid doctor`")
-        groups = cgroups.groups_of(cgroups.find_hierarchies(), spec.name)
+        groups = cgroups.groups_of(_hierarchies(self._runtime), spec.name)
         state = _State(name=spec.name, runtime=self._runtime, groups=groups)
         sandbox = OciSandbox(spec.folder, state)
         try:
@@ -234,7 +241,7 @@ class OciEngine:
             self._make(spec, sandbox, groups)
         except (OSError, subprocess.SubprocessError, engine.EngineError) as error:
             with contextlib.suppress(engine.EngineError):
-                sandbox._remove()
+                sandbox.remove_now()
             raise engine.EngineError(f"cannot make sandbox {spec.name}: {error}") from error
         return sandbox
 
@@ -243,10 +250,10 @@ class OciEngine:
     ) -> None:
         # Root inside passes through the folder; nobody else outside needs to.
         os.chown(spec.folder, 0, overlay.ROOT_ID)
-        os.chmod(spec.folder, 0o710)
+        spec.folder.chmod(0o710)
         overlay.mount(spec.base_image, spec.folder)
         overlay.put_files(sandbox.root, {**_name_files(spec.hostname), **spec.files})
-        for group in groups:
+        for group in _limited(groups):
             cgroups.create(
                 group,
                 memory_bytes=spec.memory_bytes,
@@ -267,11 +274,11 @@ class OciEngine:
             spec,
             root=root,
             cgroups=_cgroups_inside(groups),
-            host_devices=tuple(path for path in _DEVICES if os.path.exists(path)),
+            host_devices=tuple(path for path in _DEVICES if Path(path).exists()),
             machine=platform.machine(),
             oom_score=max(_OOM_SCORE, int(Path("/proc/self/oom_score_adj").read_text())),
         )
-        if os.path.basename(str(self._runtime)) == "runc":
+        if not _is_crun(str(self._runtime)):
             config["linux"]["cgroupsPath"] = f"/{cgroups.PARENT_NAME}/{spec.name}"
         return msgspec.json.encode(config)
 
@@ -285,6 +292,14 @@ class OciEngine:
             return OciSandbox(folder, msgspec.json.decode(content, type=_State))
         except (OSError, msgspec.DecodeError):
             return None
+
+
+def _hierarchies(runtime: str) -> tuple[cgroups.Hierarchy, ...]:
+    """Return where a sandbox will have groups: ours first, then those that only runc makes."""
+    ours = cgroups.find_hierarchies()
+    if _is_crun(runtime):
+        return ours
+    return ours + cgroups.other_hierarchies(Path("/proc/self/mountinfo").read_text(), ours)
 
 
 def _search_path() -> str:
@@ -304,20 +319,24 @@ def _name_files(hostname: str) -> dict[str, bytes]:
 
 def _cgroups_inside(groups: tuple[cgroups.Group, ...]) -> dict[str, str]:
     """Return where each group is seen inside: as on the host, in pure version 2 as the root."""
-    if [group.version for group in groups] == [2]:
-        return {"/sys/fs/cgroup": groups[0].path}
-    return {
-        f"/sys/fs/cgroup/{Path(group.path).parent.parent.name}": group.path for group in groups
-    }
+    seen = _limited(groups)
+    if [group.version for group in seen] == [2]:
+        return {"/sys/fs/cgroup": seen[0].path}
+    return {f"/sys/fs/cgroup/{Path(group.path).parent.parent.name}": group.path for group in seen}
+
+
+def _limited(groups: tuple[cgroups.Group, ...]) -> list[cgroups.Group]:
+    return [group for group in groups if group.controllers]
 
 
 def _joined(groups: tuple[cgroups.Group, ...], command: list[str]) -> list[str]:
     """Return the command that enters a sandbox's groups and becomes the given one."""
-    joins = [str(len(groups)), *(group.join_file for group in groups)]
-    hidden = _hidden_mount() if os.path.basename(command[0]) == "crun" else None
+    files = [group.join_file for group in _limited(groups)]
+    joins = [str(len(files)), *files, *command]
+    hidden = _hidden_mount() if _is_crun(command[0]) else None
     if hidden is None:
-        return ["/bin/sh", "-c", _JOIN, "sh", *joins, *command]
-    return ["/usr/bin/unshare", "-m", "/bin/sh", "-c", _HIDE + _JOIN, "sh", hidden, *joins, *command]
+        return ["/bin/sh", "-c", _JOIN, "sh", *joins]
+    return ["/usr/bin/unshare", "-m", "/bin/sh", "-c", _HIDE + _JOIN, "sh", hidden, *joins]
 
 
 def _hidden_mount() -> str | None:

@@ -97,10 +97,10 @@ def config(
     """Return config.json for a sandbox.
 
     `cgroups` are the sandbox's own groups, read-only inside (what reads its memory limit there
-    finds it): path inside to path outside. `machine` is as uname tells it. `oom_score` is what the kernel adds when the machine as
-    a whole runs out of memory: jobs go before the platform.
+    finds it): path inside to path outside. `machine` is as uname tells it. `oom_score` is what the
+    kernel adds when the machine as a whole runs out of memory: jobs go before the platform.
     """
-    capabilities = dict.fromkeys(("bounding", "effective", "permitted"), list(CAPABILITIES))
+    capabilities = {kind: list(CAPABILITIES) for kind in ("bounding", "effective", "permitted")}
     mapping = [{"containerID": 0, "hostID": ID_FIRST, "size": ID_COUNT}]
     return {
         "ociVersion": "1.0.2",
@@ -158,6 +158,7 @@ def _bind(source: str, target: str, *, read_only: bool) -> dict[str, Any]:
 
 def _system_mounts(memory_bytes: int) -> list[dict[str, Any]]:
     # /dev/shm is as large as on a real machine: half the memory, of which it is a part.
+    shared = f"size={memory_bytes // 2}"
     return [
         _mount("/proc", "proc", "nosuid", "noexec", "nodev"),
         _mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
@@ -171,7 +172,7 @@ def _system_mounts(memory_bytes: int) -> list[dict[str, Any]]:
             "mode=0620",
             "gid=5",
         ),
-        _mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={memory_bytes // 2}"),
+        _mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777", shared),  # noqa: S108
         _mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         _mount("/sys", "sysfs", "nosuid", "noexec", "nodev", "ro"),
     ]

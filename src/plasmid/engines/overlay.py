@@ -45,7 +45,7 @@ def mount(lower: Path, folder: Path) -> None:
         path = folder / name
         path.mkdir(exist_ok=True)
         os.chown(path, ROOT_ID, ROOT_ID)
-    os.chmod(folder / "upper", lower.stat().st_mode & 0o7777)
+    (folder / "upper").chmod(lower.stat().st_mode & 0o7777)
     data = options(lower, folder / "upper", folder / "work")
     target = str(folder / "root")
     if _libc.mount(b"overlay", os.fsencode(target), b"overlay", _MS_NODEV, os.fsencode(data)):

@@ -68,9 +68,11 @@ def _parse_deb822(text: str) -> list[Source]:
             continue
         components = tuple(fields.get("components", "").split())
         key = fields.get("signed-by", "")
-        for uri in fields.get("uris", "").split():
-            for suite in fields.get("suites", "").split():
-                found.append(Source(uri, suite, components, key))
+        found += [
+            Source(uri, suite, components, key)
+            for uri in fields.get("uris", "").split()
+            for suite in fields.get("suites", "").split()
+        ]
     return found
 
 

@@ -20,6 +20,14 @@ from plasmid.environments import apt_sources, recipes, shifted_ids
 _BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _SHIPPED_CERTIFICATES: Final = Path("/usr/share/ca-certificates")
 _TAIL_LINES_MAX: Final = 12
+# Lines of mmdebstrap that are no step.
+_UNTOLD: Final = (
+    "I: running --customize-hook",
+    "I: success in",
+    "I: chroot arch",
+    "I: automatically",
+    "I: finding",
+)
 
 
 class BuildError(Exception):
@@ -51,9 +59,7 @@ class _Clock:
         self.seconds[name] = round(time.monotonic() - began, 2)
 
 
-async def build(
-    recipe: recipes.Recipe, scratch: Path, progress: Callable[[str], None]
-) -> Built:
+async def build(recipe: recipes.Recipe, scratch: Path, progress: Callable[[str], None]) -> Built:
     """Make a recipe's root file system at `scratch/root`; raises BuildError.
 
     `progress` gets a line at the start of every step.
@@ -161,16 +167,20 @@ async def _follow(command: Sequence[str], clock: _Clock) -> None:
     tail: list[str] = []
     step = contextlib.ExitStack()
     async with _process(command) as process:
-        assert process.stdout is not None
-        async for raw in process.stdout:
+        async for raw in _lines(process):
             line = raw.decode(errors="replace").rstrip()
             tail = [*tail, line][-_TAIL_LINES_MAX:]
-            if line.startswith("I: "):
+            if line.startswith("I: ") and not line.startswith(_UNTOLD):
                 step.close()
                 step.enter_context(clock.step(line.removeprefix("I: ").rstrip(".")))
         step.close()
         if await process.wait() != 0:
             raise BuildError("mmdebstrap failed:\n" + "\n".join(tail))
+
+
+async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
+    while process.stdout is not None and (line := await process.stdout.readline()):
+        yield line
 
 
 async def _output(command: Sequence[str]) -> str:
@@ -229,7 +239,7 @@ def _size_bytes(root: Path) -> int:
     total = 0
     for folder, _, files in os.walk(root):
         for name in files:
-            status = os.lstat(os.path.join(folder, name))
+            status = Path(folder, name).lstat()
             if status.st_ino not in seen:
                 seen.add(status.st_ino)
                 total += status.st_blocks * 512

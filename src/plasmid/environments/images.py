@@ -90,7 +90,9 @@ class Images:
         for key in (f"{long} {version}", long, distribution, "*"):
             if key in self._table:
                 return self._table[key]
-        raise ImageError(f'no image serves {long}: name one in [images], like "{long}" = "debian-12"')
+        raise ImageError(
+            f'no image serves {long}: name one in [images], like "{long}" = "debian-12"'
+        )
 
     def _newest(self, name: str) -> Image | None:
         return next((image for image in self.list() if image.name == name), None)

@@ -12,6 +12,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 SHIFT: Final = 300000
@@ -40,7 +41,7 @@ def _entries(root: str) -> Iterator[str]:
     yield root
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
-            yield os.path.join(folder, name)
+            yield f"{folder}/{name}"
 
 
 def _shift(path: str) -> None:
@@ -52,7 +53,7 @@ def _shift(path: str) -> None:
     capability = _read_capability(path) if is_file else None
     os.chown(path, uid, gid, follow_symlinks=False)
     if is_file and status.st_mode & (stat.S_ISUID | stat.S_ISGID):
-        os.chmod(path, stat.S_IMODE(status.st_mode))
+        Path(path).chmod(stat.S_IMODE(status.st_mode))
     if capability is not None:
         os.setxattr(path, _CAPABILITY, namespaced_capability(capability), follow_symlinks=False)
 

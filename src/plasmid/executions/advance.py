@@ -47,9 +47,13 @@ async def apply(
         await users.remove_job_tokens(moment.tx, row.id)
         moment.authenticator.forget()
     _log.info(
-        "job_moved", job=row.id, attempt=row.attempt, old=row.state, event=event.value,
-        new=following.value, reason=every.get("failure_reason"),
-    )  # fmt: skip
+        "job_moved",
+        job=row.id,
+        attempt=row.attempt,
+        happened=event.value,
+        state=following.value,
+        reason=every.get("failure_reason"),
+    )
     moved = await jobs.find_job(moment.tx, row.id)
     if moved is None:
         raise RuntimeError(f"{row.id} vanished in its own transaction")

@@ -54,7 +54,8 @@ async def open_listeners(namespace: Path, ports: Sequence[int]) -> list[socket.s
 
 
 def _listen_inside(namespace: Path, ports: Sequence[int]) -> list[socket.socket]:
-    with open("/proc/thread-self/ns/net", "rb") as home, open(namespace, "rb") as inside:
+    home_path = Path("/proc/thread-self/ns/net")
+    with home_path.open("rb") as home, namespace.open("rb") as inside:
         _set_namespace(inside.fileno(), _CLONE_NEWNET)
         try:
             return listen(ports)
@@ -81,7 +82,7 @@ def listen(ports: Sequence[int]) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", port))
             listener.listen(_BACKLOG)
-            listener.setblocking(False)
+            listener.settimeout(0)
     except OSError:
         for listener in sockets:
             listener.close()
@@ -115,14 +116,14 @@ def _listen_by_helper(namespace: Path, ports: Sequence[int]) -> list[socket.sock
         _, fds, _, _ = socket.recv_fds(ours, 1, len(ports))
     sockets = [socket.socket(fileno=fd) for fd in fds]
     for listener in sockets:
-        listener.setblocking(False)
+        listener.settimeout(0)
     return sockets
 
 
 def _help(namespace: str, fd: str, *ports: str) -> None:
     """Run as the helper process: enter the namespaces, listen, hand the sockets back."""
     inside = Path(namespace)
-    with open(inside, "rb") as network, open(inside.with_name("user"), "rb") as user:
+    with inside.open("rb") as network, inside.with_name("user").open("rb") as user:
         # The user namespace first: being its owner gives the right to enter the other.
         _set_namespace(user.fileno(), _CLONE_NEWUSER)
         _set_namespace(network.fileno(), _CLONE_NEWNET)

@@ -49,7 +49,7 @@ async def serve(listener: socket.socket, handle: Handler) -> None:
 async def _attend(connection: socket.socket, handle: Handler, places: asyncio.Semaphore) -> None:
     try:
         with contextlib.closing(connection), contextlib.suppress(OSError):
-            connection.setblocking(False)
+            connection.settimeout(0)
             await handle(connection)
     finally:
         places.release()
@@ -65,25 +65,24 @@ def to_address(address: Address) -> Handler:
     return handle
 
 
-async def connect(address: Address, family: int = socket.AF_UNSPEC) -> socket.socket:
+async def connect(address: Address) -> socket.socket:
     """Return a non-blocking connection to an address; OSError if there is none in 30 s."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(*address, family=family, type=socket.SOCK_STREAM)
+    found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
     failure: OSError = OSError(f"no address for {address[0]}")
     async with asyncio.timeout(_CONNECT_SECONDS_MAX):
         for kind, _, protocol, _, target in found:
-            made = socket.socket(kind, socket.SOCK_STREAM, protocol)
-            made.setblocking(False)
-            try:
-                await loop.sock_connect(made, target)
-            except OSError as error:
-                made.close()
-                failure = error
-            except BaseException:
-                made.close()
-                raise
-            else:
+            with contextlib.ExitStack() as undo:
+                made = socket.socket(kind, socket.SOCK_STREAM, protocol)
+                undo.callback(made.close)
+                made.settimeout(0)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                try:
+                    await loop.sock_connect(made, target)
+                except OSError as error:
+                    failure = error
+                    continue
+                undo.pop_all()
                 return made
     raise failure
 

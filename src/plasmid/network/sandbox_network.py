@@ -12,9 +12,9 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
-from plasmid.network import namespaces, proxy, relay
+from plasmid.network import namespaces, proxy, proxy_requests, relay
 
 API_PORT: Final = 8124
 PROXY_PORT: Final = 3128
@@ -43,7 +43,7 @@ class SandboxNetwork:
         api_address: relay.Address,
         allowed: Sequence[str] = (),
         package_hosts: Sequence[str] = (),
-        upstream: proxy.Upstream | None = None,
+        upstream: proxy_requests.Upstream | None = None,
         on_refused: Callable[[str], None] | None = None,
     ) -> None:
         self._sandbox = sandbox
@@ -68,7 +68,7 @@ class SandboxNetwork:
         """Close both listeners and every connection; closed already is fine."""
         await self._opened.aclose()
 
-    async def __aenter__(self) -> SandboxNetwork:
+    async def __aenter__(self) -> Self:
         await self.open()
         return self
 
@@ -96,13 +96,13 @@ class SandboxNetwork:
                     task.cancel()
 
 
-def upstream_from(environment: dict[str, str] | os._Environ[str]) -> proxy.Upstream:
+def upstream_from(environment: dict[str, str] | os._Environ[str]) -> proxy_requests.Upstream:
     """Return the proxies that an environment names (http_proxy, https_proxy, no_proxy)."""
 
     def value(name: str) -> str:
         return environment.get(name, environment.get(name.upper(), ""))
 
-    return proxy.Upstream(
+    return proxy_requests.Upstream(
         http_proxy=value("http_proxy"),
         https_proxy=value("https_proxy"),
         no_proxy=tuple(e.strip() for e in value("no_proxy").split(",") if e.strip()),
