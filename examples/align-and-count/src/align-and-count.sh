@@ -3,7 +3,7 @@
 set -e -o pipefail
 
 main() {
-    dx-download-all-inputs --parallel
+    dx-download-all-inputs
     mkdir -p ~/index ~/out/alignments ~/out/report
 
     echo "Indexing $genome_name"
@@ -16,10 +16,10 @@ main() {
     bowtie2 --threads "$(nproc)" $options -x ~/index/genome -1 "$reads_1_path" -2 "$reads_2_path" |
         samtools sort -o "$bam" -
 
-    samtools flagstat "$bam" | tee ~/out/report/"$reads_1_prefix".flagstat.txt
+    samtools flagstat "$bam" > ~/out/report/"$reads_1_prefix".flagstat.txt
     mapped_reads=$(samtools view --count --exclude-flags UNMAP,SECONDARY,SUPPLEMENTARY "$bam")
     echo "$mapped_reads reads map"
 
     dx-jobutil-add-output mapped_reads "$mapped_reads" --class=int
-    dx-upload-all-outputs --parallel
+    dx-upload-all-outputs
 }

@@ -124,7 +124,7 @@ def _with_platform(folder: Path, inputs: Path, steps: terminal.Steps) -> str:
         dx = _Dx(environ, inputs, steps)
         with steps.step("what a user does: project, upload, build"):
             dx.run("new", "project", "lambda", "--select")
-            dx.run("upload", *INPUTS)
+            dx.run("upload", *INPUTS, "--brief")
             dx.run("build", str(APPLET))
         with steps.step("the job: run it and watch its log; bowtie2 and samtools come by apt"):
             job = _run_applet(dx)

@@ -27,7 +27,6 @@ from plasmid.domain import errors
 T = TypeVar("T")
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-CHUNK_BYTES: Final = 1 << 18
 
 _ERROR_CLASSES: Final[dict[str, type[errors.ApiError]]] = {
     error.__name__: error for error in errors.ApiError.__subclasses__()
@@ -139,6 +138,21 @@ class ApiClient:
         except msgspec.DecodeError as error:
             raise Unreachable(f"{route} was answered with something else: {error}") from error
 
+    async def put(self, url: str, content: AsyncIterator[bytes], size_bytes: int) -> None:
+        """Put bytes to a URL that an upload was given; raises ApiError or Unreachable."""
+        try:
+            response = await self._http.put(
+                self._own_address(url),
+                content=content,
+                headers={"Content-Length": str(size_bytes)},
+                timeout=httpx2.Timeout(600, connect=5),
+            )
+            _raise_for(response.status_code, response.headers, response.content)
+        except httpx2.TransportError as error:
+            raise Unreachable(f"{self._server_url} broke off the upload: {error}") from error
+        except _Answered as answered:
+            raise answered.error from None
+
     async def download(
         self, file_id: str, target: Path, *, token: str, project: str | None = None
     ) -> int:
@@ -193,7 +207,7 @@ class ApiClient:
             if offset and response.status_code == HTTPStatus.OK:
                 os.ftruncate(sink, 0)  # the server knows no ranges: from the start again
                 os.lseek(sink, 0, os.SEEK_SET)
-            async for chunk in response.aiter_bytes(CHUNK_BYTES):
+            async for chunk in response.aiter_bytes():
                 await asyncio.to_thread(_write_all, sink, chunk)
 
     @asynccontextmanager

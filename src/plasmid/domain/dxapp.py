@@ -167,6 +167,7 @@ def _examine(document: dict[str, Any], exists: Exists, region: str | None) -> Fi
             [
                 lambda: _check_code(spec, exists),
                 lambda: run_spec.check_run_spec({**spec, "code": ""}),
+                lambda: keys.hashes(spec, "assetDepends", "runSpec"),
                 lambda: _check_packages(spec, document),
             ]
         )

@@ -114,6 +114,16 @@ def strings(body: dict[str, Any], key: str, where: str = "input") -> list[str] |
     raise refusal(key, where, NONEMPTY)
 
 
+def hashes(body: dict[str, Any], key: str, where: str = "input") -> list[dict[str, Any]]:
+    """Return a key's array of JSON objects, empty if it is absent."""
+    value = body.get(key)
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value
+    raise refusal(key, where, "an array of hashes")
+
+
 def hash_of(body: dict[str, Any], key: str, where: str = "input") -> dict[str, Any] | None:
     """Return a key's JSON object, or None if it is absent."""
     value = body.get(key)

@@ -58,7 +58,9 @@ class Expression:
         # The empty letter stands for the end of the text.
         for position, letter in enumerate([*text, ""]):
             if self._checks:
-                place = _end(text, position) | (_edge(text, position) if self._is_about_words else 0)
+                place = _end(text, position) | (
+                    _edge(text, position) if self._is_about_words else 0
+                )
             step = reached, place, letter
             after = steps[step] if step in steps else self._step(*step)
             if after is None:

@@ -62,17 +62,8 @@ def normalise(run_spec: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _hashes(body: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
-    value = body.get(key)
-    if value is None:
-        return []
-    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        return value
-    raise keys.refusal(key, where, "an array of hashes")
-
-
 def _check_exec_depends(body: dict[str, Any], where: str) -> None:
-    for index, package in enumerate(_hashes(body, "execDepends", where)):
+    for index, package in enumerate(keys.hashes(body, "execDepends", where)):
         at = f"{where}.execDepends[{index}]"
         if not keys.required_string(package, "name", at):
             raise keys.refusal("name", at, "a nonempty string")
@@ -85,7 +76,7 @@ def _check_exec_depends(body: dict[str, Any], where: str) -> None:
 
 
 def _check_bundled_depends(body: dict[str, Any], where: str) -> None:
-    for index, bundle in enumerate(_hashes(body, "bundledDepends", where)):
+    for index, bundle in enumerate(keys.hashes(body, "bundledDepends", where)):
         at = f"{where}.bundledDepends[{index}]"
         keys.required_string(bundle, "name", at)
         keys.require(bundle, "id", at)

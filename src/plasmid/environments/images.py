@@ -70,7 +70,7 @@ class Images:
 
     def find(self, distribution: str, release: str, version: str) -> FoundImage:
         """Return the newest image for a release; raises ImageError that names the remedy."""
-        name = self._name_for(distribution, release, version)
+        name = self.name_for(distribution, release, version)
         image = self._newest(name)
         if image is None:
             raise ImageError(
@@ -85,7 +85,8 @@ class Images:
             apt_hosts=image.apt_hosts,
         )
 
-    def _name_for(self, distribution: str, release: str, version: str) -> str:
+    def name_for(self, distribution: str, release: str, version: str) -> str:
+        """Return the name of the image that serves a release; raises ImageError if none does."""
         long = f"{distribution} {release}"
         for key in (f"{long} {version}", long, distribution, "*"):
             if key in self._table:

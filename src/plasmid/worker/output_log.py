@@ -64,21 +64,24 @@ class OutputLog:
         return {name.decode(): stream.cursor for name, stream in self._streams.items()}
 
     def read(self, bytes_max: int, *, is_final: bool = False) -> list[assignments.LogEntry]:
-        """Return the next lines, from about `bytes_max` of the file.
+        """Return the next lines, from about `bytes_max` of the file; none at its end only.
 
         With `is_final` nothing more will be written: what is left of lines without an end is
         returned once the end of the file is reached.
         """
         wanted = max(bytes_max, RECORD_BYTES_MAX)
-        block = os.pread(self._file, wanted, self._position)
-        end = block.rfind(b"\n") + 1
         entries: list[assignments.LogEntry] = []
-        for record in block[:end].split(b"\n")[:-1]:
-            self._take(record, entries)
-        if is_final and len(block) < wanted:
-            if end < len(block):
-                self._take(block[end:], entries)  # conmon was killed while it wrote
-            self._flush(entries)
+        at_end = False
+        while not entries and not at_end:
+            block = os.pread(self._file, wanted, self._position)
+            at_end = len(block) < wanted
+            end = block.rfind(b"\n") + 1
+            for record in block[:end].split(b"\n")[:-1]:
+                self._take(record, entries)
+            if is_final and at_end:
+                if end < len(block):
+                    self._take(block[end:], entries)  # conmon was killed while it wrote
+                self._flush(entries)
         return entries
 
     def close(self) -> None:

@@ -60,6 +60,7 @@ def clients_variables(
 
     class NamedFile(dxpy.DXFile):  # type: ignore[misc, name-defined]
         name = property(lambda self: files[self.get_id()])
+        id = property(lambda self: self.get_id())
 
     def handler_of(value: Any) -> Any:
         entity, _ = dxpy.get_dxlink_ids(value)
@@ -123,9 +124,8 @@ def test_they_are_what_the_client_prints(
 
 def in_bash(code: str, script: str) -> str:
     """Return what a script prints after the definitions were read."""
-    return subprocess.run(
-        ["bash", "-c", code + script], check=True, capture_output=True, text=True
-    ).stdout
+    done = subprocess.run(["bash", "-c", code + script], check=True, capture_output=True)
+    return done.stdout.decode()
 
 
 def rendered(input: dict[str, Any], files: dict[str, str] | None = None, **options: Any) -> str:

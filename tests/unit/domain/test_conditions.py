@@ -70,7 +70,7 @@ def test_both_is_the_one_that_is_there() -> None:
 def test_all_terms_are_found() -> None:
     read = conditions.read_words({"$and": ["a", {"$or": ["b", "c"]}]}, "tags")
     assert read is not None
-    assert [term for term in conditions.terms(read)] == [conditions.Word(text) for text in "abc"]
+    assert list(conditions.terms(read)) == [conditions.Word(text) for text in "abc"]
 
 
 def nested(value: Any, depth: int) -> Any:

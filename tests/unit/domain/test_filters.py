@@ -20,7 +20,9 @@ APPLET = "applet-" + "Q" * 24
 
 
 def test_an_empty_question_has_the_defaults() -> None:
-    assert filters.read_data_objects({}) == filters.DataObjects(page=filters.Page(1000, None, False))
+    assert filters.read_data_objects({}) == filters.DataObjects(
+        page=filters.Page(1000, None, False)
+    )
     assert filters.read_projects({}) == filters.Projects(page=filters.Page())
     assert filters.read_executions({}) == filters.Executions(page=filters.Page())
     assert filters.read_data_objects({}).hidden is False
@@ -250,7 +252,5 @@ def test_a_wrong_key_is_named(read: Callable[[Any], Any], body: Any, message: st
         (filters.Times(4, 6), 5, True),
     ],
 )
-def test_the_ends_of_a_time_are_included(
-    times: filters.Times, moment_ms: int, holds: bool
-) -> None:
+def test_the_ends_of_a_time_are_included(times: filters.Times, moment_ms: int, holds: bool) -> None:
     assert times.hold(moment_ms) is holds

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plasmid.domain import errors, folders
 
-letters = st.characters(min_codepoint=0x20, exclude_characters="/", exclude_categories=("Cs",))
+letters = st.characters(min_codepoint=0x20, exclude_characters="/", exclude_categories=["Cs"])
 names = st.text(letters, min_size=1, max_size=4).filter(lambda name: name not in (".", ".."))
 paths = st.lists(names, max_size=4).map(lambda parts: "/" + "/".join(parts))
 

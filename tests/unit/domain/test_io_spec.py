@@ -68,8 +68,10 @@ def test_an_absent_spec_is_right() -> None:
         ([{"name": "x"}], 'Expected inputSpec[0] to have property "class"'),
         (
             [{"name": "34", "class": "int"}],
-            'Expected key "name" of inputSpec[0] to be a string that matches '
-            "^[a-zA-Z_][0-9a-zA-Z_]*$, got '34'",
+            (
+                'Expected key "name" of inputSpec[0] to be a string that matches '
+                "^[a-zA-Z_][0-9a-zA-Z_]*$, got '34'"
+            ),
         ),
         ([{"name": "a-b", "class": "int"}], 'key "name" of inputSpec[0]'),
         ([{"name": "ü", "class": "int"}], 'key "name" of inputSpec[0]'),
@@ -154,8 +156,8 @@ def test_a_right_value_is_brought_to_its_form(class_name: str, value: Any, kept:
         ("file", "file-" + "B" * 24, 'Expected key "x" of input to be a link to a file'),
         ("file", {"$dnanexus_link": "file-x"}, 'Expected key "x" of input to be a link to a file'),
         ("file", [FILE], 'Expected key "x" of input to be a link to a file'),
-        ("applet", FILE, 'to be a link to an applet, got file-BBBB'),
-        ("file", RECORD, 'to be a link to a file, got record-BBBB'),
+        ("applet", FILE, "to be a link to an applet, got file-BBBB"),
+        ("file", RECORD, "to be a link to a file, got record-BBBB"),
         ("array:int", 3, 'Expected key "x" of input to be an array, each element an integer'),
         ("array:int", [1, [2, "3"]], 'Expected key "x[2]" of input to be an integer'),
         ("array:int", [None], 'Expected key "x[0]" of input to be an integer'),
@@ -287,7 +289,7 @@ def test_a_wrong_output_fails_the_job(output: Any, message: str) -> None:
 
 
 def test_an_output_that_links_to_nothing_fails_the_job() -> None:
-    with pytest.raises(failures.JobFailure, match="OutputError: The entity file-B+ could not"):
+    with pytest.raises(failures.JobFailure, match=r"OutputError: The entity file-B+ could not"):
         io_spec.check_output(None, {"x": FILE}, object_class=lambda _: None)
 
 

@@ -40,6 +40,10 @@ from plasmid.domain import errors, keys
             'Expected key "k" of input to be at most 1',
         ),
         (lambda: keys.array({"k": {}}, "k"), 'Expected key "k" of input to be an array'),
+        (
+            lambda: keys.hashes({"k": [1]}, "k"),
+            'Expected key "k" of input to be an array of hashes',
+        ),
         (lambda: keys.hash_of({"k": []}, "k", "a.b"), 'Expected key "k" of a.b to be a hash'),
         (
             lambda: keys.strings({"k": ["x", ""]}, "k"),
@@ -49,7 +53,10 @@ from plasmid.domain import errors, keys
             lambda: keys.one_of({"k": "c"}, "k", ("a", "b")),
             'Expected key "k" of input to be one of "a", "b"',
         ),
-        (lambda: keys.one_of({"k": ["a"]}, "k", ("a",)), 'Expected key "k" of input to be a string'),
+        (
+            lambda: keys.one_of({"k": ["a"]}, "k", ("a",)),
+            'Expected key "k" of input to be a string',
+        ),
     ],
 )
 def test_the_message_names_the_key_and_what_it_should_be(

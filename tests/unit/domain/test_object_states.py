@@ -27,7 +27,9 @@ def test_the_state_an_object_is_born_in(class_name: str, close: bool, state: str
 @pytest.mark.parametrize("state", ["closing", "closed"])
 def test_what_needs_an_open_object_is_refused_on_another(state: str) -> None:
     object_states.require_open(FILE, "open")
-    with pytest.raises(errors.InvalidState, match=f"{FILE} is not in the open state, it is {state}"):
+    with pytest.raises(
+        errors.InvalidState, match=f"{FILE} is not in the open state, it is {state}"
+    ):
         object_states.require_open(FILE, state)
 
 

@@ -56,9 +56,9 @@ def test_bad_values_are_refused_by_key(
     assert message in caught.value.message
 
 
-def test_details_are_an_object_or_an_array_even_a_link() -> None:
-    for details in ({}, [], {"$dnanexus_link": "file-" + "B" * 24}):
-        assert properties.check_details(details) == details
+@pytest.mark.parametrize("details", [{}, [], {"$dnanexus_link": "file-" + "B" * 24}])
+def test_details_are_an_object_or_an_array_even_a_link(details: Any) -> None:
+    assert properties.check_details(details) == details
 
 
 def test_details_nested_without_end_are_refused() -> None:

@@ -11,7 +11,24 @@ from hypothesis import strategies as st
 from plasmid.domain import regexps
 from plasmid.domain import regexps_grammar as grammar
 
-TEXTS = ("", "a", "b", "ab", "aab", "abab", "A", "-", "]", "^", "a b", "a\n", "\n", "a\nb", "_1", "é")
+TEXTS = (
+    "",
+    "a",
+    "b",
+    "ab",
+    "aab",
+    "abab",
+    "A",
+    "-",
+    "]",
+    "^",
+    "a b",
+    "a\n",
+    "\n",
+    "a\nb",
+    "_1",
+    "é",
+)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""Bring a job's output files here, by field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from plasmid.client.api import ApiClient
+from plasmid.cli.trouble import CommandError
+from plasmid.domain import links
+
+
+async def fetch(client: ApiClient, output: dict[str, Any], folder: Path, token: str) -> Any:
+    """Download every file of an output to FOLDER/FIELD/NAME; return the output with those paths.
+
+    Where two files of a field have one name, the later ones go to FOLDER/FIELD/INDEX/NAME.
+    """
+    fetched = {}
+    for field, value in output.items():
+        if isinstance(value, list):
+            fetched[field] = [
+                await _fetched(client, item, folder / field, token, index)
+                for index, item in enumerate(value)
+            ]
+        else:
+            fetched[field] = await _fetched(client, value, folder / field, token, 0)
+    return fetched
+
+
+async def _fetched(
+    client: ApiClient, value: Any, folder: Path, token: str, index: int
+) -> Any:
+    file_id = links.linked_id(value)
+    if file_id is None or not file_id.startswith("file-"):
+        return value
+    described = await client.call(f"/{file_id}/describe", {"fields": {"name": True}})
+    name = safe_name(described["name"])
+    target = folder / name
+    if index and target.exists():
+        target = folder / str(index) / name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        await client.download(file_id, target, token=token)
+    except OSError as error:
+        raise CommandError(f"cannot write {target}: {error.strerror}; choose another --out") from error
+    return str(target)
+
+
+def safe_name(name: str) -> str:
+    """Return a file name that stays in its folder, whatever a job called its file."""
+    cleaned = name.replace("/", "%2F").replace("\0", "%00")
+    return f"%2E{cleaned[1:]}" if cleaned in (".", "..") else cleaned

@@ -1,0 +1,220 @@
+"""`plasmid run`: one applet folder, here and now, with no server and no account.
+
+The platform runs inside this process on a folder of its own, which is removed at the end; what a
+killed run has left is cleared away by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from plasmid import bootstrap
+from plasmid.cli import applet_folder, images, inputs, outputs, server
+from plasmid.cli.applet_folder import AppletFolder
+from plasmid.cli.server import Running
+from plasmid.cli.trouble import CommandError
+from plasmid.client import upload
+from plasmid.client.api import ApiClient
+from plasmid.config import Config
+from plasmid.domain import errors, failures, links
+from plasmid.metadata import jobs
+from plasmid.methods import log_feed
+from plasmid.worker import resident
+
+INTERRUPTED: int = 130
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What the command line asks for."""
+
+    applet: Path
+    inputs: tuple[str, ...]
+    input_json: Path | None
+    out: Path
+    as_json: bool
+
+
+async def run(config: Config, request: Request) -> int:
+    """Run the applet and return the exit code: 0 if the job is done, else 1."""
+    applet = applet_folder.read(request.applet)
+    values = inputs.read(applet.body.get("inputSpec"), request.inputs, request.input_json)
+    for warning in applet.warnings:
+        _say(f"warning: {warning}")
+    spec = applet.body["runSpec"]
+    await images.ensure(
+        config, spec["distribution"], spec["release"], str(spec.get("version", "0"))
+    )
+    with _scratch(config.home / "runs") as scratch:
+        listener = server.bind("127.0.0.1", 0)
+        async with server.serving(config, scratch, listener) as running:
+            async with _worker(config, running, scratch):
+                return await _run_job(running, request, applet, values)
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Give a folder for one run; it is locked, so that a later run knows what is dead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder))
+    made.chmod(0o711)
+    descriptor = os.open(made, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+        os.close(descriptor)
+
+
+@contextlib.asynccontextmanager
+async def _worker(config: Config, running: Running, scratch: Path) -> AsyncIterator[None]:
+    """Run the worker as a task of this process, and at the end remove all it made."""
+    url, token = running.url, running.keys.worker_token
+    for dead in _dead_runs(scratch):
+        stop = resident.Stop()
+        stop.stop_all()
+        settings = bootstrap.worker_settings(config, url=url, token=token, work=dead / "work")
+        await resident.run_worker(settings, stop=stop)
+        shutil.rmtree(dead)
+    stop = resident.Stop()
+    settings = bootstrap.worker_settings(config, url=url, token=token, work=scratch / "work")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(resident.run_worker(settings, stop=stop))
+        try:
+            yield
+        finally:
+            stop.stop_all()
+
+
+def _dead_runs(scratch: Path) -> Iterator[Path]:
+    """Give the folders of runs that were killed: nobody holds their lock."""
+    for path in scratch.parent.iterdir():
+        if path == scratch or not path.is_dir():
+            continue
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield path
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+async def _run_job(
+    running: Running, request: Request, applet: AppletFolder, values: dict[str, Any]
+) -> int:
+    async with ApiClient(running.url, running.keys.user_token) as client:
+        try:
+            job_id = await _start(client, applet, values)
+        except errors.ApiError as error:
+            raise CommandError(error.message, 2) from error
+        except OSError as error:
+            raise CommandError(f"cannot read an input: {error}", 2) from error
+        was_interrupted = await _follow(running, client, job_id)
+        described = await client.call(f"/{job_id}/describe", {})
+        output: Any = None
+        if described["state"] == "done":
+            output = await outputs.fetch(
+                client, described["output"], request.out, running.keys.user_token
+            )
+        _report(described, output, as_json=request.as_json)
+        if was_interrupted:
+            return INTERRUPTED
+        return 0 if described["state"] == "done" else 1
+
+
+async def _start(client: ApiClient, applet: AppletFolder, values: dict[str, Any]) -> str:
+    """Put applet and inputs into a new project and run; return the job's id."""
+    project = str((await client.call("/project/new", {"name": applet.name}))["id"])
+    ids = {}
+    for local in inputs.files(values):
+        ids[local] = await upload.upload(
+            client, local.path, project=project, folder="/inputs", name=local.path.name
+        )
+    spec = dict(applet.body["runSpec"])
+    if applet.resources is not None:
+        spec["bundledDepends"] = [
+            *spec.get("bundledDepends", []), await _bundled(client, applet.resources, project)
+        ]
+    body = {**applet.body, "runSpec": spec, "project": project}
+    created = await client.call("/applet/new", body)
+    asked = {"project": project, "input": inputs.with_links(values, ids), "priority": "high"}
+    return str((await client.call(f"/{created['id']}/run", asked))["id"])
+
+
+async def _bundled(client: ApiClient, resources: Path, project: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / applet_folder.BUNDLE_NAME
+        await asyncio.to_thread(applet_folder.bundle, resources, path)
+        file_id = await upload.upload(
+            client, path, project=project, folder="/", name=applet_folder.BUNDLE_NAME
+        )
+    return {"name": applet_folder.BUNDLE_NAME, "id": links.link(file_id)}
+
+
+async def _follow(running: Running, client: ApiClient, job_id: str) -> bool:
+    """Print the job's log until it is over; Ctrl-C terminates it. Say whether that happened."""
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted.set)
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(_terminate_when(interrupted, client, job_id))
+        row = await jobs.find_job(running.platform.database.reader, job_id)
+        if row is None:
+            raise CommandError(f"{job_id} has vanished")
+        question = log_feed.Question(recurseJobs=True)
+        async for message in log_feed.messages(running.platform, row, question):
+            _say(_line(message))
+        watching.cancel()
+    return interrupted.is_set()
+
+
+async def _terminate_when(interrupted: asyncio.Event, client: ApiClient, job_id: str) -> None:
+    await interrupted.wait()
+    _say("Interrupted: the job is being terminated")
+    await client.call(f"/{job_id}/terminate", {})
+
+
+def _line(message: dict[str, Any]) -> str:
+    if message["level"] in ("STDOUT", "STDERR"):
+        return str(message["msg"])
+    return f"[{message['level']}] {message['msg']}"
+
+
+def _report(described: dict[str, Any], output: Any, *, as_json: bool) -> None:
+    """Print the output on stdout; why the job failed comes last, on stderr."""
+    reason = described.get("failureReason")
+    message = described.get("failureMessage")
+    if described["state"] == "terminated":
+        reason, message = failures.TERMINATED, "the job was terminated"
+    if as_json:
+        told = {"state": described["state"], "output": output}
+        if reason:
+            told |= {"failureReason": reason, "failureMessage": message}
+        print(_pretty(told))
+    elif described["state"] == "done":
+        print(_pretty(output))
+    if reason:
+        _say(f"plasmid: {reason}: {message}")
+
+
+def _pretty(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
