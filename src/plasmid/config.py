@@ -110,11 +110,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The folder of base images."""
         return self.home / "images"
 
-    @property
-    def work_folder(self) -> Path:
-        """The folder of running sandboxes."""
-        return self.home / "work"
-
 
 class Row(msgspec.Struct, frozen=True):
     """One line of `plasmid config`."""

@@ -26,6 +26,7 @@ from plasmid.config import Config
 
 APPLET: Final = Path(__file__).parents[3] / "examples" / "align-and-count"
 INPUTS: Final = ("lambda_virus.fa.gz", "reads_1.fq.gz", "reads_2.fq.gz")
+RELEASE: Final = ("Ubuntu", "24.04", "0")  # as the applet's dxapp.json says
 PACKAGE: Final = "bowtie2-examples"
 # What Bowtie 2 finds with these reads; it is deterministic.
 READS: Final = 20_000
@@ -99,21 +100,11 @@ def _download(scratch: Path) -> None:
 
 
 def _make_image(config: Config, steps: terminal.Steps) -> None:
-    from plasmid.environments import images
+    from plasmid.cli import images
 
-    store = images.Images(config.images_folder, config.images)
-    release = ("Ubuntu", "24.04", "0")  # what the applet's dxapp.json names
-    try:
-        found = store.find(*release)
-    except images.ImageError:
-        keys = ("Ubuntu 24.04 0", "Ubuntu 24.04", "Ubuntu", "*")
-        name = next((config.images[key] for key in keys if key in config.images), "debian-12")
-        try:
-            processes.run(store.build(name, steps.note))
-            found = store.find(*release)
-        except images.ImageError as error:
-            raise CommandError(f"{error}; run plasmid doctor") from error
-    steps.note(f"{found.name} ({found.digest[:19]}) serves {release[0]} {release[1]}")
+    processes.run(images.ensure(config, *RELEASE))
+    found = images.of(config).find(*RELEASE)
+    steps.note(f"{found.name} ({found.digest[:12]}) serves {RELEASE[0]} {RELEASE[1]}")
 
 
 def _with_platform(folder: Path, inputs: Path, steps: terminal.Steps) -> str:

@@ -26,7 +26,7 @@ def run(environ: Mapping[str, str]) -> tuple[str, str, str]:
     """Return (level, what was found, remedy) of making, running and removing a sandbox."""
     try:
         settings = config.load(environ)
-        told = bootstrap.worker_settings(settings, url="", token="", work=settings.work_folder)
+        told = bootstrap.worker_settings(settings, url="", token="", work=settings.home)
         chosen = connect.adapters_from(told).engine
         problems = processes.run(chosen.check())
         if problems:
@@ -35,8 +35,7 @@ def run(environ: Mapping[str, str]) -> tuple[str, str, str]:
         if not found:
             return "warn", f"{chosen.name} is ready, but there is no base image", "plasmid demo"
         root = settings.images_folder / found[0].digest / "root"
-        settings.work_folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="doctor-", dir=settings.work_folder) as folder:
+        with tempfile.TemporaryDirectory(prefix="doctor-", dir=settings.home) as folder:
             begun = time.monotonic()
             processes.run(_try(chosen, root, Path(folder)))
             took_ms = round((time.monotonic() - begun) * 1000)

@@ -18,6 +18,7 @@ import re
 import select
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -35,12 +36,14 @@ _OOM_SCORE: Final = 500
 
 # The runtime enters the sandbox's groups before it makes anything, so that all of it is counted and
 # the cgroup namespace begins there. Arguments: number of join files, those files, the command.
+# Before that, in a mount namespace of its own, what the runtime must not or cannot see is mended.
 _JOIN: Final = """n=$1; shift
 while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit 1; shift; n=$((n-1)); done
 exec "$@"
 """
-# The same in a mount namespace of its own, without the version 2 mount that crun must not see.
 _HIDE: Final = 'umount "$1" || exit 1; shift\n'
+_SHOW: Final = 'mount --bind "$1" "$2" || exit 1; shift 2\n'
+_SHOWN_AT: Final = Path("/run/plasmid-root")
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -262,8 +265,10 @@ class OciEngine:
             )
         files = conmon.Files(spec.folder, spec.name)
         files.bundle.mkdir()
-        (files.bundle / "config.json").write_bytes(self._config(spec, sandbox.root, groups))
-        runtime = _joined(groups, _runtime_command(str(self._runtime), spec.folder))
+        shown_at = _reachable(sandbox.root)
+        (files.bundle / "config.json").write_bytes(self._config(spec, shown_at, groups))
+        command = _runtime_command(str(self._runtime), spec.folder)
+        runtime = _joined(groups, command, sandbox.root, shown_at)
         argv = conmon.command(str(self._conmon), files, spec.name, runtime)
         conmon.create(argv, files, {"PATH": _search_path()})
 
@@ -329,14 +334,31 @@ def _limited(groups: tuple[cgroups.Group, ...]) -> list[cgroups.Group]:
     return [group for group in groups if group.controllers]
 
 
-def _joined(groups: tuple[cgroups.Group, ...], command: list[str]) -> list[str]:
-    """Return the command that enters a sandbox's groups and becomes the given one."""
-    files = [group.join_file for group in _limited(groups)]
-    joins = [str(len(files)), *files, *command]
+def _joined(
+    groups: tuple[cgroups.Group, ...], command: list[str], root: Path, shown_at: Path
+) -> list[str]:
+    """Return the command that enters a sandbox's groups and becomes the given one.
+
+    It hides the mount that crun must not see, and shows `root` at `shown_at` if that is elsewhere.
+    """
+    script, arguments = _JOIN, [str(len(_limited(groups)))]
+    arguments += [group.join_file for group in _limited(groups)]
+    if shown_at != root:
+        script, arguments = _SHOW + script, [str(root), str(shown_at), *arguments]
     hidden = _hidden_mount() if _is_crun(command[0]) else None
-    if hidden is None:
-        return ["/bin/sh", "-c", _JOIN, "sh", *joins]
-    return ["/usr/bin/unshare", "-m", "/bin/sh", "-c", _HIDE + _JOIN, "sh", hidden, *joins]
+    if hidden is not None:
+        script, arguments = _HIDE + script, [hidden, *arguments]
+    apart = [] if script == _JOIN else ["/usr/bin/unshare", "-m"]
+    return [*apart, "/bin/sh", "-c", script, "sh", *arguments, *command]
+
+
+def _reachable(root: Path) -> Path:
+    """Return where root inside can reach its root: another place if a folder above is closed."""
+    closed = [p for p in root.parent.parents if not p.stat().st_mode & stat.S_IXOTH]
+    if not closed:
+        return root
+    _SHOWN_AT.mkdir(mode=0o755, exist_ok=True)
+    return _SHOWN_AT
 
 
 def _hidden_mount() -> str | None:

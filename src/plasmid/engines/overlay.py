@@ -1,5 +1,8 @@
 """A sandbox's root: a throw-away layer over a base image, and files put into it.
 
+Without root the mount lives in a user namespace: then this file is run there as a program (see
+`_run`), so it imports nothing but the standard library.
+
 The overlay is mounted `volatile`: the layer is deleted with the sandbox, so syncing it to disk when
 it is unmounted (tens of ms, and seconds for a full one) would be for nobody.
 """
@@ -9,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -32,21 +37,28 @@ def _escaped(path: Path) -> str:
     return text
 
 
-def options(lower: Path, upper: Path, work: Path) -> str:
-    """Return the mount options of a sandbox's overlay."""
-    return (
-        f"lowerdir={_escaped(lower)},upperdir={_escaped(upper)},workdir={_escaped(work)},volatile"
-    )
+def options(lower: Path, folder: Path, *, root_id: int = ROOT_ID) -> str:
+    """Return the mount options of a sandbox's overlay.
+
+    With `root_id` 0 we are root of a user namespace, where overlay keeps its marks in other
+    attributes.
+    """
+    layers = f"lowerdir={_escaped(lower)},upperdir={_escaped(folder / 'upper')}"
+    kind = "volatile,userxattr" if root_id == 0 else "volatile"
+    return f"{layers},workdir={_escaped(folder / 'work')},{kind}"
 
 
-def mount(lower: Path, folder: Path) -> None:
-    """Mount `folder/root` over a base image, with `folder/upper` and `folder/work` made here."""
+def mount(lower: Path, folder: Path, *, root_id: int = ROOT_ID) -> None:
+    """Mount `folder/root` over a base image, with `folder/upper` and `folder/work` made here.
+
+    `root_id` is the id of root inside, as we see it.
+    """
     for name in ("upper", "work", "root"):
         path = folder / name
         path.mkdir(exist_ok=True)
-        os.chown(path, ROOT_ID, ROOT_ID)
+        os.chown(path, root_id, root_id)
     (folder / "upper").chmod(lower.stat().st_mode & 0o7777)
-    data = options(lower, folder / "upper", folder / "work")
+    data = options(lower, folder, root_id=root_id)
     target = str(folder / "root")
     if _libc.mount(b"overlay", os.fsencode(target), b"overlay", _MS_NODEV, os.fsencode(data)):
         number = ctypes.get_errno()
@@ -65,7 +77,7 @@ def unmount(target: Path) -> None:
             raise OSError(number, os.strerror(number), str(target))
 
 
-def put_files(root: Path, files: Mapping[str, bytes]) -> None:
+def put_files(root: Path, files: Mapping[str, bytes], *, root_id: int = ROOT_ID) -> None:
     """Write files into a root, owned by its root user, never through a link.
 
     Raises OSError naming the path if a parent is a link or no folder.
@@ -78,8 +90,8 @@ def put_files(root: Path, files: Mapping[str, bytes]) -> None:
             with contextlib.ExitStack() as stack:
                 parent = root_fd
                 for name in parts[1:-1]:
-                    parent = stack.enter_context(_folder(name, parent, path))
-                _write(parts[-1], parent, content)
+                    parent = stack.enter_context(_folder(name, parent, path, root_id))
+                _write(parts[-1], parent, content, root_id)
 
 
 @contextlib.contextmanager
@@ -92,12 +104,12 @@ def _opened(path: str, flags: int, dir_fd: int | None = None) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _folder(name: str, parent: int, path: str) -> Iterator[int]:
+def _folder(name: str, parent: int, path: str, root_id: int) -> Iterator[int]:
     """Open a folder under `parent`; make it if it is not there."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o755, dir_fd=parent)
-        os.chown(name, ROOT_ID, ROOT_ID, dir_fd=parent, follow_symlinks=False)
+        os.chown(name, root_id, root_id, dir_fd=parent, follow_symlinks=False)
     try:
         fd = os.open(name, flags | os.O_CLOEXEC, dir_fd=parent)
     except OSError as error:
@@ -108,14 +120,14 @@ def _folder(name: str, parent: int, path: str) -> Iterator[int]:
         os.close(fd)
 
 
-def _write(name: str, parent: int, content: bytes) -> None:
+def _write(name: str, parent: int, content: bytes, root_id: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=parent)
     with _opened(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, parent) as fd:
         view = memoryview(content)
         while view:
             view = view[os.write(fd, view) :]
-        os.fchown(fd, ROOT_ID, ROOT_ID)
+        os.fchown(fd, root_id, root_id)
         os.fchmod(fd, 0o755 if content[:2] == b"#!" else 0o644)
 
 
@@ -133,3 +145,25 @@ def remove_tree(folder: Path) -> None:
         if done.returncode != 0:
             message = done.stderr.decode(errors="replace").strip()
             raise OSError(errno.ENOTEMPTY, f"cannot delete it: {message}", str(folder)) from error
+
+
+def request(lower: Path, folder: Path, files: Mapping[str, bytes]) -> bytes:
+    """Return what this file, run as a program with argument `make`, wants to read."""
+    texts = {path: content.decode("latin-1") for path, content in files.items()}
+    return json.dumps({"lower": str(lower), "folder": str(folder), "files": texts}).encode()
+
+
+def _run(verb: str, folder: Path) -> None:
+    """Run as a program in a user namespace: `make` (reads a request) or `remove` a root."""
+    if verb == "make":
+        asked = json.load(sys.stdin)
+        mount(Path(asked["lower"]), folder, root_id=0)
+        files = {path: text.encode("latin-1") for path, text in asked["files"].items()}
+        put_files(folder / "root", files, root_id=0)
+    else:
+        unmount(folder / "root")
+        remove_tree(folder)
+
+
+if __name__ == "__main__":
+    _run(sys.argv[1], Path(sys.argv[2]))

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -127,6 +128,14 @@ class Transaction(Reader):
         except sqlite3.IntegrityError as error:
             raise AlreadyThereError(str(error)) from error
 
+    async def update(
+        self, table: sa.Table, where: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> int:
+        """Set columns of the rows whose columns have these values; return how many there were."""
+        statement = _update_of(table, tuple(where), tuple(values))
+        given = {f"where_{name}": value for name, value in where.items()}
+        return await self.execute(statement, {**given, **values})
+
     def notify(self, topic: str) -> None:
         """Wake those who wait for a topic, once this is committed."""
         self.after_commit.append(topic)
@@ -209,6 +218,12 @@ def _understood(error: sqlite3.OperationalError) -> Exception:
     if "locked" in text:
         return errors.ServiceUnavailable("The database is locked by another program; try again")
     return error
+
+
+@cache
+def _update_of(table: sa.Table, where: tuple[str, ...], names: tuple[str, ...]) -> Prepared:
+    conditions = (table.c[name] == param(f"where_{name}") for name in where)
+    return Prepared(sa.update(table).where(*conditions).values({name: param(name) for name in names}))
 
 
 def _insert_of(table: sa.Table) -> Prepared:

@@ -86,7 +86,7 @@ async def find_waiting_for(reader: Reader, target: str) -> list[JobRow]:
 async def update_job(tx: Transaction, job_id: str, changes: dict[str, Any]) -> None:
     """Change some fields of a job (its state only by executions.advance)."""
     values = rows.changes(JobRow, changes)
-    await tx.execute(sa.update(schema.jobs).where(_j.id == job_id).values(**values))
+    await tx.update(schema.jobs, {"id": job_id}, values)
 
 
 async def set_waits(tx: Transaction, job_id: str, targets: Iterable[str]) -> None:

@@ -139,7 +139,7 @@ async def find_links_of(reader: Reader, object_ids: Iterable[str]) -> list[str]:
 async def update_object(tx: Transaction, object_id: str, changes: dict[str, Any]) -> None:
     """Change some fields of an object."""
     values = rows.changes(ObjectRow, changes)
-    await tx.execute(sa.update(schema.objects).where(_o.id == object_id).values(**values))
+    await tx.update(schema.objects, {"id": object_id}, values)
 
 
 async def update_placement(
@@ -147,11 +147,8 @@ async def update_placement(
 ) -> None:
     """Change some fields of an object's place."""
     values = rows.changes(PlacementRow, changes)
-    await tx.execute(
-        sa.update(schema.placements)
-        .where(_p.container == placement.container, _p.object == placement.object)
-        .values(**values)
-    )
+    where = {"container": placement.container, "object": placement.object}
+    await tx.update(schema.placements, where, values)
 
 
 async def remove_placement(tx: Transaction, container_id: str, object_id: str) -> None:

@@ -50,9 +50,7 @@ async def find_containers(reader: Reader, container_ids: Iterable[str]) -> list[
 async def update_container(tx: Transaction, container_id: str, changes: dict[str, Any]) -> None:
     """Change some fields of a container."""
     values = rows.changes(ContainerRow, changes)
-    await tx.execute(
-        sa.update(schema.containers).where(_c.id == container_id).values(**values)
-    )
+    await tx.update(schema.containers, {"id": container_id}, values)
 
 
 async def touch(tx: Transaction, container_id: str, now_ms: int) -> None:

@@ -42,7 +42,7 @@ async def find_user_by_email(reader: Reader, email: str) -> UserRow | None:
 async def update_user(tx: Transaction, user_id: str, changes: dict[str, Any]) -> None:
     """Change some fields of a user."""
     values = rows.changes(UserRow, changes)
-    await tx.execute(sa.update(schema.users).where(schema.users.c.id == user_id).values(**values))
+    await tx.update(schema.users, {"id": user_id}, values)
 
 
 async def find_token(reader: Reader, token_hash: str) -> TokenRow | None:

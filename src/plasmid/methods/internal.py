@@ -53,7 +53,7 @@ async def sync(call: Call, target: None, body: SyncRequest) -> SyncReply:
             now_ms = platform.now_ms()
             platform.backend.seen(body.worker, now_ms)
             reply = await _news_for(call, body, now_ms)
-            if reply.start or reply.stop or now_ms >= deadline_ms:
+            if reply.start or reply.stop or now_ms >= deadline_ms or platform.is_stopping:
                 return reply
             await news.wait((deadline_ms - now_ms) / 1000)
 

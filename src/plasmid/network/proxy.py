@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from plasmid.domain import network_policy
@@ -28,8 +28,9 @@ _BODY_PIECE_BYTES: Final = 256 * 1024
 class Proxy:
     """One sandbox's proxy; `allowed` may be changed at any time and holds from then on.
 
-    `package_hosts` are always allowed, also on this machine. `on_refused` is told each refusal's
-    line (a job's log wants it: most clients show a bare 403).
+    `package_hosts` are always allowed, also on this machine. `services` are hosts and ports as the
+    sandbox names them and where they really are. `on_refused` is told each refusal's line (a job's
+    log wants it: most clients show a bare 403).
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Proxy:
         allowed: Sequence[str],
         *,
         package_hosts: Sequence[str] = (),
+        services: Mapping[relay.Address, relay.Address] | None = None,
         upstream: proxy_requests.Upstream | None = None,
         on_refused: Callable[[str], None] | None = None,
     ) -> None:
         self.allowed = tuple(allowed)
         self._package_hosts = tuple(package_hosts)
+        self._services = dict(services or {})
         self._upstream = upstream or proxy_requests.Upstream()
         self._on_refused = on_refused
 
@@ -51,7 +54,6 @@ class Proxy:
             async with asyncio.timeout(_HEAD_SECONDS_MAX):
                 head, rest = await _read_head(client)
             request = proxy_requests.parse(head)
-            self._judge_name(request.host)
             target = await self._connect(request)
         except proxy_requests.RefusedError as refused:
             if self._on_refused is not None:
@@ -69,13 +71,21 @@ class Proxy:
         if not self._is_package_host(host) and not network_policy.allows(self.allowed, host):
             raise proxy_requests.RefusedError("403 Forbidden", network_policy.refusal(host))
 
+    def _upstream_for(self, request: proxy_requests.Request) -> str:
+        return self._upstream.chosen(request.host, tunnel=request.tunnel)
+
     def _is_package_host(self, host: str) -> bool:
         return network_policy.allows(self._package_hosts, host)
 
     async def _connect(self, request: proxy_requests.Request) -> socket.socket:
         """Connect to the host, or to the proxy that leads there."""
-        proxy = self._upstream.chosen(request.host, tunnel=request.tunnel)
+        service = self._service(request)
+        if service is None:
+            self._judge_name(request.host)
+        proxy = self._upstream_for(request)
         try:
+            if service is not None:
+                return await relay.connect(service)
             if not proxy:
                 address = await self._judged_address(request)
                 return await relay.connect((address, request.port))
@@ -85,6 +95,9 @@ class Proxy:
         except OSError as error:
             line = f"cannot reach {request.host} port {request.port}: {error}"
             raise proxy_requests.RefusedError("502 Bad Gateway", line) from error
+
+    def _service(self, request: proxy_requests.Request) -> relay.Address | None:
+        return self._services.get((request.host, request.port))
 
     async def _judged_address(self, request: proxy_requests.Request) -> str:
         """Resolve a host to an address it may be reached at; RefusedError if it has none."""
@@ -107,8 +120,8 @@ class Proxy:
         rest: bytes,
     ) -> None:
         """Pass one plain request on, and its answer back."""
-        proxy = self._upstream.chosen(request.host, tunnel=False)
-        if proxy:
+        proxy = self._upstream_for(request)
+        if proxy and self._service(request) is None:
             whole = f"http://{request.authority}{request.target}"
             head = request.head(whole, proxy_requests.proxy_credentials(proxy))
         else:

@@ -49,7 +49,12 @@ class SandboxNetwork:
         self._sandbox = sandbox
         self._api_address = api_address
         self._proxy = proxy.Proxy(
-            allowed, package_hosts=package_hosts, upstream=upstream, on_refused=on_refused
+            allowed,
+            package_hosts=package_hosts,
+            # The client sends even its calls of 127.0.0.1 to the proxy, if there is one.
+            services=dict.fromkeys([("127.0.0.1", API_PORT), ("localhost", API_PORT)], api_address),
+            upstream=upstream,
+            on_refused=on_refused,
         )
         self._opened = contextlib.AsyncExitStack()
 
@@ -59,7 +64,7 @@ class SandboxNetwork:
 
     async def open(self) -> None:
         """Open both listeners and serve them; raises NamespaceError if the sandbox has ended."""
-        namespace = self._sandbox.network_namespace
+        namespace = await asyncio.to_thread(lambda: self._sandbox.network_namespace)
         if namespace is None:
             raise namespaces.NamespaceError("the sandbox has no network namespace of its own")
         await self._opened.enter_async_context(self._served(namespace))

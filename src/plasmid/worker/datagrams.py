@@ -12,8 +12,9 @@ from plasmid.worker import output_log
 APP: Final = "DX_APP"
 APP_STREAM: Final = "DX_APP_STREAM"
 
-# The names of syslog's levels as Python's SysLogHandler and others write them.
-LEVELS: Final = {
+# The client sends syslog's number of a level; others send one of its names.
+NUMBERED: Final = ("EMERG", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
+NAMED: Final = {
     "debug": "DEBUG",
     "info": "INFO",
     "notice": "NOTICE",
@@ -43,7 +44,7 @@ def entries(datagram: bytes, now_ms: int) -> list[assignments.LogEntry]:
     text = message.get("msg")
     if not isinstance(text, str):
         text = datagram.decode("utf-8", "replace")
-    level = LEVELS.get(str(message.get("level")).lower(), "INFO")
+    level = _level(message.get("level"))
     # Only the platform speaks as SYSTEM: `dx watch` ends at a certain line from there.
     source = APP_STREAM if message.get("source") == APP_STREAM else APP
     if source == APP_STREAM:
@@ -54,3 +55,10 @@ def entries(datagram: bytes, now_ms: int) -> list[assignments.LogEntry]:
         assignments.LogEntry(timestamp, source, level, piece.decode("utf-8", "replace"))
         for piece in output_log.split(text.encode("utf-8", "replace"))
     ]
+
+
+def _level(sent: object) -> str:
+    text = str(sent).lower()
+    if len(text) == 1 and text in "01234567":
+        return NUMBERED[int(text)]
+    return NAMED.get(text, "INFO")

@@ -55,13 +55,15 @@ def test_the_applet_of_the_demo_is_in_the_checkout() -> None:
 
 
 def test_a_process_of_the_folder_is_found_while_it_lives(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "input()", str(tmp_path)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    command = [sys.executable, "-c", "input('begun\\n')", str(tmp_path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
         (line,) = leftovers.find_processes(tmp_path, "job-nowhere")
         assert f"process {process.pid}:" in line
     finally:
-        process.communicate()
+        process.communicate("\n")
     assert leftovers.find_processes(tmp_path, "job-nowhere") == []
 
 

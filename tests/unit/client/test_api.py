@@ -172,7 +172,7 @@ async def test_a_server_without_ranges_starts_again(tmp_path: Path) -> None:
 
 
 async def test_a_download_without_progress_ends(tmp_path: Path) -> None:
-    script = Script(place(), part(b"", breaks=True))
+    script = Script(place(), lambda _: part(b"", breaks=True))
     with pytest.raises(api.Unreachable, match="file-x failed"):
         await client(script).download("file-x", tmp_path / "f", token="job")
     assert len(script.requests) == 1 + QUICK.tries_max

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plasmid.domain import errors, folders
@@ -99,12 +99,14 @@ def test_a_path_moves_with_its_folder(path: str, old: str, new: str, moved: str)
 
 
 @given(paths)
+@settings(max_examples=50, deadline=None)
 def test_a_normal_form_stays_as_it_is(path: str) -> None:
     assert folders.normalise(path) == path
     assert folders.normalise(path.replace("/", "//") + "/") == path
 
 
 @given(paths, names)
+@settings(max_examples=50, deadline=None)
 def test_a_joined_path_splits_again(folder: str, name: str) -> None:
     path = folders.join(folder, name)
     assert (folders.parent(path), folders.name(path)) == (folder, name)
@@ -112,6 +114,7 @@ def test_a_joined_path_splits_again(folder: str, name: str) -> None:
 
 
 @given(paths, paths)
+@settings(max_examples=50, deadline=None)
 def test_the_range_of_a_folder_holds_exactly_what_is_below_it(folder: str, path: str) -> None:
     low, high = folders.below_range(folder)
     for candidate in (path, folders.join(folder, path)):

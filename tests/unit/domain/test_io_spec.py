@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plasmid.domain import errors, failures, io_spec, keys
@@ -311,6 +311,7 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(io_spec.CLASSES), json_values)
+@settings(max_examples=50, deadline=None)
 def test_any_value_is_either_refused_or_stays_right(class_name: str, value: Any) -> None:
     spec = [field(class_name, optional=True)]
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plasmid.domain import failures, links
@@ -183,6 +183,7 @@ nested = st.recursive(st.integers(), lambda inner: st.lists(inner, max_size=4), 
 
 
 @given(st.lists(nested))
+@settings(max_examples=50, deadline=None)
 def test_flatten_keeps_all_elements_in_order(values: list[Any]) -> None:
     flat = links.flatten(values)
     assert not any(isinstance(value, list) for value in flat)

@@ -95,11 +95,11 @@ lines = st.lists(
         st.sampled_from([b"stdout", b"stderr"]),
         st.one_of(
             st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",)), max_size=20),
-            st.integers(8000, 30_000).map(lambda n: ("aü€😀" * n)[:n]),
+            st.integers(8000, 17_000).map(lambda n: ("aü€😀" * n)[:n]),
         ),
         st.booleans(),
     ),
-    max_size=12,
+    max_size=6,
 )
 
 
@@ -108,10 +108,9 @@ def as_records(given: list[tuple[bytes, str, bool]], size: int) -> bytes:
     written = b""
     for stream, text, ends in given:
         data = text.encode()
-        while len(data) > size:
-            written += record(data[:size], b"P", stream)
-            data = data[size:]
-        written += record(data, b"F" if ends else b"P", stream)
+        starts = range(0, max(len(data), 1), size)
+        written += b"".join(record(data[at : at + size], b"P", stream) for at in starts[:-1])
+        written += record(data[starts[-1] :], b"F" if ends else b"P", stream)
     return written
 
 
@@ -122,8 +121,8 @@ def streams(entries: list[assignments.LogEntry]) -> dict[str, str]:
     return joined
 
 
-@settings(max_examples=60, deadline=None)
-@given(given=lines, size=st.sampled_from([5, 4096, 8192, 32768]), data=st.data())
+@settings(max_examples=40, deadline=None)
+@given(given=lines, size=st.sampled_from([500, 8192, 32768]), data=st.data())
 def test_a_new_reader_goes_on_exactly_where_the_last_one_was_kept(
     tmp_path_factory: pytest.TempPathFactory,
     given: list[tuple[bytes, str, bool]],

@@ -1,0 +1,1 @@
+"""Benchmarks: every figure as a ratio against something run beside it (`just bench`)."""

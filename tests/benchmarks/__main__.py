@@ -1,0 +1,179 @@
+"""Measure Plasmid beside its alternatives and print one table (`just bench`).
+
+    python -m tests.benchmarks [--home FOLDER] [--scratch FOLDER] [--rounds N] [ROW ...]
+
+Needs root, podman, wrk and curl. Every round runs both sides in turn; the ratio is of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from plasmid.environments.images import Images
+from tests.benchmarks import beside, load, platform
+from tests.benchmarks.platform import Served
+
+GB = 1_000_000_000
+Rows = list[tuple[str, str, str, str, str]]
+
+
+class Bench:
+    """The figures of one run."""
+
+    def __init__(self, scratch: Path, images: Path, rounds: int) -> None:
+        self.scratch = scratch
+        self.images = images
+        self.rounds = rounds
+        self.rows: Rows = []
+
+    def add(self, what: str, ours: str, other: str, *, ratio: str, target: str) -> None:
+        """Keep and print a row."""
+        self.rows.append((what, ours, other, ratio, target))
+        print(f"{what:<44} {ours:>14} {other:>14} {ratio:>9}  {target}", flush=True)
+
+    def noop(self) -> None:
+        """No-op applets one at a time, beside podman run of the same image."""
+        with platform.served(self.scratch, self.images, jobs_max=2) as served:
+            project = served.project()
+            for interpreter, command, limit in (
+                ("bash", ("true",), "<= 1.0 x"),
+                ("python3", ("python3", "-c", "import dxpy"), "<= 1.2 x"),
+            ):
+                applet = served.applet(project, interpreter)
+                served.job_seconds(applet, project)
+                pairs = [
+                    (served.job_seconds(applet, project), beside.podman_seconds(*command))
+                    for _ in range(self.rounds)
+                ]
+                ours, other = (statistics.median(side) * 1000 for side in zip(*pairs, strict=True))
+                self.add(
+                    f"no-op {interpreter} applet, p50 | podman run",
+                    f"{ours:.0f} ms", f"{other:.0f} ms",
+                    ratio=f"{ours / other:.2f} x", target=limit,
+                )  # fmt: skip
+
+    def hundred(self) -> None:
+        """100 no-op applets two at a time, beside xargs -P2 podman run."""
+        with platform.served(self.scratch, self.images, jobs_max=2) as served:
+            project = served.project()
+            applet = served.applet(project, "bash")
+            served.job_seconds(applet, project)
+            ours = 100 / served.many_seconds(applet, project, 100)
+            other = 100 / beside.podman_many_seconds(100)
+        self.add(
+            "100 no-op applets, two at a time | xargs podman",
+            f"{ours:.1f} jobs/s", f"{other:.1f} jobs/s",
+            ratio=f"{ours / other:.2f} x", target=">= 2 x",
+        )  # fmt: skip
+
+    def describe(self) -> None:
+        """/job-x/describe under load, beside a bare Starlette route with the same bytes."""
+        with platform.served(self.scratch, self.images, jobs_max=2) as served:
+            project = served.project()
+            job = served.start(served.applet(project, "bash"), project)
+            served.wait(job)
+            body = self.scratch / "describe.json"
+            body.write_text(json.dumps(served.call(f"/{job}/describe", {})), encoding="utf-8")
+            route = f"/{job}/describe"
+            ours = load.requests_per_second(served.port, route, served.token)
+            paced = load.latencies_ms(served.port, route, served.token)
+            with beside.bare_route(body, 18_124):
+                other = load.requests_per_second(18_124, route, served.token)
+                bare = load.latencies_ms(18_124, route, served.token)
+        self.add(
+            "/job-x/describe, 16 connections | bare Starlette",
+            f"{ours:.0f} /s", f"{other:.0f} /s", ratio=f"{ours / other:.2f} x", target=">= 0.25 x",
+        )  # fmt: skip
+        self.add(
+            "/job-x/describe at 200/s, p99 | bare Starlette",
+            f"{load.percentile(paced, 99):.1f} ms", f"{load.percentile(bare, 99):.1f} ms",
+            ratio="", target="<= 20 ms",
+        )  # fmt: skip
+
+    def bytes(self) -> None:
+        """2 GB up and down by raw HTTP, beside dd and cat on the same disk."""
+        source, target = self.scratch / "two.bin", self.scratch / "copy.bin"
+        _make_file(source, 2 * GB)
+        with platform.served(self.scratch, self.images, jobs_max=2) as served:
+            project = served.project()
+            ups, downs = [], []
+            for _ in range(max(1, self.rounds // 5)):
+                file_id = served.call("/file/new", {"project": project, "name": "two"})["id"]
+                place = served.call(f"/{file_id}/upload", {"index": 1, "size": 2 * GB})
+                ups.append((load.put_seconds(place["url"], source), beside.copy_seconds(source, target)))
+                served.call(f"/{file_id}/close", {})
+                url = served.call(f"/{file_id}/download", {})["url"]
+                downs.append((load.get_seconds(url, target), beside.cat_seconds(source, target)))
+        for what, pairs in (("upload of 2 GB | dd", ups), ("download of 2 GB | cat", downs)):
+            ours, other = (2000 / statistics.median(side) for side in zip(*pairs, strict=True))
+            self.add(
+                what, f"{ours:.0f} MB/s", f"{other:.0f} MB/s",
+                ratio=f"{ours / other:.2f} x", target=">= 0.5 x",
+            )  # fmt: skip
+        source.unlink()
+
+    def memory(self) -> None:
+        """The server's memory after 1,000 jobs and a 5 GB upload, beside itself at the start."""
+        source = self.scratch / "five.bin"
+        _make_file(source, 5 * GB)
+        with platform.served(self.scratch, self.images, jobs_max=4) as served:
+            project = served.project()
+            applet = served.applet(project, "bash")
+            served.job_seconds(applet, project)
+            before = served.rss_bytes()
+            served.many_seconds(applet, project, 1000)
+            file_id = served.call("/file/new", {"project": project, "name": "five"})["id"]
+            place = served.call(f"/{file_id}/upload", {"index": 1, "size": 5 * GB})
+            load.put_seconds(place["url"], source)
+            after = served.rss_bytes()
+        self.add(
+            "server RSS after 1,000 jobs and 5 GB | at start",
+            f"{after / 1e6:.0f} MB", f"{before / 1e6:.0f} MB",
+            ratio=f"+{(after - before) / 1e6:.0f} MB", target="<= +50 MB",
+        )  # fmt: skip
+        source.unlink()
+
+
+def _make_file(path: Path, size_bytes: int) -> None:
+    block = os.urandom(1 << 20)
+    with path.open("wb") as file:
+        while file.tell() < size_bytes:
+            file.write(block[: size_bytes - file.tell()])
+
+
+def main() -> None:
+    """Run the named rows, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    home = os.environ.get("PLASMID_HOME", "/var/lib/plasmid")
+    parser.add_argument("--home", type=Path, default=Path(home))
+    parser.add_argument("--scratch", type=Path, default=None)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("rows", nargs="*")
+    given = parser.parse_args()
+    missing = [name for name in ("podman", "wrk", "curl") if not beside.has(name)]
+    if missing:
+        sys.exit(f"install these first: {' '.join(missing)}")
+    images = given.home / "images"
+    with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
+        scratch = Path(folder)
+        scratch.chmod(0o711)
+        beside.import_base(Images(images).find("Ubuntu", "24.04", "0").root, scratch)
+        bench = Bench(scratch, images, given.rounds)
+        rows: dict[str, Callable[[], None]] = {
+            "noop": bench.noop, "hundred": bench.hundred, "describe": bench.describe,
+            "bytes": bench.bytes, "memory": bench.memory,
+        }  # fmt: skip
+        print(f"{'what | beside':<44} {'Plasmid':>14} {'beside':>14} {'ratio':>9}  target")
+        for name in given.rows or rows:
+            rows[name]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""A served platform as the benchmarks drive it: plain HTTP, no client library in the way."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CODE = {
+    "bash": "main() { :; }\n",
+    "python3": 'import dxpy\n@dxpy.entry_point("main")\ndef main():\n    pass\n',
+}
+OVER = ("done", "failed", "terminated")
+
+
+class Served:
+    """A platform that was started for a benchmark."""
+
+    def __init__(self, port: int, token: str, pid: int, data: Path) -> None:
+        self.port = port
+        self.token = token
+        self.pid = pid
+        self.data = data
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+
+    def call(self, route: str, body: dict[str, Any]) -> Any:
+        """Return the answer of one call."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+        self._connection.request("POST", route, json.dumps(body), headers)
+        response = self._connection.getresponse()
+        answer = json.loads(response.read())
+        if response.status != 200:
+            raise RuntimeError(f"{route}: {answer}")
+        return answer
+
+    def project(self) -> str:
+        """Return a new project."""
+        return str(self.call("/project/new", {"name": "bench"})["id"])
+
+    def applet(self, project: str, interpreter: str) -> str:
+        """Return an applet that does nothing."""
+        spec = {"interpreter": interpreter, "code": CODE[interpreter], "distribution": "Ubuntu",
+                "release": "24.04", "version": "0"}  # fmt: skip
+        body = {"project": project, "name": "noop", "runSpec": spec, "inputSpec": [],
+                "outputSpec": []}  # fmt: skip
+        return str(self.call("/applet/new", body)["id"])
+
+    def start(self, applet: str, project: str) -> str:
+        """Start a job and return its id."""
+        return str(self.call(f"/{applet}/run", {"input": {}, "project": project})["id"])
+
+    def wait(self, job: str) -> None:
+        """Return when a job is done; raises if it failed."""
+        while True:
+            described = self.call(f"/{job}/describe", {"fields": {"state": True, "failureMessage": True}})
+            if described["state"] in OVER:
+                break
+            time.sleep(0.002)
+        if described["state"] != "done":
+            raise RuntimeError(f"{job}: {described}")
+
+    def job_seconds(self, applet: str, project: str) -> float:
+        """Return how long one job takes, from the run call to done."""
+        started = time.perf_counter()
+        self.wait(self.start(applet, project))
+        return time.perf_counter() - started
+
+    def many_seconds(self, applet: str, project: str, count: int) -> float:
+        """Return how long `count` jobs take that are started at once."""
+        started = time.perf_counter()
+        for job in [self.start(applet, project) for _ in range(count)]:
+            self.wait(job)
+        return time.perf_counter() - started
+
+    def rss_bytes(self) -> int:
+        """Return the server's resident memory."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+
+
+@contextlib.contextmanager
+def served(scratch: Path, images: Path, *, jobs_max: int) -> Iterator[Served]:
+    """Start `plasmid serve` on a new folder, and stop it at the end."""
+    home = scratch / f"home-{jobs_max}"
+    home.mkdir()
+    (home / "images").symlink_to(images)
+    environment = {**os.environ, "PLASMID_HOME": str(home), "PLASMID_JOBS_RUNNING_MAX": str(jobs_max)}
+    command = [sys.executable, "-m", "plasmid", "serve", "--port", "0"]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    data = home / "data"
+    try:
+        found = _wait_for(data / "server.json")
+        keys = json.loads((data / "keys.json").read_text(encoding="utf-8"))
+        port = int(found["url"].rpartition(":")[2])
+        yield Served(port, keys["user_token"], server.pid, data)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=60)
+        shutil.rmtree(home)
+
+
+def _wait_for(path: Path) -> Any:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            return json.loads(path.read_text(encoding="utf-8"))
+        time.sleep(0.02)
+    raise TimeoutError(f"{path} did not appear: the server did not start")

@@ -1,0 +1,7 @@
+"""The fixture that these tests share."""
+
+from __future__ import annotations
+
+from worlds import world
+
+__all__ = ["world"]

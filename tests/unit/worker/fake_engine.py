@@ -1,0 +1,152 @@
+"""An engine without sandboxes: what a job does is a function that a test gives."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from plasmid.engines import engine
+from plasmid.worker import adapters
+
+STAMP = "2026-01-02T03:04:05.678901234+00:00"
+
+
+class FakeSandbox:
+    """A folder; its job runs when it is started."""
+
+    def __init__(self, spec: engine.SandboxSpec, job: Job) -> None:
+        self.spec = spec
+        self.job = job
+        self.starts = 0
+        self.kills = 0
+        self.removals = 0
+        self.exit: engine.Exit | None = None
+        self.ended = asyncio.Event()
+        self.root.mkdir()
+        self.log_path.touch()
+        for path, content in spec.files.items():
+            self.put(path, content)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def folder(self) -> Path:
+        return self.spec.folder
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def network_namespace(self) -> Path | None:
+        return None
+
+    async def start(self) -> None:
+        self.starts += 1
+        if self.starts == 1:
+            self.put("/opt/plasmid/phase", b"running\n")
+            self.job(self)
+
+    async def wait(self) -> engine.Exit:
+        await self.ended.wait()
+        assert self.exit is not None
+        return self.exit
+
+    async def kill(self) -> None:
+        self.kills += 1
+        self.end(137)
+
+    async def remove(self) -> None:
+        self.removals += 1
+        shutil.rmtree(self.folder)
+
+    def put(self, path: str, content: bytes) -> None:
+        target = self.root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+    def write(self, line: str, stream: str = "stdout") -> None:
+        with self.log_path.open("a") as log:
+            log.write(f"{STAMP} {stream} F {line}\n")
+
+    def end(self, exit_code: int = 0, *, out_of_memory: bool = False) -> None:
+        if self.exit is None:
+            self.exit = engine.Exit(exit_code, out_of_memory, 1 << 20)
+            self.ended.set()
+
+
+Job = Callable[[FakeSandbox], None]
+
+
+def succeed(sandbox: FakeSandbox) -> None:
+    """Do nothing and succeed."""
+    sandbox.end()
+
+
+def run_on(sandbox: FakeSandbox) -> None:
+    """Run until somebody ends it."""
+
+
+class FakeEngine:
+    """Remembers its sandboxes by folder, as if each lived on without the worker."""
+
+    def __init__(self, job: Job = succeed) -> None:
+        self.job = job
+        self.sandboxes: dict[Path, FakeSandbox] = {}
+        self.made: list[FakeSandbox] = []
+        self.problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        return "fake"
+
+    async def check(self) -> list[str]:
+        return []
+
+    async def create(self, spec: engine.SandboxSpec) -> engine.Sandbox:
+        if self.problem is not None:
+            raise engine.EngineError(self.problem)
+        sandbox = FakeSandbox(spec, self.job)
+        self.sandboxes[spec.folder] = sandbox
+        self.made.append(sandbox)
+        return sandbox
+
+    async def adopt(self, folder: Path) -> engine.Sandbox | None:
+        sandbox = self.sandboxes.get(folder)
+        return sandbox if sandbox is not None and folder.exists() else None
+
+
+class FakeImage:
+    """A base image that stands in for another."""
+
+    name = "debian-12"
+    root = Path("/nowhere")
+    stand_in = True
+
+
+class FakeImages:
+    """Has one image for every release."""
+
+    def find(self, distribution: str, release: str, version: str) -> adapters.Image:
+        return FakeImage()
+
+
+@asynccontextmanager
+async def no_network(
+    sandbox: engine.Sandbox, allowed: Sequence[str], on_refused: adapters.Refused
+) -> AsyncIterator[None]:
+    """Reach nothing."""
+    yield
+
+
+def fake_adapters(with_engine: FakeEngine) -> adapters.Adapters:
+    return adapters.Adapters(engine=with_engine, images=FakeImages(), network=no_network)
