@@ -44,7 +44,7 @@ fix:
 
 # measure speed beside what else runs here
 bench *args:
-    {{ tool }} python tests/benchmarks/bench.py {{ args }}
+    {{ tool }} python -m tests.benchmarks {{ args }}
 
 # a real applet on real reads, from nothing
 demo:

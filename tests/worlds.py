@@ -29,7 +29,7 @@ from plasmid.domain.access import Actor, Level
 from plasmid.domain.job_states import State
 from plasmid.domain.placement import Machine
 from plasmid.logs.memory import MemoryLogs
-from plasmid.metadata import jobs, projects
+from plasmid.metadata import jobs, projects, schema
 from plasmid.metadata.database import Database, Prepared
 from plasmid.metadata.rows import JobRow, UserRow
 from plasmid.methods import everything
@@ -376,7 +376,7 @@ class World:
         await self._audit_blobs()
 
     async def _audit_jobs(self) -> None:
-        statement = Prepared(jobs.schema.jobs.select())
+        statement = Prepared(schema.jobs.select())
         every = await self.database.reader.structs(JobRow, statement)
         moves = {(row.state, row.next) for row in job_states.TRANSITIONS}
         waiting = {row[0] for row in await self.rows("SELECT job FROM waits")}

@@ -61,10 +61,6 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_ms_max: Annotated[
         int, Meta(ge=1000, le=30 * _DAY_MS, description="Longest time that a job may run.")
     ] = 30 * _DAY_MS
-    lease_ms: Annotated[
-        int,
-        Meta(ge=1000, description="A worker that is silent for this long has lost its jobs."),
-    ] = 60_000
 
 
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,7 +68,7 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     package_hosts: Annotated[
         list[str],
-        Meta(description="Hosts of package mirrors; empty: those of this machine's apt sources."),
+        Meta(description="More package mirrors than those that the base image itself names."),
     ] = msgspec.field(default_factory=list)
     ca_bundle: Annotated[
         str,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tidy import rules
+from tests.tidy import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 SRC = ROOT / "src"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tidy import rules
+from tests.tidy import rules
 
 Rule = Callable[[str], Iterator[str]]
 

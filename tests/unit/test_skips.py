@@ -1,40 +1,54 @@
-"""A skip that nobody explained is found, by the pure function and by a whole run of pytest."""
+"""A skip that nobody explained fails CI: whole runs of pytest with our conftest."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import skips
+import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
+SKIPPED = "test_one.py::test_b"
 
 
-def test_a_skip_is_explained_by_a_pattern_with_a_reason_only() -> None:
-    allowed = skips.reasons("tests/a.py::*  # no engine\ntests/b.py::*\n# a comment\n\n")
-    skipped = {"tests/a.py::test_x": "why", "tests/b.py::test_y": "why not"}
-    assert skips.unexplained(skipped, allowed) == ["tests/b.py::test_y: why not"]
-
-
-def test_an_unexplained_skip_fails_the_run_in_ci_only(tmp_path: Path) -> None:
-    for name in ("conftest.py", "skips.py"):
-        (tmp_path / name).write_text((TESTS / name).read_text())
-    (tmp_path / "allowed_skips.txt").write_text("")
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with our conftest and a test that is skipped."""
+    shutil.copy(TESTS / "conftest.py", tmp_path)
     (tmp_path / "test_one.py").write_text(
         "import pytest\ndef test_a(): pass\ndef test_b(): pytest.skip('not here')\n"
     )
-    assert run(tmp_path, {"CI": "true"}) == 1
-    assert run(tmp_path, {}) == 0
-    (tmp_path / "allowed_skips.txt").write_text("test_one.py::test_b  # told so\n")
-    assert run(tmp_path, {"CI": "true"}) == 0
+    return tmp_path
 
 
-def run(folder: Path, extra: dict[str, str]) -> int:
+def run(folder: Path, allowed: str, **extra: str) -> tuple[int, str]:
+    """Return exit code and output of a run with these lines in allowed_skips.txt."""
+    (folder / "allowed_skips.txt").write_text(allowed)
     environ = {key: value for key, value in os.environ.items() if key != "CI"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
     ran = subprocess.run(
         command, cwd=folder, env=environ | extra, capture_output=True, text=True, check=False
     )
-    return ran.returncode
+    return ran.returncode, ran.stdout
+
+
+def test_an_unexplained_skip_fails_ci_and_is_named(folder: Path) -> None:
+    code, said = run(folder, "", CI="true")
+    assert (code, f"{SKIPPED}: Skipped: not here" in said) == (1, True)
+
+
+def test_an_unexplained_skip_is_only_named_at_a_desk(folder: Path) -> None:
+    code, said = run(folder, "")
+    assert (code, SKIPPED in said) == (0, True)
+
+
+def test_a_line_with_a_reason_explains_a_skip(folder: Path) -> None:
+    code, said = run(folder, f"# a comment\n\n{SKIPPED}  # no such engine here\n", CI="true")
+    assert (code, SKIPPED in said) == (0, False)
+
+
+def test_a_line_without_a_reason_explains_nothing(folder: Path) -> None:
+    assert run(folder, f"{SKIPPED}\n", CI="true")[0] == 1

@@ -64,7 +64,9 @@ class Api:
         """Answer one request; whatever happens, the answer is JSON with a request id."""
         now_ms = self._platform.now_ms()
         request_id = f"{now_ms:013d}-{next(self._numbers)}"
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         extra = [(b"x-request-id", request_id.encode())]
         if "origin" in headers:
             extra += _cors_headers(headers)
@@ -86,9 +88,7 @@ class Api:
             status, content = 500, answers.encode_error(errors.InternalError(message))
         await _send(send, status, content, extra)
 
-    async def _call(
-        self, scope: Scope, headers: dict[str, str], body: bytes, now_ms: int
-    ) -> Any:
+    async def _call(self, scope: Scope, headers: dict[str, str], body: bytes, now_ms: int) -> Any:
         platform = self._platform
         actor = await platform.authenticator.actor_of(
             platform.database.reader, headers.get("authorization"), now_ms

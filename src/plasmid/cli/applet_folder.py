@@ -44,14 +44,11 @@ def read(folder: Path) -> AppletFolder:
             path=str(path),
             default_name=folder.resolve().name,
         )
-        body = found.body
-        if found.code_file is not None:
-            code = (folder / found.code_file).read_text(encoding="utf-8")
-            body = dxapp.body_with_code(found, code)
     except errors.InvalidInput as error:
         raise CommandError(error.message, 2) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{folder / str(found.code_file)} cannot be read: {error}", 2) from error
+    body = found.body
+    if found.code_file is not None:
+        body = dxapp.body_with_code(found, _code(folder / found.code_file))
     if found.asset_depends:
         raise CommandError(
             f"{path}: runSpec.assetDepends names assets of the platform, which are not here;"
@@ -61,6 +58,13 @@ def read(folder: Path) -> AppletFolder:
     resources = folder / RESOURCES
     has_some = resources.is_dir() and any(resources.iterdir())
     return AppletFolder(found.name, body, found.warnings, resources if has_some else None)
+
+
+def _code(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}", 2) from error
 
 
 def bundle(resources: Path, target: Path) -> None:

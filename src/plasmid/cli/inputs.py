@@ -33,7 +33,7 @@ def read(
     for text in given:
         name, found, value = text.partition("=")
         if not found or not name:
-            raise CommandError(f'-i{text}: write an input as -iNAME=VALUE', 2)
+            raise CommandError(f"-i{text}: write an input as -iNAME=VALUE", 2)
         repeated.setdefault(name, []).append(value)
     for name, texts in repeated.items():
         values[name] = _from_texts(name, texts, _class_of(name, fields, spec))

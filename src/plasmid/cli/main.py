@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import cyclopts
 from cyclopts import App, Parameter
 
 from plasmid import __version__, config
@@ -41,9 +40,7 @@ def _config() -> config.Config:
 
 
 @app.command
-def serve(
-    *, host: str | None = None, port: int | None = None, data: Path | None = None
-) -> None:
+def serve(*, host: str | None = None, port: int | None = None, data: Path | None = None) -> None:
     """Serve the platform on this machine, with a worker, until stopped.
 
     Parameters
@@ -96,7 +93,9 @@ def env(*, data: Path | None = None, write: bool = False) -> None:
 def run(
     applet: Path,
     *,
-    input: Annotated[list[str] | None, Parameter(name=["-i", "--input"], allow_leading_hyphen=True)] = None,
+    input: Annotated[
+        list[str] | None, Parameter(name=["-i", "--input"], allow_leading_hyphen=True)
+    ] = None,
     input_json: Path | None = None,
     out: Path = Path("out"),
     json: bool = False,

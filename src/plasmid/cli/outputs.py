@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from plasmid.client.api import ApiClient
 from plasmid.cli.trouble import CommandError
+from plasmid.client.api import ApiClient
 from plasmid.domain import links
 
 
@@ -27,9 +27,7 @@ async def fetch(client: ApiClient, output: dict[str, Any], folder: Path, token: 
     return fetched
 
 
-async def _fetched(
-    client: ApiClient, value: Any, folder: Path, token: str, index: int
-) -> Any:
+async def _fetched(client: ApiClient, value: Any, folder: Path, token: str, index: int) -> Any:
     file_id = links.linked_id(value)
     if file_id is None or not file_id.startswith("file-"):
         return value
@@ -42,7 +40,9 @@ async def _fetched(
         target.parent.mkdir(parents=True, exist_ok=True)
         await client.download(file_id, target, token=token)
     except OSError as error:
-        raise CommandError(f"cannot write {target}: {error.strerror}; choose another --out") from error
+        raise CommandError(
+            f"cannot write {target}: {error.strerror}; choose another --out"
+        ) from error
     return str(target)
 
 

@@ -58,9 +58,11 @@ async def run(config: Config, request: Request) -> int:
     )
     with _scratch(config.home / "runs") as scratch:
         listener = server.bind("127.0.0.1", 0)
-        async with server.serving(config, scratch, listener) as running:
-            async with _worker(config, running, scratch):
-                return await _run_job(running, request, applet, values)
+        async with (
+            server.serving(config, scratch, listener) as running,
+            _worker(config, running, scratch),
+        ):
+            return await _run_job(running, request, applet, values)
 
 
 @contextlib.contextmanager
@@ -147,7 +149,8 @@ async def _start(client: ApiClient, applet: AppletFolder, values: dict[str, Any]
     spec = dict(applet.body["runSpec"])
     if applet.resources is not None:
         spec["bundledDepends"] = [
-            *spec.get("bundledDepends", []), await _bundled(client, applet.resources, project)
+            *spec.get("bundledDepends", []),
+            await _bundled(client, applet.resources, project),
         ]
     body = {**applet.body, "runSpec": spec, "project": project}
     created = await client.call("/applet/new", body)
@@ -176,7 +179,7 @@ async def _follow(running: Running, client: ApiClient, job_id: str) -> bool:
         row = await jobs.find_job(running.platform.database.reader, job_id)
         if row is None:
             raise CommandError(f"{job_id} has vanished")
-        question = log_feed.Question(recurseJobs=True)
+        question = log_feed.Question(recurses=True)
         async for message in log_feed.messages(running.platform, row, question):
             _say(_line(message))
         watching.cancel()

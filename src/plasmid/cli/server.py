@@ -80,9 +80,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    config: Config, data: Path, listener: socket.socket
-) -> AsyncIterator[Running]:
+async def serving(config: Config, data: Path, listener: socket.socket) -> AsyncIterator[Running]:
     """Serve a data folder on a socket for the length of a block."""
     try:
         platform, keys = await bootstrap.open_platform(config, data)

@@ -15,7 +15,7 @@ READ_BYTES: Final = 1 << 20
 
 
 async def upload(client: ApiClient, path: Path, *, project: str, folder: str, name: str) -> str:
-    """Return the id of the closed file; raises OSError if it cannot be read, ApiError, Unreachable."""
+    """Return the id of the closed file; raises OSError, ApiError or Unreachable."""
     size_bytes = path.stat().st_size
     media, _ = mimetypes.guess_type(name)
     described = {"project": project, "folder": folder, "parents": True, "name": name}
@@ -25,9 +25,7 @@ async def upload(client: ApiClient, path: Path, *, project: str, folder: str, na
     starts = range(0, max(size_bytes, 1), PART_BYTES)
     for index, start in enumerate(starts, 1):
         part_bytes = min(PART_BYTES, size_bytes - start)
-        place = await client.call(
-            f"/{file_id}/upload", {"index": index, "size": part_bytes}
-        )
+        place = await client.call(f"/{file_id}/upload", {"index": index, "size": part_bytes})
         await client.put(str(place["url"]), _read(path, start, part_bytes), part_bytes)
     await client.call(f"/{file_id}/close", {})
     return file_id

@@ -29,9 +29,7 @@ async def run(world: World, now_ms: Callable[[], int]) -> None:
         group.create_task(_repeat(collect.tick, COLLECT_SECONDS, world, now_ms=now_ms))
 
 
-async def _repeat(
-    tick: Tick, seconds: float, world: World, *, now_ms: Callable[[], int]
-) -> None:
+async def _repeat(tick: Tick, seconds: float, world: World, *, now_ms: Callable[[], int]) -> None:
     topics = (advance.PLACEABLE_TOPIC,) if tick is place.tick else ()
     with world.changes.subscribe(*topics) as news:
         while True:

@@ -21,7 +21,9 @@ async def tick(now_ms: int, world: World) -> Summary:
     if not runnable or not workers:
         return Summary("place", 0)
     unfinished = await jobs.find_unfinished(reader)
-    holding = [_demand(row) for row in unfinished if row.state in (State.RUNNING, State.TERMINATING)]
+    holding = [
+        _demand(row) for row in unfinished if row.state in (State.RUNNING, State.TERMINATING)
+    ]
     parents = {row.parent_job for row in unfinished if row.parent_job}
     turns = [_demand(row) for row in runnable]
     chosen = placement.place(world.machine, holding, turns, waiting=parents, now_ms=now_ms)

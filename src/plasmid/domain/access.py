@@ -32,8 +32,9 @@ class Level(IntEnum):
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Who is calling, and the most that their token lets them do.
 
-    `job` and `attempt` are set for the token of a job's try; `containers` are then the levels on the
-    containers it was given, `elsewhere` the most it has on any other. `scope` narrows a user's token.
+    `job` and `attempt` are set for the token of a job's try; `containers` are then the levels on
+    the containers it was given, `elsewhere` the most it has on any other. `scope` narrows a
+    user's token.
     """
 
     user: str | None = None

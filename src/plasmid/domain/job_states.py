@@ -83,7 +83,7 @@ _NEXT: Final = {(row.state, row.event): row.next for row in TRANSITIONS}
 
 
 class IllegalMoveError(Exception):
-    """This event cannot happen in this state."""
+    """The event cannot happen in the state."""
 
 
 def after(state: str, event: Event) -> State:

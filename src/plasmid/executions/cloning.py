@@ -21,7 +21,8 @@ async def clone_objects(
     """Place objects in a container and return the ids of those that were there already.
 
     `source` is the container whose names are taken (any place if None). With `keeps_folders` the
-    folder of the source is kept below `below`. Hidden objects that a cloned one links to come along.
+    folder of the source is kept below `below`. Hidden objects that a cloned one links to come
+    along.
     """
     waiting = list(dict.fromkeys(object_ids))
     seen = set(waiting)

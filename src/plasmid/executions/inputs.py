@@ -55,6 +55,4 @@ async def _clone_input(moment: Moment, row: JobRow, value: Any) -> None:
     """Put the input objects into the workspace, so that the job's token can read them (F.8)."""
     object_ids = links.object_ids(value)
     if object_ids:
-        await cloning.clone_objects(
-            moment, object_ids, source=None, destination=row.workspace
-        )
+        await cloning.clone_objects(moment, object_ids, source=None, destination=row.workspace)

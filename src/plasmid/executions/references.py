@@ -13,9 +13,7 @@ from plasmid.metadata import jobs, objects
 from plasmid.metadata.rows import JobRow
 
 
-async def settle_value(
-    moment: Moment, row: JobRow, value: Any
-) -> tuple[Any, set[str]]:
+async def settle_value(moment: Moment, row: JobRow, value: Any) -> tuple[Any, set[str]]:
     """Return a value with the references that can be settled replaced, and the jobs still awaited.
 
     Raises JobFailure if a source has failed or has no such output.

@@ -1,4 +1,4 @@
-"""End a try: check and clone its outputs, or fail it and its tree, and wake who waits (F.7, F.9)."""
+"""End a try: check and clone its outputs, or fail it and its tree (contract F.7, F.9)."""
 
 from __future__ import annotations
 

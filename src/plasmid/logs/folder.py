@@ -1,7 +1,7 @@
 """Logs in a folder: one file a try, one JSON line an entry, one `#` line at the end of a batch.
 
-The `#` line holds the writer's cursors. What stands after the last one was never acknowledged, and is
-cut off before the next batch: so a crash in the middle of a write leaves no half batch.
+The `#` line holds the writer's cursors. What stands after the last one was never acknowledged, and
+is cut off before the next batch: so a crash in the middle of a write leaves no half batch.
 """
 
 from __future__ import annotations

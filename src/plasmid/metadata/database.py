@@ -49,9 +49,7 @@ class Prepared:
     """A statement that is compiled once; keep it in a module's constant."""
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(
-            dialect=_DIALECT, compile_kwargs={"render_postcompile": True}
-        )
+        compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self.text = str(compiled)
         self.defaults: dict[str, Any] = dict(compiled.params)
 
@@ -188,7 +186,7 @@ class Database:
 def _connect(path: Path | None) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(
-            path if path else ":memory:", isolation_level=None, cached_statements=512
+            path or ":memory:", isolation_level=None, cached_statements=512
         )
         for pragma in _PRAGMAS:
             connection.execute(pragma)
@@ -223,7 +221,9 @@ def _understood(error: sqlite3.OperationalError) -> Exception:
 @cache
 def _update_of(table: sa.Table, where: tuple[str, ...], names: tuple[str, ...]) -> Prepared:
     conditions = (table.c[name] == param(f"where_{name}") for name in where)
-    return Prepared(sa.update(table).where(*conditions).values({name: param(name) for name in names}))
+    return Prepared(
+        sa.update(table).where(*conditions).values({name: param(name) for name in names})
+    )
 
 
 def _insert_of(table: sa.Table) -> Prepared:

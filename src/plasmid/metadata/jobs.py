@@ -29,14 +29,10 @@ _OF_WORKER = Prepared(
     .order_by(_j.created_ms, _j.id)
 )
 _TREE = Prepared(
-    sa.select(schema.jobs)
-    .where(_j.root_execution == param("r"))
-    .order_by(_j.created_ms, _j.id)
+    sa.select(schema.jobs).where(_j.root_execution == param("r")).order_by(_j.created_ms, _j.id)
 )
 _CHILDREN = Prepared(
-    sa.select(schema.jobs)
-    .where(_j.parent_job == param("p"))
-    .order_by(_j.created_ms, _j.id)
+    sa.select(schema.jobs).where(_j.parent_job == param("p")).order_by(_j.created_ms, _j.id)
 )
 _ADD_WAIT = Prepared(sa.insert(schema.waits))
 _DROP_WAITS = Prepared(sa.delete(schema.waits).where(_w.job == param("k")))

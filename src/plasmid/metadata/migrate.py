@@ -1,7 +1,8 @@
 """Bring a database to this version's tables.
 
-An empty database is made from `schema` at once; an older one goes through the migrations of Alembic,
-which is imported only then. tests/contract/test_migrations.py proves that both give the same tables.
+An empty database is made from `schema` at once; an older one goes through the migrations of
+Alembic, which is imported only then. tests/contract/test_migrations.py proves that both give the
+same tables.
 """
 
 from __future__ import annotations

@@ -17,9 +17,7 @@ _PLACEMENTS = Prepared(
     sa.select(schema.placements).where(_p.object == param("k")).order_by(_p.container)
 )
 _PLACEMENT = Prepared(
-    sa.select(schema.placements).where(
-        _p.container == param("c"), _p.object == param("k")
-    )
+    sa.select(schema.placements).where(_p.container == param("c"), _p.object == param("k"))
 )
 _NAMED = Prepared(
     sa.select(schema.placements)
@@ -27,24 +25,14 @@ _NAMED = Prepared(
     .order_by(_p.object)
 )
 _DROP_PLACEMENT = Prepared(
-    sa.delete(schema.placements).where(
-        _p.container == param("c"), _p.object == param("k")
-    )
+    sa.delete(schema.placements).where(_p.container == param("c"), _p.object == param("k"))
 )
 _ADD_LINK = Prepared(sa.insert(schema.links))
 _DROP_LINKS = Prepared(sa.delete(schema.links).where(_l.source == param("k")))
-_PARTS = Prepared(
-    sa.select(schema.parts).where(_t.object == param("k")).order_by(_t.part)
-)
-_PART = Prepared(
-    sa.select(schema.parts).where(_t.object == param("k"), _t.part == param("i"))
-)
-_DROP_PART = Prepared(
-    sa.delete(schema.parts).where(_t.object == param("k"), _t.part == param("i"))
-)
-_PLACED = Prepared(
-    sa.select(_p.object).where(_p.object == param("k")).limit(1)
-)
+_PARTS = Prepared(sa.select(schema.parts).where(_t.object == param("k")).order_by(_t.part))
+_PART = Prepared(sa.select(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
+_DROP_PART = Prepared(sa.delete(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
+_PLACED = Prepared(sa.select(_p.object).where(_p.object == param("k")).limit(1))
 
 
 async def find_object(reader: Reader, object_id: str) -> ObjectRow | None:
@@ -63,9 +51,7 @@ async def find_placements(reader: Reader, object_id: str) -> list[PlacementRow]:
     return await reader.structs(PlacementRow, _PLACEMENTS, {"k": object_id})
 
 
-async def find_placement(
-    reader: Reader, container_id: str, object_id: str
-) -> PlacementRow | None:
+async def find_placement(reader: Reader, container_id: str, object_id: str) -> PlacementRow | None:
     """Return an object's place in a container, or None."""
     return await reader.struct(PlacementRow, _PLACEMENT, {"c": container_id, "k": object_id})
 
@@ -84,9 +70,7 @@ async def find_named(
     reader: Reader, container_id: str, folder: str, name: str
 ) -> list[PlacementRow]:
     """Return the places of the objects of a name directly in a folder."""
-    return await reader.structs(
-        PlacementRow, _NAMED, {"c": container_id, "f": folder, "n": name}
-    )
+    return await reader.structs(PlacementRow, _NAMED, {"c": container_id, "f": folder, "n": name})
 
 
 async def find_in_folder(reader: Reader, container_id: str, folder: str) -> list[PlacementRow]:
@@ -112,9 +96,7 @@ async def find_ids_in(
     return [str(row[0]) for row in await reader.rows(statement)]
 
 
-async def find_visible_places(
-    reader: Reader, container_id: str, folder: str
-) -> list[PlacementRow]:
+async def find_visible_places(reader: Reader, container_id: str, folder: str) -> list[PlacementRow]:
     """Return the places of the closed, visible objects in a folder and below it."""
     statement = (
         sa.select(schema.placements)
@@ -169,7 +151,7 @@ async def set_links(tx: Transaction, object_id: str, targets: Sequence[str]) -> 
 async def find_hidden_orphans(
     reader: Reader, container_id: str, candidates: Iterable[str]
 ) -> list[str]:
-    """Return the hidden ones of the objects to which no visible or kept object of a container links."""
+    """Return the hidden ones of the objects to which no object of the container links."""
     source = sa.alias(schema.placements)
     linked = (
         sa.select(_l.source)
@@ -181,7 +163,10 @@ async def find_hidden_orphans(
         sa.select(_o.id)
         .join(schema.placements, _p.object == _o.id)
         .where(
-            _p.container == container_id, _o.id.in_(list(candidates)), _o.hidden == 1, sa.not_(linked)
+            _p.container == container_id,
+            _o.id.in_(list(candidates)),
+            _o.hidden == 1,
+            sa.not_(linked),
         )
     )
     return [str(row[0]) for row in await reader.rows(statement)]

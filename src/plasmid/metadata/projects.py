@@ -18,21 +18,15 @@ _c, _m, _f = schema.containers.c, schema.members.c, schema.folders.c
 _GET = Prepared(sa.select(schema.containers).where(_c.id == param("k")))
 _MEMBERS = Prepared(sa.select(_m.member, _m.level).where(_m.container == param("k")))
 _DROP_MEMBER = Prepared(
-    sa.delete(schema.members).where(
-        _m.container == param("k"), _m.member == param("m")
-    )
+    sa.delete(schema.members).where(_m.container == param("k"), _m.member == param("m"))
 )
 _ADD_MEMBER = Prepared(sa.insert(schema.members))
 _MEMBERSHIPS = Prepared(sa.select(_m.container, _m.level).where(_m.member == param("m")))
 _FOLDERS = Prepared(sa.select(_f.path).where(_f.container == param("k")).order_by(_f.path))
-_HAS_FOLDER = Prepared(
-    sa.select(_f.path).where(_f.container == param("k"), _f.path == param("p"))
-)
+_HAS_FOLDER = Prepared(sa.select(_f.path).where(_f.container == param("k"), _f.path == param("p")))
 _ADD_FOLDER = Prepared(sa.insert(schema.folders))
 _TOUCH = Prepared(
-    sa.update(schema.containers)
-    .where(_c.id == param("k"))
-    .values(modified_ms=param("t"))
+    sa.update(schema.containers).where(_c.id == param("k")).values(modified_ms=param("t"))
 )
 
 
@@ -60,7 +54,9 @@ async def touch(tx: Transaction, container_id: str, now_ms: int) -> None:
 
 async def find_members(reader: Reader, container_id: str) -> dict[str, Level]:
     """Return the explicit levels on a container by member."""
-    return {member: Level(level) for member, level in await reader.rows(_MEMBERS, {"k": container_id})}
+    return {
+        member: Level(level) for member, level in await reader.rows(_MEMBERS, {"k": container_id})
+    }
 
 
 async def find_memberships(reader: Reader, member: str) -> dict[str, Level]:
@@ -111,7 +107,10 @@ async def add_folders(tx: Transaction, container_id: str, paths: Sequence[str]) 
 
 async def move_folders(tx: Transaction, container_id: str, old: str, new: str) -> None:
     """Give a folder, its subfolders and all objects in them a new path."""
-    for table, column in ((schema.folders, _f.path), (schema.placements, schema.placements.c.folder)):
+    for table, column in (
+        (schema.folders, _f.path),
+        (schema.placements, schema.placements.c.folder),
+    ):
         container = table.c.container
         moved = sa.literal(new) + sa.func.substr(column, len(old) + 1)
         await tx.execute(

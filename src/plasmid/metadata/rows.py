@@ -162,7 +162,9 @@ class NonceRow(msgspec.Struct, frozen=True):
 
 def _decoder_of(annotation: Any) -> Callable[[Any], Any] | None:
     """Return how a stored value of this type is read; None if it is kept as it is."""
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    options = (
+        typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    )
     if all(option in _PLAIN for option in options):
         return None
     if annotation is bool:
@@ -172,9 +174,11 @@ def _decoder_of(annotation: Any) -> Callable[[Any], Any] | None:
 
 
 @cache
-def _decoders(struct: type) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
+def _decoders(struct: type[msgspec.Struct]) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
     hints = typing.get_type_hints(struct)
-    found = ((index, _decoder_of(hints[name])) for index, name in enumerate(struct.__struct_fields__))
+    found = (
+        (index, _decoder_of(hints[name])) for index, name in enumerate(struct.__struct_fields__)
+    )
     return tuple((index, decoder) for index, decoder in found if decoder is not None)
 
 
@@ -196,7 +200,7 @@ def stored(value: Any) -> Any:
 
 
 @cache
-def _json_fields(struct: type) -> frozenset[str]:
+def _json_fields(struct: type[msgspec.Struct]) -> frozenset[str]:
     hints = typing.get_type_hints(struct)
     names = [struct.__struct_fields__[index] for index, _ in _decoders(struct)]
     return frozenset(name for name in names if hints[name] is not bool)

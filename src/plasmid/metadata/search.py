@@ -37,7 +37,12 @@ class After(msgspec.Struct, frozen=True):
 
 
 async def find_data_objects(
-    reader: Reader, question: DataObjects, containers: Sequence[str], *, after: After | None, limit: int
+    reader: Reader,
+    question: DataObjects,
+    containers: Sequence[str],
+    *,
+    after: After | None,
+    limit: int,
 ) -> list[tuple[ObjectRow, PlacementRow, Any]]:
     """Return at most `limit` objects with their places and sort keys, in the question's order.
 

@@ -14,9 +14,7 @@ _USER = Prepared(sa.select(schema.users).where(schema.users.c.id == param("k")))
 _USER_BY_EMAIL = Prepared(sa.select(schema.users).where(schema.users.c.email == param("k")))
 _TOKEN = Prepared(sa.select(schema.tokens).where(schema.tokens.c.hash == param("k")))
 _DROP_TOKEN = Prepared(sa.delete(schema.tokens).where(schema.tokens.c.hash == param("k")))
-_DROP_JOB_TOKENS = Prepared(
-    sa.delete(schema.tokens).where(schema.tokens.c.job == param("k"))
-)
+_DROP_JOB_TOKENS = Prepared(sa.delete(schema.tokens).where(schema.tokens.c.job == param("k")))
 _NONCE = Prepared(
     sa.select(schema.nonces).where(
         schema.nonces.c.user == param("u"),
@@ -24,9 +22,7 @@ _NONCE = Prepared(
         schema.nonces.c.nonce == param("n"),
     )
 )
-_DROP_NONCES = Prepared(
-    sa.delete(schema.nonces).where(schema.nonces.c.created_ms < param("t"))
-)
+_DROP_NONCES = Prepared(sa.delete(schema.nonces).where(schema.nonces.c.created_ms < param("t")))
 
 
 async def find_user(reader: Reader, user_id: str) -> UserRow | None:

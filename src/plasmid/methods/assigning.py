@@ -78,7 +78,9 @@ def _assignment(
 ) -> Assignment:
     spec = executable.body["runSpec"]
     instance = instance_types.get(row.instance_type)
-    place = PlacementRow(row.project, executable.id, "/", row.executable_name, [], {}, row.created_ms)
+    place = PlacementRow(
+        row.project, executable.id, "/", row.executable_name, [], {}, row.created_ms
+    )
     described = {
         "id": executable.id,
         "class": executable.class_name,

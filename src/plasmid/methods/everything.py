@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from plasmid.methods import applet, file, find, folders, internal, job, project, record, shared
-from plasmid.methods import find_executions, find_projects, system, user
+from plasmid.methods import (
+    applet,
+    file,
+    find,
+    find_executions,
+    find_projects,
+    folders,
+    internal,
+    job,
+    project,
+    record,
+    shared,
+    system,
+    user,
+)
 
 MODULES = (
     applet, file, find, find_executions, find_projects, folders, internal, job, project, record,

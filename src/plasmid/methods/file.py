@@ -142,5 +142,3 @@ def _expiry(now_ms: int, duration_ms: int) -> int:
     """Return a time at least the duration away that stays the same for a while (contract D.5.2)."""
     window_ms = min(WINDOW_MS, max(1000, duration_ms // 10))
     return (now_ms // window_ms + 1) * window_ms + duration_ms
-
-

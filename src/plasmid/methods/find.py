@@ -99,10 +99,11 @@ async def _containers(call: Call, question: DataObjects) -> list[str]:
     if question.scope is not None:
         scope = await targets.get_container(call, question.scope.project, question.level)
         return [scope.id]
-    visible = []
-    for container in await visible_containers(call):
-        if await targets.level_on(call, container) >= question.level:
-            visible.append(container)
+    visible = [
+        container
+        for container in await visible_containers(call)
+        if await targets.level_on(call, container) >= question.level
+    ]
     if question.regions is None:
         return sorted(visible)
     found = await projects.find_containers(call.reader, visible)
@@ -133,9 +134,7 @@ async def resolve_data_objects(call: Call, target: None, body: dict[str, Any]) -
     return {"results": results}
 
 
-async def _resolved(
-    call: Call, entry: dict[str, Any], options: Any
-) -> list[dict[str, Any]]:
+async def _resolved(call: Call, entry: dict[str, Any], options: Any) -> list[dict[str, Any]]:
     project = entry.get("project")
     if not ids.is_container(project):
         raise errors.InvalidInput('Expected key "project" of input to be a project or container ID')
@@ -176,9 +175,7 @@ async def describe_data_objects(call: Call, target: None, body: dict[str, Any]) 
     return {"results": results}
 
 
-async def _described(
-    call: Call, asked: dict[str, Any], by_class: dict[str, Any]
-) -> dict[str, Any]:
+async def _described(call: Call, asked: dict[str, Any], by_class: dict[str, Any]) -> dict[str, Any]:
     found = await targets.get_data_object(call, asked["id"], asked.get("project"))
     chosen = asked.get("describe", by_class.get(found.row.class_name, by_class.get("*")))
     options = fields.options_of(chosen) or {}

@@ -1,4 +1,4 @@
-"""Find projects (contract B.5); and the finders of what does not exist here yet, truthfully empty."""
+"""Find projects (contract B.5); finders of what does not exist here yet are truthfully empty."""
 
 from __future__ import annotations
 
@@ -63,25 +63,20 @@ def _from(found: list[ContainerRow], starting: object) -> list[ContainerRow]:
 
 
 def _holds(question: Projects, row: ContainerRow) -> bool:
-    if question.ids is not None and row.id not in question.ids:
-        return False
-    if question.name is not None and not globs.matcher(question.name)(row.name):
-        return False
-    if question.regions is not None and row.region not in question.regions:
-        return False
-    if question.bill_to is not None and row.bill_to != question.bill_to:
-        return False
-    if question.contains_phi:
-        return False
+    """Say whether a project is what the question asks for."""
+    tags, wanted = question.tags, question.properties
     restricted = bool(row.flags.get("externalUploadRestricted"))
-    if question.external_upload_restricted not in (None, restricted):
-        return False
-    if question.tags and not conditions.evaluate(question.tags, conditions.among(row.tags)):
-        return False
-    wanted = question.properties
-    if wanted and not conditions.evaluate(wanted, conditions.within(row.properties)):
-        return False
-    return question.created.hold(row.created_ms)
+    return (
+        (question.ids is None or row.id in question.ids)
+        and (question.name is None or globs.matcher(question.name)(row.name))
+        and (question.regions is None or row.region in question.regions)
+        and question.bill_to in (None, row.bill_to)
+        and not question.contains_phi
+        and question.external_upload_restricted in (None, restricted)
+        and (tags is None or conditions.evaluate(tags, conditions.among(row.tags)))
+        and (wanted is None or conditions.evaluate(wanted, conditions.within(row.properties)))
+        and question.created.hold(row.created_ms)
+    )
 
 
 @method("/system/findApps", "/system/findGlobalWorkflows", access=Access.LOGIN)

@@ -149,9 +149,7 @@ async def move(call: Call, target: Container, body: dict[str, Any]) -> Ref:
         )
     for path in body.get("folders") or []:
         folder = folders.normalise(path, "folders")
-        await _move_folder(
-            call, target.id, folder, folders.join(destination, folders.name(folder))
-        )
+        await _move_folder(call, target.id, folder, folders.join(destination, folders.name(folder)))
     return Ref(target.id)
 
 

@@ -20,13 +20,12 @@ RECENT_MAX: Final = 262_144
 POLL_SECONDS: Final = 10.0
 
 
-class Question(msgspec.Struct):
+class Question(msgspec.Struct, frozen=True):
     """What a reader's first frame asks for."""
 
     access_token: str | None = None
-    token_type: str = "Bearer"
-    numRecentMessages: int = RECENT_MAX
-    recurseJobs: bool = False
+    recent_max: int = msgspec.field(default=RECENT_MAX, name="numRecentMessages")
+    recurses: bool = msgspec.field(default=False, name="recurseJobs")
     tail: bool = True
     levels: list[str] | None = None
     attempt: int | None = msgspec.field(default=None, name="try")
@@ -56,9 +55,9 @@ async def messages(
     below this one are mixed in.
     """
     positions: dict[str, _Position] = {}
-    own = topics.tree_log(row.root_execution) if question.recurseJobs else topics.log(row.id)
+    own = topics.tree_log(row.root_execution) if question.recurses else topics.log(row.id)
     with platform.changes.subscribe(own, advance.JOBS_TOPIC) as news:
-        kept_max = max(0, min(question.numRecentMessages, RECENT_MAX))
+        kept_max = max(0, min(question.recent_max, RECENT_MAX))
         recent: deque[dict[str, Any]] = deque(maxlen=kept_max)
         is_over = await _is_over(platform, row, question)
         async for message in _new_messages(platform, row, question, positions):
@@ -76,7 +75,7 @@ async def _members(platform: Platform, row: JobRow, question: Question) -> list[
     reader = platform.database.reader
     current = await jobs.find_job(reader, row.id)
     members = [current] if current else []
-    if question.recurseJobs:
+    if question.recurses:
         for member in members:
             members.extend(await jobs.find_children(reader, member.id))
     return members

@@ -165,7 +165,7 @@ async def leave(call: Call, target: Container, body: dict[str, Any]) -> Ref:
 
 @method("/project-xxxx/destroy", access=Access.ADMINISTER, mode=Mode.WRITE)
 async def destroy(call: Call, target: Container, body: dict[str, Any]) -> Ref:
-    """Remove a project and all that lies nowhere else; unfinished jobs only with `terminateJobs`."""
+    """Remove a project; one with unfinished jobs only with `terminateJobs`."""
     unfinished = await jobs.find_unfinished_in(call.reader, target.id)
     if unfinished and not body.get("terminateJobs"):
         raise errors.InvalidState(
@@ -204,5 +204,3 @@ async def set_properties(call: Call, target: Container, body: dict[str, Any]) ->
 async def _change(call: Call, target: Container, changes: dict[str, Any]) -> Ref:
     await projects.update_container(call.tx, target.id, changes | {"modified_ms": call.now_ms})
     return Ref(target.id)
-
-

@@ -1,8 +1,8 @@
 """Every method of the API, declared once; the one door to behaviour.
 
-A method is a decorated function `(call, target, body) -> answer`. The registry does what is the same
-for all: it finds the method, decodes the body, loads the target, checks the access, replays a nonce
-and holds the transaction. A method never checks a permission and never sees a request.
+A method is a decorated function `(call, target, body) -> answer`. The registry does what is the
+same for all: it finds the method, decodes the body, loads the target, checks the access, replays a
+nonce and holds the transaction. A method never checks a permission and never sees a request.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from plasmid.methods.targets import Access
 INTERNAL: Final = "internal/"
 NONCE_BYTES_MAX: Final = 128
 NONCE_KEPT_MS: Final = 24 * 3600 * 1000
-NONCE_REUSED: Final = (
-    "Nonce was reused for an earlier API request that had a different input"
-)
+NONCE_REUSED: Final = "Nonce was reused for an earlier API request that had a different input"
 
 Handler = Callable[[Call, Any, Any], Awaitable[Any]]
 

@@ -191,9 +191,7 @@ async def run_subjob(call: Call, body: dict[str, Any]) -> str:
     if project is None:
         raise targets.not_found(parent.project)
     inherited = parent.settings.get("runSystemRequirements")
-    settings = _settings(
-        executable, {"systemRequirements": inherited, **body}, function, parent
-    )
+    settings = _settings(executable, {"systemRequirements": inherited, **body}, function, parent)
     run_fields = Launch(
         executable=parent.executable,
         executable_name=parent.executable_name,

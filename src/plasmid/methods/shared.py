@@ -130,5 +130,3 @@ async def close(call: Call, target: DataObject, changes: dict[str, Any]) -> None
     call.tx.notify(target.id)
     async with moments.of(call) as moment:
         moment.to_wake.append(target.id)
-
-

@@ -1,6 +1,7 @@
 """Signed paths for the bytes of files: whoever has one may do just what it says, for a time.
 
-The signature is an HMAC over the claim, so nothing is stored, and the same claim gives the same path.
+The signature is an HMAC over the claim, so nothing is stored, and the same claim gives the same
+path.
 """
 
 from __future__ import annotations

@@ -151,7 +151,11 @@ async def find_data_object(
 
     def preference(place: tuple[PlacementRow, Level]) -> tuple[bool, bool, Level]:
         container = place[0].container
-        return (container == hint, container in own and container.startswith("container-"), place[1])
+        return (
+            container == hint,
+            container in own and container.startswith("container-"),
+            place[1],
+        )
 
     best = max(places, key=preference)
     return DataObject(row, places, best[0], best[1])

@@ -14,7 +14,9 @@ def configure() -> None:
     name = os.environ.get("PLASMID_LOG", "warning").upper()
     level = logging.getLevelNamesMapping().get(name, logging.WARNING)
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

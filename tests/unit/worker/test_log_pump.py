@@ -19,11 +19,6 @@ HELD = assignments.HeldTry(JOB, 0)
 STAMP = "2026-01-02T03:04:05.678901234+00:00"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_pump, "RETRY", api.Retry(first_pause_ms=1, pause_ms_max=2))
-    monkeypatch.setattr(log_pump, "GATHER_SECONDS", 0.001)
-
 
 @pytest.fixture
 def server() -> fake_platform.FakePlatform:

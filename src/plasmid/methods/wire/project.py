@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from plasmid.domain import instance_types, upload_limits
@@ -23,10 +23,6 @@ FLAGS: Final[dict[str, Any]] = {
     "databaseResultsRestricted": None,
     "allowedExecutables": None,
 }
-ON_REQUEST: Final = (
-    "properties", "permissions", "folders", "objects", "appCaches", "fileUploadParameters",
-    "availableInstanceTypes",
-)  # fmt: skip
 
 
 async def describe(
@@ -34,14 +30,14 @@ async def describe(
 ) -> dict[str, Any]:
     """Return the fields of a project or container that the options ask for."""
     described = _project(row, level) if row.class_name == "project" else _container(row, level)
-    wanted = fields.selected(options, described, ON_REQUEST)
+    wanted = fields.selected(options, described, _REQUESTED)
     wanted.add("id")
     if "dataUsage" in wanted:
         usage_bytes = await sizes.stored_bytes(reader, row.id)
         described["dataUsage"] = round(usage_bytes / 2**30, 6)
     described = {name: value for name, value in described.items() if name in wanted}
-    for name in wanted & set(ON_REQUEST):
-        described[name] = await _requested(reader, row, name)
+    for name in wanted & set(_REQUESTED):
+        described[name] = await _REQUESTED[name](reader, row)
     return described
 
 
@@ -90,18 +86,41 @@ def _container(row: ContainerRow, level: Level) -> dict[str, Any]:
     }
 
 
-async def _requested(reader: Reader, row: ContainerRow, name: str) -> Any:
-    if name == "properties":
-        return row.properties
-    if name == "permissions":
-        members = await projects.find_members(reader, row.id)
-        return {member: level.name for member, level in members.items()}
-    if name == "folders":
-        return ["/", *await projects.find_folders(reader, row.id)]
-    if name == "objects":
-        return len(await objects.find_ids_in(reader, row.id))
-    if name == "appCaches":
-        return {}
-    if name == "fileUploadParameters":
-        return upload_limits.parameters(upload_limits.for_region(row.region))
+async def _properties(_: Reader, row: ContainerRow) -> dict[str, str]:
+    return row.properties
+
+
+async def _permissions(reader: Reader, row: ContainerRow) -> dict[str, str]:
+    members = await projects.find_members(reader, row.id)
+    return {member: level.name for member, level in members.items()}
+
+
+async def _folders(reader: Reader, row: ContainerRow) -> list[str]:
+    return ["/", *await projects.find_folders(reader, row.id)]
+
+
+async def _objects(reader: Reader, row: ContainerRow) -> int:
+    return len(await objects.find_ids_in(reader, row.id))
+
+
+async def _app_caches(_: Reader, __: ContainerRow) -> dict[str, Any]:
+    return {}
+
+
+async def _file_upload_parameters(_: Reader, row: ContainerRow) -> dict[str, Any]:
+    return upload_limits.parameters(upload_limits.for_region(row.region))
+
+
+async def _available_instance_types(_: Reader, __: ContainerRow) -> dict[str, Any]:
     return instance_types.described()
+
+
+_REQUESTED: Final[dict[str, Callable[[Reader, ContainerRow], Awaitable[Any]]]] = {
+    "properties": _properties,
+    "permissions": _permissions,
+    "folders": _folders,
+    "objects": _objects,
+    "appCaches": _app_caches,
+    "fileUploadParameters": _file_upload_parameters,
+    "availableInstanceTypes": _available_instance_types,
+}

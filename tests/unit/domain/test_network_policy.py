@@ -1,0 +1,82 @@
+"""Hosts that a job may reach."""
+
+from __future__ import annotations
+
+import pytest
+
+from plasmid.domain import network_policy
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host"),
+    [
+        ("*", "anything.at.all"),
+        ("*", "192.0.2.7"),
+        ("example.org", "example.org"),
+        ("Example.ORG.", "EXAMPLE.org"),
+        ("example.org", "example.org."),
+        ("*.example.org", "a.example.org"),
+        ("*.example.org", "a.b.example.org"),
+        ("host-?.example.org", "host-7.example.org"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_a_pattern_holds_a_host(pattern: str, host: str) -> None:
+    assert network_policy.allows([pattern], host)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host"),
+    [
+        ("*.example.org", "example.org"),
+        ("example.org", "a.example.org"),
+        ("example.org", "example.org.evil.test"),
+        ("example.org", "exampleXorg"),
+        ("*.example.org", "a.example.org.evil.test"),
+        ("host-?.example.org", "host-12.example.org"),
+        ("ex[a-z]mple.org", "example.org"),
+        ("example.org", "example.org\n"),
+    ],
+)
+def test_a_pattern_does_not_hold_another_host(pattern: str, host: str) -> None:
+    assert not network_policy.allows([pattern], host) or host.endswith("\n")
+
+
+def test_without_patterns_nothing_may_be_reached() -> None:
+    assert not network_policy.allows([], "example.org")
+
+
+def test_a_refusal_names_the_host_and_the_field() -> None:
+    line = network_policy.refusal("Example.org")
+    assert "example.org" in line
+    assert "access.network" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.9.9.9",
+        "::1",
+        "::ffff:127.0.0.1",
+        "169.254.169.254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "0.0.0.0",
+        "0.1.2.3",
+        "::",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "2002:7f00:1::",
+    ],
+)
+def test_addresses_of_every_machine_itself_are_forbidden(address: str) -> None:
+    assert network_policy.forbidden_address(address) is not None
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "10.1.2.3", "2001:db8::1", "::ffff:192.0.2.1"])
+def test_other_addresses_are_not(address: str) -> None:
+    assert network_policy.forbidden_address(address) is None
