@@ -1,14 +1,16 @@
 """The one fixture to know: a whole platform in memory, driven through its real HTTP door.
 
-`world.call(route, body, as_=token)` goes through the ASGI application, so headers, statuses and the
-forms of errors are part of every test. Builders (`a_project`, `a_closed_file`, `a_job`, ...) do what
-a client would do. When a test ends, `audit` checks what must be true of any platform at any time.
+`world.call(route, body, as_=token)` goes through the ASGI application, so headers, statuses and
+the forms of errors are part of every test. Builders (`a_project`, `a_closed_file`, `a_job`, ...)
+do what a client would do. When a test ends, `audit` checks what must be true of any platform.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import logging
 import random
 import re
 from collections.abc import AsyncIterator
@@ -17,6 +19,7 @@ from typing import Any, Final
 import httpx2
 import msgspec
 import pytest
+import structlog
 
 from plasmid.api import asgi
 from plasmid.auth import tokens
@@ -51,6 +54,8 @@ RUN_SPEC: Final[dict[str, Any]] = {
     "release": "24.04",
     "version": "0",
 }
+# Refusals are expected here: their stories would hide what a failing test has to say.
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 _REQUEST_ID: Final = re.compile(r"\d{13}-\d{1,6}")
 
 
@@ -383,13 +388,13 @@ class World:
         with_token = {row[0] for row in await self.rows("SELECT job FROM tokens")} - {None}
         for row in every:
             path = [State.IDLE, *(State(move["newState"]) for move in row.state_transitions)]
-            for before, after in zip(path, path[1:], strict=False):
+            for before, after in itertools.pairwise(path):
                 assert (before, after) in moves, f"{row.id} went from {before} to {after}"
             assert path[-1] == row.state, f"{row.id} is {row.state} but moved to {path[-1]}"
             times = [move["setAt"] for move in row.state_transitions]
             assert times == sorted(times), f"the moves of {row.id} are out of order"
             is_waiting = row.state in (State.WAITING_ON_INPUT, State.WAITING_ON_OUTPUT)
-            assert (row.id in waiting) == is_waiting, f"{row.id} is {row.state}: its waits are wrong"
+            assert (row.id in waiting) == is_waiting, f"waits of {row.id}, which is {row.state}"
             if row.state not in (State.RUNNING, State.TERMINATING):
                 assert row.id not in with_token, f"{row.id} is {row.state} and has a token"
             else:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from worlds import world
+from tests.worlds import world
 
 __all__ = ["world"]

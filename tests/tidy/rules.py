@@ -32,7 +32,9 @@ _HOSTS: Final = (
     "crates" + ".io",
     "ruby" + "gems.org",
 )
-_PLACES: Final = re.compile(r"(?<![\w.}/-])/(?:wo" + r"rk/|op" + r"t/(?:py" + "pi|wheels|skills))")
+_PLACES: Final = re.compile(
+    r"(?<![\w.}/-])/(?:wo" + r"rk/(?:main|shared|venv|brief|\.)|op" + r"t/(?:py" + "pi|wheels))"
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -154,3 +156,8 @@ def links(text: str) -> set[str]:
     targets = re.findall(r"\]\(([^)\s]+)\)", plain)
     relative = (t.partition("#")[0] for t in targets if not re.match(r"[a-z]+:", t))
     return {target for target in relative if target}
+
+
+def source_files(text: str) -> list[str]:
+    """Return the `package/file.py` and `package/` names in code spans of a page."""
+    return sorted(set(re.findall(r"`([a-z_]+/(?:[a-z_/]+\.(?:py|sh))?)[`:]", text)))

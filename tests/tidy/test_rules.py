@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.tidy import rules
 
 Rule = Callable[[str], Iterator[str]]
@@ -64,3 +65,8 @@ def test_both_forms_of_import_count_as_importing_a_module() -> None:
 def test_links_of_a_page_leave_out_anchors_addresses_and_code() -> None:
     text = "[a](a.md#x) [b](https://b.example) [c](../c.md) [d](#here)\n```\n[e](e.md)\n```\n"
     assert rules.links(text) == {"a.md", "../c.md"}
+
+
+def test_source_files_of_a_page_are_those_in_code_spans() -> None:
+    text = "`api/asgi.py` and `methods/applet.py: run` in `engines/`, not domain/ids.py"
+    assert rules.source_files(text) == ["api/asgi.py", "engines/", "methods/applet.py"]

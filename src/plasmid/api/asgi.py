@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
-from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -41,7 +40,11 @@ def make_app(platform: Platform) -> Callable[[Scope, Receive, Send], Awaitable[N
             Route("/F/{file}/{claim}/{name:path}", transfers.get, methods=["GET", "HEAD"]),
             WebSocketRoute("/{job}/getLog/websocket", feed.serve),
         ],
-        exception_handlers={errors.ApiError: transfer.refuse, 404: transfer.no_such_page},
+        exception_handlers={
+            errors.ApiError: transfer.refuse,
+            404: transfer.no_such_page,
+            405: transfer.no_such_page,
+        },
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,7 +103,7 @@ class Api:
             headers=headers,
         )
         call = Call(platform, actor, request, now_ms=now_ms)
-        return await registry.answer(call, unquote(scope["path"]), body)
+        return await registry.answer(call, scope["path"], body)
 
 
 def _retry_headers(error: errors.ApiError) -> list[tuple[bytes, bytes]]:

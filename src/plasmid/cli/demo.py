@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -42,9 +43,18 @@ What next:
 
 def main(config: Config) -> None:
     """Run the demo; raises CommandError with the reason if anything differs from what it should."""
+    # Either signal ends the running command and then, in order, all that was started.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        _demo(config)
+    except KeyboardInterrupt as error:
+        raise CommandError("interrupted; everything that was started is stopped", 130) from error
+
+
+def _demo(config: Config) -> None:
     if not APPLET.exists():
         raise CommandError(f"the demo needs a checkout of Plasmid: {APPLET} is not there")
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # cleans up, too
     steps = terminal.Steps(7)
     steps.say("Plasmid demo: an unmodified applet on real data, driven by the real dx client.")
     config.home.mkdir(parents=True, exist_ok=True)
@@ -62,7 +72,8 @@ def main(config: Config) -> None:
             if found:
                 raise CommandError("the demo left something behind: " + "; ".join(found))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not leftovers.find_mounts(folder):  # never delete through a mount
+            shutil.rmtree(folder, ignore_errors=True)
     steps.say(f"\nAll went as expected. Times:\n{steps.table()}\n{_NEXT}")
 
 
@@ -113,6 +124,7 @@ def _with_platform(folder: Path, inputs: Path, steps: terminal.Steps) -> str:
         with steps.step("platform: plasmid serve, on a free port, with a data folder of its own"):
             environ = stack.enter_context(_serving(folder, steps))
         dx = _Dx(environ, inputs, steps)
+        stack.callback(_end_jobs, dx, folder)
         with steps.step("what a user does: project, upload, build"):
             dx.run("new", "project", "lambda", "--select")
             dx.run("upload", *INPUTS, "--brief")
@@ -122,6 +134,16 @@ def _with_platform(folder: Path, inputs: Path, steps: terminal.Steps) -> str:
         with steps.step("the result"):
             _check_result(dx, job, steps)
     return job
+
+
+def _end_jobs(dx: _Dx, folder: Path) -> None:
+    """Terminate what still runs, if the demo was cut short, and wait until its sandbox is gone."""
+    with contextlib.suppress(CommandError):
+        for job in dx.run("find", "jobs", "--brief", "--state", "running", quiet=True).split():
+            dx.run("terminate", job, quiet=True)
+    deadline = time.monotonic() + _STOP_SECONDS_MAX
+    while leftovers.find_tries(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _run_applet(dx: _Dx) -> str:
@@ -188,7 +210,12 @@ def _serving(folder: Path, steps: terminal.Steps) -> Iterator[dict[str, str]]:
     serve = [*plasmid, "serve", "--port", "0", "--data", str(data)]
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            serve, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            serve,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,  # Ctrl-C is ours: the server must outlive the job
         )
         try:
             greeting = server.stdout.readline() if server.stdout else ""

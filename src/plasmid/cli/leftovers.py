@@ -14,7 +14,12 @@ PROC: Final = Path("/proc")
 
 def find(folder: Path, job: str) -> list[str]:
     """Return what is left of a job and of whatever worked in a folder; [] is how it should be."""
-    return [*find_processes(folder, job), *find_mounts(folder), *find_groups(job), *_tries(folder)]
+    return [
+        *find_processes(folder, job),
+        *find_mounts(folder),
+        *find_groups(job),
+        *find_tries(folder),
+    ]
 
 
 def find_processes(folder: Path, job: str) -> list[str]:
@@ -43,5 +48,6 @@ def find_groups(job: str) -> list[str]:
     return [f"cgroup {group}" for group in groups if job in group.name]
 
 
-def _tries(folder: Path) -> list[str]:
+def find_tries(folder: Path) -> list[str]:
+    """Return the folders of tries in a data folder."""
     return [f"folder {path}" for path in folder.glob("data/work/*job-*")]

@@ -128,6 +128,28 @@ def show_config() -> None:
         print(f"{row.key} = {row.value}  ({row.origin}) {row.meaning}")
 
 
+@app.command
+def demo() -> None:
+    """Run the main job on real reads with the real dx client, from nothing to a checked result."""
+    from plasmid.cli import demo
+
+    demo.main(_config())
+
+
+@app.command
+def doctor(*, json: bool = False) -> None:
+    """Check this machine: one line a finding, each with its remedy.
+
+    Parameters
+    ----------
+    json:
+        Print the findings as JSON.
+    """
+    from plasmid.cli import doctor
+
+    sys.exit(doctor.main(["--json"] if json else []))
+
+
 @image.command(name="list")
 def image_list() -> None:
     """List the base images that are here."""
@@ -144,5 +166,9 @@ def image_build(name: str = "debian-12") -> None:
     processes.run(images.build(_config(), name))
 
 
-if __name__ == "__main__":
-    main()
+@image.command(name="rm")
+def image_rm(digest: str) -> None:
+    """Delete a base image by its digest, or the beginning of it."""
+    from plasmid.cli import images
+
+    images.remove(_config(), digest)

@@ -15,6 +15,8 @@ import structlog
 from plasmid.cli import server
 from plasmid.cli.server import Running
 from plasmid.config import Config
+from plasmid.domain.job_states import State
+from plasmid.metadata import jobs
 from plasmid.worker.resident import EXIT_IN_USE
 
 SERVER_FILE: Final = "server.json"
@@ -40,10 +42,13 @@ async def serve(config: Config, *, host: str, port: int, data: Path) -> None:
         listener = server.bind(host, port)
         async with server.serving(config, data, listener) as running:
             path = data / SERVER_FILE
-            path.write_bytes(msgspec.json.encode(ServerFile(running.url, os.getpid())))
+            fresh = path.with_suffix(".new")
+            fresh.write_bytes(msgspec.json.encode(ServerFile(running.url, os.getpid())))
+            fresh.rename(path)
             _greet(running, data)
             await _with_worker(data, stop)
             path.unlink(missing_ok=True)
+            await _say_goodbye(running, data)
 
 
 def _greet(running: Running, data: Path) -> None:
@@ -52,6 +57,17 @@ def _greet(running: Running, data: Path) -> None:
         f'In another terminal: eval "$(plasmid env --data {data})"; then use dx. Ctrl-C stops.',
         flush=True,
     )
+
+
+async def _say_goodbye(running: Running, data: Path) -> None:
+    reader = running.platform.database.reader
+    left = await jobs.find_in_state(reader, State.RUNNING)
+    if left:
+        print(
+            f"{len(left)} jobs keep running without the server, and are taken up again by:"
+            f" plasmid serve --data {data}",
+            flush=True,
+        )
 
 
 async def _with_worker(data: Path, stop: asyncio.Event) -> None:

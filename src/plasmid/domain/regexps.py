@@ -19,7 +19,8 @@ import msgspec
 
 from plasmid.domain import regexps_grammar as grammar
 
-STATES_MAX: Final = 1000
+# Enough for every expression without repeats that `globs` lets in.
+STATES_MAX: Final = 2000
 REMEMBERED_MAX: Final = 10_000
 ACCEPT: Final = -1
 

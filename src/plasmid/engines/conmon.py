@@ -129,30 +129,30 @@ def read_pid(file: Path) -> int | None:
 def open_pidfd(files: Files) -> int | None:
     """Return a pidfd of this sandbox's conmon, or None once it has ended.
 
-    A process that got its pid later is never taken for it: conmon is told by the program it runs
-    and by the sandbox's bundle in its command line, read while the pidfd holds the pid.
+    A process that got its pid later is never taken for it: conmon is told by the sandbox's bundle
+    in its command line and by running as us (nothing in a sandbox does), read while the pidfd
+    holds the pid. Its program is not compared: an upgrade replaces that under a running conmon.
     """
     pid = read_pid(files.conmon_pid)
-    conmon = find()
-    if pid is None or conmon is None:
+    if pid is None:
         return None
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    if _is_conmon(pid, conmon, files):
+    if _is_conmon(Path(f"/proc/{pid}"), files):
         return pidfd
     os.close(pidfd)
     return None
 
 
-def _is_conmon(pid: int, conmon: str, files: Files) -> bool:
+def _is_conmon(process: Path, files: Files) -> bool:
     try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        same = Path(f"/proc/{pid}/exe").samefile(conmon)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        is_ours = process.stat().st_uid == os.geteuid()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return same and os.fsencode(files.bundle) in arguments
+    return is_ours and os.fsencode(files.bundle) in arguments
 
 
 def read_exit_code(files: Files) -> int | None:

@@ -1,7 +1,8 @@
 """What an engine must do: make a sandbox, run one command in it, and leave nothing behind.
 
 A sandbox is one isolated root of one try of a job: an overlay over a base image, its own user,
-pid, mount, uts, ipc, network and cgroup namespaces, hostname as given, root inside and nobody outside.
+pid, mount, uts, ipc, network and cgroup namespaces, hostname as given, root inside and nobody
+outside.
 
 Promises every engine keeps (tests/contract/test_engines.py):
 - `create` leaves either a whole sandbox or nothing.

@@ -19,6 +19,7 @@ from plasmid.environments import apt_sources, recipes, shifted_ids
 
 _BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _SHIPPED_CERTIFICATES: Final = Path("/usr/share/ca-certificates")
+_SYSTEM_PYTHONS: Final = ("/usr/bin/python3", "python3")
 _TAIL_LINES_MAX: Final = 12
 # Lines of mmdebstrap that are no step.
 _UNTOLD: Final = (
@@ -155,7 +156,7 @@ async def _fetch_wheels(recipe: recipes.Recipe, scratch: Path) -> None:
 
 async def _pip() -> list[str]:
     """Return a pip command of this host that works."""
-    for python in (sys.executable, "/usr/bin/python3", "python3"):
+    for python in (sys.executable, *_SYSTEM_PYTHONS):
         with contextlib.suppress(BuildError):
             await _output([python, "-m", "pip", "--version"])
             return [python, "-m", "pip", "--disable-pip-version-check"]

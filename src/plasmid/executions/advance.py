@@ -60,12 +60,15 @@ async def apply(
     return moved
 
 
-def failure_of(row: JobRow, failure: failures.JobFailure) -> dict[str, Any]:
-    """Return the fields that say why a job has failed."""
+def failure_of(
+    row: JobRow, failure: failures.JobFailure, *, origin: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the fields that say why a job has failed; `origin` describes one that failed first."""
     return {
         "failure_reason": failure.reason,
         "failure_message": failure.message,
-        "failure_from": {
+        "failure_from": origin
+        or {
             "id": row.id,
             "try": row.attempt,
             "name": row.name,

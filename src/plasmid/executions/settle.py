@@ -150,26 +150,35 @@ async def _fail_tree(moment: Moment, failed: JobRow, failure: JobFailure) -> Non
         return
     following = JobFailure(
         failures.JOB_TREE_FAILURE,
-        f"{failed.id} ({failed.name}:{failed.function}) failed first: {failure.message}",
+        f"{failed.id} ({failed.name}) failed first: {failure.message}",
     )
     for row in await jobs.find_tree(moment.tx, failed.root_execution):
         if row.id != failed.id and not job_states.is_terminal(row.state):
-            await stop(moment, row, following)
+            await stop(moment, row, following, origin=failed.failure_from)
 
 
-async def stop(moment: Moment, row: JobRow, failure: JobFailure | None = None) -> JobRow:
-    """Terminate one job, or fail it for a reason from outside; a running one is stopped first."""
+async def stop(
+    moment: Moment,
+    row: JobRow,
+    failure: JobFailure | None = None,
+    *,
+    origin: dict[str, Any] | None = None,
+) -> JobRow:
+    """Terminate one job, or fail it for a reason from outside; a running one is stopped first.
+
+    `origin` describes another job whose failure is the cause.
+    """
     if row.state in (State.RUNNING, State.TERMINATING):
         settings = dict(row.settings)
         if failure is not None:
-            settings.setdefault(_PENDING_FAILURE, [failure.reason, failure.message])
+            settings.setdefault(_PENDING_FAILURE, [failure.reason, failure.message, origin])
         changes: dict[str, Any] = {"settings": settings}
         if row.worker is not None:
             moment.tx.notify(worker_topic(row.worker))
         return await advance.apply(moment, row, Event.TERMINATION_ASKED, changes)
     await jobs.set_waits(moment.tx, row.id, ())
     if failure is not None:
-        changes = advance.failure_of(row, failure)
+        changes = advance.failure_of(row, failure, origin=origin)
         return await _ended(moment, await advance.apply(moment, row, Event.FAILED, changes))
     return await _ended(moment, await advance.apply(moment, row, Event.TERMINATION_ASKED))
 
@@ -178,8 +187,9 @@ async def stopped(moment: Moment, row: JobRow) -> JobRow:
     """End a job whose stop was asked for, now that nothing of it runs."""
     pending = row.settings.get(_PENDING_FAILURE)
     if pending:
-        failure = JobFailure(pending[0], pending[1])
-        ended = await advance.apply(moment, row, Event.FAILED, advance.failure_of(row, failure))
+        reason, message, origin = pending
+        changes = advance.failure_of(row, JobFailure(reason, message), origin=origin)
+        ended = await advance.apply(moment, row, Event.FAILED, changes)
     else:
         ended = await advance.apply(moment, row, Event.STOPPED)
     return await _ended(moment, ended)

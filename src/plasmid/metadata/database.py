@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.sql.compiler import Compiled
 from sqlalchemy.sql.elements import ClauseElement
 
 from plasmid.domain import errors
@@ -46,12 +47,26 @@ def param(name: str) -> sa.BindParameter[Any]:
 
 
 class Prepared:
-    """A statement that is compiled once; keep it in a module's constant."""
+    """A statement that is compiled once, when it is first used; keep it in a module's constant."""
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-        self.text = str(compiled)
-        self.defaults: dict[str, Any] = dict(compiled.params)
+        self._statement = statement
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        return self._statement.compile(
+            dialect=_DIALECT, compile_kwargs={"render_postcompile": True}
+        )
+
+    @cached_property
+    def text(self) -> str:
+        """The statement as the driver takes it."""
+        return str(self._compiled)
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The values that stand in the statement itself."""
+        return dict(self._compiled.params)
 
 
 class Reader:
@@ -101,6 +116,8 @@ class Reader:
             return self._connection.execute(prepared.text, merged)
         except sqlite3.OperationalError as error:
             raise _understood(error) from error
+        except OverflowError as error:
+            raise errors.InvalidInput("A number of the input is out of range") from error
 
 
 class Transaction(Reader):

@@ -122,13 +122,21 @@ def _names(
     return [column.like(globs.like(pattern.text), escape="\\")]
 
 
+class Visible(msgspec.Struct, frozen=True):
+    """Which jobs a caller sees: those of some projects, and those of one tree."""
+
+    projects: Sequence[str]
+    tree: str | None = None
+
+
 async def find_jobs(
-    reader: Reader, question: Executions, visible: Sequence[str], *, after: After | None, limit: int
+    reader: Reader, question: Executions, visible: Visible, *, after: After | None, limit: int
 ) -> list[JobRow]:
-    """Return at most `limit` jobs of the visible projects, newest first."""
+    """Return at most `limit` of the visible jobs, newest first."""
+    seen = sa.or_(_j.project.in_(list(visible.projects)), _j.root_execution == visible.tree)
     statement = (
         sa.select(schema.jobs)
-        .where(_j.project.in_(list(visible)), *_job_conditions(question))
+        .where(seen, *_job_conditions(question))
         .order_by(_j.created_ms.desc(), _j.id.desc())
         .limit(limit)
     )

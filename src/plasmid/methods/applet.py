@@ -43,7 +43,8 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
 async def get(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, Any]:
     """Describe an applet with its code and details."""
     described = await wire.describe(call.reader, target.row, target.place, {"details": True})
-    return described | {"runSpec": target.row.body["runSpec"]}
+    region = await wire.region_of(call.reader, target.place)
+    return described | {"runSpec": wire.run_spec(target.row, region)}
 
 
 @method("/applet-xxxx/run", access=Access.OBJECT_VIEW, mode=Mode.WRITE, nonce=True)

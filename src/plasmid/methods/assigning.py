@@ -86,7 +86,7 @@ def _assignment(
         "class": executable.class_name,
         "name": row.executable_name,
         "details": executable.details,
-        **data_object.applet(executable, place),
+        **data_object.applet(executable, place, row.region),
     }
     return Assignment(
         job=row.id,

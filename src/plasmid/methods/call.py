@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from plasmid.auth.tokens import Authenticator
 from plasmid.backends.backend import Backend
 from plasmid.blobs.store import BlobStore
-from plasmid.domain import ids
+from plasmid.domain import errors, ids
 from plasmid.domain.access import Actor, Level
 from plasmid.logs.store import LogStore
 from plasmid.metadata.changes import Changes
 from plasmid.metadata.database import Database, Reader, Transaction
+
+NOT_LOGGED_IN: Final = "You must be logged in to do this: the call carries no token of a user"
 
 
 def clock_ms() -> int:
@@ -105,9 +107,9 @@ class Call:
 
     @property
     def user(self) -> str:
-        """The caller's user id; only for methods that need a login."""
+        """The caller's user id; raises InvalidAuthentication if nobody is logged in."""
         if self.actor.user is None:
-            raise RuntimeError("a method without login has asked for the user")
+            raise errors.InvalidAuthentication(NOT_LOGGED_IN)
         return self.actor.user
 
 

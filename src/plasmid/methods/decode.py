@@ -37,6 +37,8 @@ def decode(body: bytes, struct: Any) -> Any:
         raise errors.InvalidInput(_text(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.MalformedJSON(f"The request body is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise errors.MalformedJSON("The request body is nested too deep") from error
 
 
 def convert(value: Any, struct: Any) -> Any:

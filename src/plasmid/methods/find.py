@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import conditions, errors, filters, folders, globs, ids
+from plasmid.domain import conditions, errors, filters, folders, globs, ids, keys
 from plasmid.domain.access import Level
 from plasmid.domain.filters import DataObjects
 from plasmid.metadata import objects, projects, search
@@ -28,7 +28,7 @@ class _Next(msgspec.Struct):
 
     project: str
     id: str
-    key: Any = None
+    key: int | str
 
 
 @method("/system/findDataObjects", access=Access.LOGIN)
@@ -98,7 +98,8 @@ async def _containers(call: Call, question: DataObjects) -> list[str]:
         return []
     if question.scope is not None:
         scope = await targets.get_container(call, question.scope.project, question.level)
-        return [scope.id]
+        regions = question.regions
+        return [scope.id] if regions is None or scope.row.region in regions else []
     visible = [
         container
         for container in await visible_containers(call)
@@ -162,7 +163,7 @@ async def describe_data_objects(call: Call, target: None, body: dict[str, Any]) 
         raise errors.InvalidInput(
             f'Expected key "objects" of input to be an array of at most {RESOLVE_MAX} objects'
         )
-    by_class = body.get("classDescribeOptions") or {}
+    by_class = keys.hash_of(body, "classDescribeOptions") or {}
     results: list[dict[str, Any]] = []
     for entry in wanted:
         asked = {"id": entry} if isinstance(entry, str) else entry

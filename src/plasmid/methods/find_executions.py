@@ -11,8 +11,8 @@ from plasmid.domain.access import Level
 from plasmid.domain.filters import Executions
 from plasmid.metadata import search
 from plasmid.metadata.rows import JobRow
-from plasmid.metadata.search import After
-from plasmid.methods import find, targets
+from plasmid.metadata.search import After, Visible
+from plasmid.methods import find, running, targets
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
@@ -50,7 +50,7 @@ async def _find(call: Call, question: Executions) -> dict[str, Any]:
     visible = await _visible(call, question)
     after = await _after(call, question.page.starting)
     batch = max(BATCH_MIN, question.page.limit + 1)
-    while visible:
+    while True:
         rows = await search.find_jobs(call.reader, question, visible, after=after, limit=batch)
         for row in rows:
             if not _holds(question, row):
@@ -72,11 +72,14 @@ def _describe(row: JobRow, options: Any) -> dict[str, Any]:
     return {} if options is None else {"describe": wire.describe(row, options)}
 
 
-async def _visible(call: Call, question: Executions) -> list[str]:
-    if question.project is not None:
-        container = await targets.get_container(call, question.project, Level.VIEW)
-        return [container.id]
-    return await find.visible_containers(call)
+async def _visible(call: Call, question: Executions) -> Visible:
+    """Return where to look; a job sees its own tree whatever it may do to its project."""
+    caller = await running.caller_job(call)
+    tree = caller.root_execution if caller else None
+    if question.project is not None and (caller is None or question.project != caller.project):
+        await targets.get_container(call, question.project, Level.VIEW)
+        return Visible([question.project])
+    return Visible(await find.visible_containers(call), tree)
 
 
 async def _after(call: Call, starting: object) -> After | None:

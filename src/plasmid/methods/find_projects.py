@@ -31,6 +31,8 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
         candidates = set(public)
     elif question.public is False:
         candidates -= set(public)
+    if question.explicit_permission is not None:
+        candidates &= set(own) if question.explicit_permission else candidates - set(own)
     found = sorted(
         await projects.find_containers(call.reader, candidates), key=lambda row: (row.name, row.id)
     )
@@ -41,7 +43,7 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
         if level < max(question.level, Level.VIEW) or not _holds(question, row):
             continue
         if len(results) == question.page.limit:
-            return {"results": results, "next": row.id}
+            return {"results": results, "next": f"{row.id} {row.name}"}
         entry: dict[str, Any] = {
             "id": row.id,
             "level": level.name,
@@ -55,11 +57,13 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
 
 
 def _from(found: list[ContainerRow], starting: object) -> list[ContainerRow]:
-    """Return the projects from the one with which a page starts."""
-    for index, row in enumerate(found):
-        if row.id == starting:
-            return found[index:]
-    return found
+    """Return the projects from the place where a page starts, which may be gone by now."""
+    if starting is None:
+        return found
+    if not isinstance(starting, str):
+        raise errors.InvalidInput('Expected key "starting" of input to be what `next` was')
+    project_id, _, name = starting.partition(" ")
+    return [row for row in found if (row.name, row.id) >= (name, project_id)]
 
 
 def _holds(question: Projects, row: ContainerRow) -> bool:

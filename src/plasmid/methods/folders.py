@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import errors, folders, ids
+from plasmid.domain import errors, folders, ids, keys
 from plasmid.domain.access import Level
 from plasmid.executions import cloning
 from plasmid.metadata import objects, projects
@@ -147,7 +147,7 @@ async def move(call: Call, target: Container, body: dict[str, Any]) -> Ref:
         await objects.update_placement(
             call.tx, place, {"folder": destination, "modified_ms": call.now_ms}
         )
-    for path in body.get("folders") or []:
+    for path in keys.strings(body, "folders") or []:
         folder = folders.normalise(path, "folders")
         await _move_folder(call, target.id, folder, folders.join(destination, folders.name(folder)))
     return Ref(target.id)
@@ -179,7 +179,7 @@ async def clone(call: Call, target: Container, body: dict[str, Any]) -> dict[str
         exists = await cloning.clone_objects(
             moment, object_ids, source=target.id, destination=destination.id, below=into
         )
-        for path in body.get("folders") or []:
+        for path in keys.strings(body, "folders") or []:
             folder = folders.normalise(path, "folders")
             exists += await _clone_folder(call, target.id, destination.id, (folder, into))
     await projects.touch(call.tx, destination.id, call.now_ms)

@@ -91,21 +91,31 @@ def resolve(path: str) -> tuple[Method, str]:
         return found, subject
     entity = subject.removeprefix(INTERNAL)
     class_name = ids.class_of(entity)
-    if class_name is None:
-        raise errors.ResourceNotFound(f"The entity {entity} could not be found")
     prefix = INTERNAL if entity != subject else ""
-    found = METHODS.get((prefix + class_name, verb, True))
+    found = METHODS.get((f"{prefix}{class_name}", verb, True))
     if found is None:
-        raise errors.ResourceNotFound(f"There is no method {verb} of {class_name} here")
+        raise _unresolved(path, entity, class_name=class_name)
     return found, entity
+
+
+def _unresolved(path: str, entity: str, *, class_name: str | None) -> errors.ApiError:
+    """Return the error for a path without method; nothing is of a class that has no methods."""
+    verb = path.rpartition("/")[2]
+    on_objects = {key[:2] for key in METHODS if key[2]}
+    if class_name is None and entity in {key[0] for key in METHODS if not key[2]}:
+        return errors.ResourceNotFound(f"There is no route {path}")
+    if class_name not in {known for known, _ in on_objects}:
+        return targets.not_found(entity)
+    if verb in {known for _, known in on_objects}:
+        return errors.InvalidType(f"{verb} is no method of a {class_name}, which {entity} is")
+    return errors.ResourceNotFound(f"There is no method {verb} of {class_name} here")
 
 
 async def answer(call: Call, path: str, body: bytes) -> Any:
     """Carry out one call and return its answer; raises ApiError."""
     found, subject = resolve(path)
     given = decode.decode(body, found.body)
-    if found.access is not Access.ANYONE and found.access is not Access.OBJECT_VIEW:
-        targets.require_login(call)
+    targets.require_login(call, found.access)
     if found.mode is Mode.WRITE:
         async with call.platform.database.transaction() as tx:
             call.begin(tx)
@@ -130,6 +140,8 @@ def _nonce_of(found: Method, given: Any) -> str | None:
     if not found.has_nonce:
         return None
     nonce = given.get("nonce") if isinstance(given, dict) else getattr(given, "nonce", None)
+    if nonce is not None and not isinstance(nonce, str):
+        raise errors.InvalidInput('Expected key "nonce" of input to be a string')
     if nonce is not None and len(nonce.encode()) > NONCE_BYTES_MAX:
         raise errors.InvalidInput(
             f'Expected key "nonce" of input to be at most {NONCE_BYTES_MAX} bytes'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import errors, folders, ids, io_spec, links, properties, run_spec
+from plasmid.domain import errors, folders, ids, io_spec, keys, links, properties, run_spec
 from plasmid.domain.access import Level
 from plasmid.executions import cloning, launch
 from plasmid.executions.launch import Launch
@@ -36,7 +36,8 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
     checked = io_spec.check_values(applet.row.body.get("inputSpec"), given)
     await _require_readable(call, checked)
     folder = folders.read(body)
-    settings = _settings(applet.row, body, "main", None if is_detached else parent)
+    over = None if is_detached else parent
+    settings = _settings(call, applet.row, body, function="main", parent=over)
     run_fields = Launch(
         executable=applet.id,
         executable_name=applet.place.name,
@@ -129,7 +130,12 @@ def _rank(body: dict[str, Any]) -> int:
 
 
 def _settings(
-    executable: ObjectRow, body: dict[str, Any], function: str, parent: JobRow | None
+    call: Call,
+    executable: ObjectRow,
+    body: dict[str, Any],
+    *,
+    function: str,
+    parent: JobRow | None,
 ) -> dict[str, Any]:
     """Return the fields of a job that only describe, access and restarts read."""
     spec = executable.body["runSpec"]
@@ -142,10 +148,13 @@ def _settings(
     access = executable.body["access"]
     settings = {name: body[name] for name in _ECHOED if body.get(name) is not None}
     _check_settings(settings)
+    timeouts = _timeouts(body, parent)
+    timeout_ms = run_spec.timeout_ms(spec, function, runtime=timeouts.get(executable.id))
     settings |= {
         "systemRequirements": requirements,
         "executionPolicy": run_spec.execution_policy(spec, body.get("executionPolicy")),
-        "timeout": run_spec.timeout_ms(spec, function),
+        "timeout": min(timeout_ms, call.platform.limits.job_timeout_ms),
+        "timeoutPolicyByExecutable": timeouts,
         "networkAccess": access.get("network") or [],
         "headJobOnDemand": bool(body.get("headJobOnDemand", spec.get("headJobOnDemand", False))),
         "runSystemRequirements": body.get("systemRequirements"),
@@ -155,16 +164,27 @@ def _settings(
     return settings
 
 
+def _timeouts(body: dict[str, Any], parent: JobRow | None) -> dict[str, Any]:
+    """Return timeoutPolicyByExecutable: what a job says beats what those below it say."""
+    given = keys.hash_of(body, "timeoutPolicyByExecutable") or {}
+    inherited = parent.settings.get("timeoutPolicyByExecutable") if parent else None
+    return {**given, **(inherited or {})}
+
+
 def _instance_type(executable: ObjectRow, settings: dict[str, Any], function: str) -> str:
     release = executable.body["runSpec"].get("release")
     return run_spec.instance_type_for(settings["systemRequirements"], function, release=release)
 
 
 def _check_settings(settings: dict[str, Any]) -> None:
-    if not isinstance(settings.get("details", {}), (dict, list)):
-        raise errors.InvalidInput('Expected key "details" of input to be a hash')
-    debug_on = (settings.get("debug") or {}).get("debugOn") or []
-    for reason in debug_on:
+    if "details" in settings:
+        properties.check_details(settings["details"])
+    keys.strings(settings, "allowSSH")
+    keys.hash_of(settings, "preserveJobOutputs")
+    for name in ("delayWorkspaceDestruction", "singleContext", "detailedJobMetrics"):
+        keys.boolean(settings, name)
+    debug = keys.hash_of(settings, "debug") or {}
+    for reason in keys.strings(debug, "debugOn", "debug") or []:
         if reason not in DEBUG_REASONS:
             allowed = ", ".join(DEBUG_REASONS)
             raise errors.InvalidInput(
@@ -191,7 +211,8 @@ async def run_subjob(call: Call, body: dict[str, Any]) -> str:
     if project is None:
         raise targets.not_found(parent.project)
     inherited = parent.settings.get("runSystemRequirements")
-    settings = _settings(executable, {"systemRequirements": inherited, **body}, function, parent)
+    whole = {"systemRequirements": inherited, **body}
+    settings = _settings(call, executable, whole, function=function, parent=parent)
     run_fields = Launch(
         executable=parent.executable,
         executable_name=parent.executable_name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors
+from plasmid.domain import errors, keys
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
@@ -14,7 +14,7 @@ from plasmid.methods.targets import Access
 async def whoami(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
     """Return the caller's user id, and on request their address."""
     answer = {"id": call.user}
-    if (body.get("fields") or {}).get("clientIp"):
+    if (keys.hash_of(body, "fields") or {}).get("clientIp"):
         answer["clientIp"] = call.request.client_ip
     return answer
 

@@ -11,7 +11,7 @@ from plasmid.domain import errors, ids
 from plasmid.domain.access import Level
 from plasmid.metadata import jobs, objects, projects, users
 from plasmid.metadata.rows import ContainerRow, JobRow, ObjectRow, PlacementRow, UserRow
-from plasmid.methods.call import Call
+from plasmid.methods.call import NOT_LOGGED_IN, Call
 
 
 class Access(Enum):
@@ -62,18 +62,23 @@ def not_found(entity_id: str) -> errors.ResourceNotFound:
     return errors.ResourceNotFound(f"The entity {entity_id} could not be found")
 
 
-def require_login(call: Call) -> None:
-    """Raise InvalidAuthentication if nobody is logged in."""
+def require_login(call: Call, access: Access) -> None:
+    """Raise if a method is for users, or for workers, and the caller is none.
+
+    Elsewhere a caller without a token is somebody without rights (contract M.29).
+    """
+    if access not in (Access.LOGIN, Access.WORKER):
+        return
     if call.actor.user is None and call.actor.worker is None:
-        raise errors.InvalidAuthentication(
-            "You must be logged in to do this: the call carries no token"
-        )
+        raise errors.InvalidAuthentication(NOT_LOGGED_IN)
+    if access is Access.WORKER and call.actor.worker is None:
+        raise errors.PermissionDenied("Only a worker may call this")
+    if access is Access.LOGIN and call.actor.user is None:
+        raise errors.PermissionDenied("Only a user may call this; the token is a worker's")
 
 
 async def load(call: Call, access: Access, subject: str | None, body: Any) -> Any:
     """Return the target of a call; raises ResourceNotFound, PermissionDenied."""
-    if access is Access.WORKER and call.actor.worker is None:
-        raise errors.PermissionDenied("Only a worker may call this")
     if subject is None:
         return None
     class_name = ids.class_of(subject)
@@ -220,8 +225,6 @@ async def get_job(call: Call, job_id: str) -> JobRow:
 async def job_level(call: Call, row: JobRow) -> Level:
     """Return the caller's level on a job: a job's token may control its own tree (contract I.9)."""
     actor = call.actor
-    if actor.worker is not None:
-        return Level.VIEW
     if actor.job is not None and row.workspace in actor.containers:
         return Level.CONTRIBUTE
     if actor.job is not None and actor.job == row.parent_job:

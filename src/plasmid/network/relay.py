@@ -28,7 +28,8 @@ Address = tuple[str, int]
 async def serve(listener: socket.socket, handle: Handler) -> None:
     """Hand every connection of a non-blocking listener to `handle`, until cancelled.
 
-    `handle` may raise OSError: that ends its connection only. Connections are closed after it.
+    `handle` may raise OSError, also in a group: that ends its connection only. Each connection is
+    closed after it.
     """
     loop = asyncio.get_running_loop()
     places = asyncio.Semaphore(CONNECTIONS_MAX)
@@ -48,9 +49,11 @@ async def serve(listener: socket.socket, handle: Handler) -> None:
 
 async def _attend(connection: socket.socket, handle: Handler, places: asyncio.Semaphore) -> None:
     try:
-        with contextlib.closing(connection), contextlib.suppress(OSError):
+        with contextlib.closing(connection):
             connection.settimeout(0)
             await handle(connection)
+    except* OSError:
+        pass  # one side has gone: nobody is left to be told
     finally:
         places.release()
 

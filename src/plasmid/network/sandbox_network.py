@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -89,16 +89,28 @@ class SandboxNetwork:
     @contextlib.asynccontextmanager
     async def _served(self, namespace: Path) -> AsyncIterator[None]:
         api, forward = await namespaces.open_listeners(namespace, (API_PORT, PROXY_PORT))
-        async with asyncio.TaskGroup() as group:
-            tasks = (
-                group.create_task(relay.serve(api, relay.to_address(self._api_address))),
-                group.create_task(relay.serve(forward, self._proxy.handle)),
-            )
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
+        with contextlib.closing(api), contextlib.closing(forward), _ungrouped():
+            async with asyncio.TaskGroup() as group:
+                tasks = (
+                    group.create_task(relay.serve(api, relay.to_address(self._api_address))),
+                    group.create_task(relay.serve(forward, self._proxy.handle)),
+                )
+                try:
+                    yield
+                finally:
+                    for task in tasks:
+                        task.cancel()
+
+
+@contextlib.contextmanager
+def _ungrouped() -> Iterator[None]:
+    """Let a single error of the block within come out as it is: whoever uses us made no group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
 
 
 def upstream_from(environment: dict[str, str] | os._Environ[str]) -> proxy_requests.Upstream:

@@ -19,19 +19,21 @@ import time
 STATE = "/opt/plasmid"
 LOG_SOCKET = "/opt/dnanexus/log/bulk"
 CLOSEST_MIRROR_LIST = "/etc/apt/sources.list.d/nucleus.list"
-LAST_LINES = 5
+LAST_LINES = 3
+LINE_LENGTH_MAX = 200
 
-# What a line of a manager's output means, and what to do about it.
+# What a line of a manager's output means, and what to do about it; the cause before its effects.
+NOT_ALLOWED = "the job may not reach that host: add it to access.network of the executable"
 REMEDIES = (
+    ("Forbidden", NOT_ALLOWED),
+    ("Cannot connect to proxy", NOT_ALLOWED),
+    ("Could not connect", "the package mirror cannot be reached: check the host's network"),
+    ("Unable to connect", "the package mirror cannot be reached: check the host's network"),
+    ("No space left on device", "ask for an instance type with more storage"),
+    ("externally-managed", "set PIP_BREAK_SYSTEM_PACKAGES=1 in the base image"),
     ("Unable to locate package", "the base image's distribution has no package of that name"),
     ("Version '", "the base image's distribution has other versions: drop or change `version`"),
     ("No matching distribution found", "check the name and the version"),
-    ("Forbidden", "the job may not reach that host: add it to access.network of the executable"),
-    ("Cannot connect to proxy", "the job may not reach that host: add it to access.network"),
-    ("Could not connect", "the package mirror cannot be reached: check the host's network"),
-    ("Unable to connect", "the package mirror cannot be reached: check the host's network"),
-    ("externally-managed", "set PIP_BREAK_SYSTEM_PACKAGES=1 in the base image"),
-    ("No space left on device", "ask for an instance type with more storage"),
 )
 
 
@@ -76,8 +78,13 @@ def install(group, environment):
     print("\n".join(lines))
     raise InstallError(
         "DXExecDependencyError: Error while installing %s packages %s: %s. Its last lines: %s. %s"
-        % (manager, names, problem, " | ".join(lines[-LAST_LINES:]), remedy(lines, log_path))
+        % (manager, names, problem, last(lines), remedy(lines, log_path))
     )
+
+
+def last(lines):
+    """Return the end of a manager's output, short enough for a message."""
+    return " | ".join(line[:LINE_LENGTH_MAX] for line in lines[-LAST_LINES:])
 
 
 def remedy(lines, log_path):

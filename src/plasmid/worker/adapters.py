@@ -33,6 +33,11 @@ class Image(Protocol):
         """Whether it stands in for the release that was asked for."""
         ...
 
+    @property
+    def apt_hosts(self) -> Sequence[str]:
+        """The hosts that hold its packages, which every job may reach."""
+        ...
+
 
 class Images(Protocol):
     """The base images of this machine."""
@@ -49,9 +54,17 @@ class OpenNetwork(Protocol):
     """
 
     def __call__(
-        self, sandbox: engine.Sandbox, allowed: Sequence[str], on_refused: Refused
+        self,
+        sandbox: engine.Sandbox,
+        allowed: Sequence[str],
+        on_refused: Refused,
+        *,
+        package_hosts: Sequence[str] = (),
     ) -> AbstractAsyncContextManager[object]:
-        """Return the network, open within `async with`; `allowed` is access.network."""
+        """Return the network, open within `async with`.
+
+        `allowed` is access.network; `package_hosts` are reachable in any case.
+        """
         ...
 
 

@@ -34,13 +34,17 @@ def _network(settings: WorkerSettings) -> adapters.OpenNetwork:
     upstream = sandbox_network.upstream_from(os.environ)
 
     def open_network(
-        sandbox: engine.Sandbox, allowed: Sequence[str], on_refused: adapters.Refused
+        sandbox: engine.Sandbox,
+        allowed: Sequence[str],
+        on_refused: adapters.Refused,
+        *,
+        package_hosts: Sequence[str] = (),
     ) -> AbstractAsyncContextManager[object]:
         return sandbox_network.SandboxNetwork(
             sandbox,
             api_address=address,
             allowed=allowed,
-            package_hosts=settings.package_hosts,
+            package_hosts=(*settings.package_hosts, *package_hosts),
             upstream=upstream,
             on_refused=on_refused,
         )

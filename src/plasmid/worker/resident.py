@@ -81,9 +81,9 @@ async def run_worker(
             await _Resident(world, stop or Stop()).serve()
 
 
-async def run_process(settings: WorkerSettings) -> int:
+async def run_process(settings: WorkerSettings, stop: Stop | None = None) -> int:
     """Run as a process of its own, to be ended by SIGTERM or SIGINT; returns the exit code."""
-    stop = Stop()
+    stop = stop or Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.leave)
@@ -115,6 +115,7 @@ class _Resident:
             stopped.cancel()
             for held, task in self._tasks.items():
                 if self._stop.is_for_all:
+                    self._tries[held].abandoned.set()
                     self._tries[held].stopping.set()
                 else:
                     task.cancel()
@@ -162,6 +163,8 @@ class _Resident:
         for held in reply.stop:
             if held in self._tries:
                 self._tries[held].stopping.set()
+            else:
+                group.create_task(run.report_gone(self._world, held))
 
     def _start(self, group: asyncio.TaskGroup, started: run.Try) -> None:
         task = group.create_task(run.run_try(self._world, started))

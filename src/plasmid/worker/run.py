@@ -20,6 +20,7 @@ import structlog
 from plasmid.client import api
 from plasmid.domain import assignments, dependencies, errors, failures
 from plasmid.engines import engine
+from plasmid.environments import images
 from plasmid.worker import (
     adapters,
     file_watch,
@@ -40,6 +41,7 @@ REFUSALS_MAX: Final = 100
 _BROKEN: Final = (
     "The worker has a bug, which its own log describes: report it, and run the job again"
 )
+_STOPPED: Final = "The try was stopped at the platform's word"
 _log = structlog.get_logger()
 
 
@@ -57,7 +59,10 @@ class StoppedError(Exception):
 
 
 class Try:
-    """One try of a job on this worker; setting `stopping` ends it without a report."""
+    """One try of a job on this worker.
+
+    Setting `stopping` ends it, and that is reported; with `abandoned` set as well it is not.
+    """
 
     def __init__(
         self, assignment: assignments.Assignment, folder: try_folder.TryFolder, *, is_adopted: bool
@@ -67,6 +72,7 @@ class Try:
         self.is_adopted = is_adopted
         self.held = assignments.HeldTry(assignment.job, assignment.attempt)
         self.stopping = asyncio.Event()
+        self.abandoned = asyncio.Event()
 
 
 async def run_try(world: World, current: Try) -> None:
@@ -78,11 +84,14 @@ async def run_try(world: World, current: Try) -> None:
     with structlog.contextvars.bound_contextvars(
         job=current.held.job, attempt=current.held.attempt
     ):
-        finished = None
+        finished: assignments.Finished | None = _stopped(world, current)
         try:
             finished = await _told(world, current)
-        except* (platform.RevokedError, StoppedError):
-            _log.info("try_taken_back")
+        except* StoppedError:
+            _log.info("try_stopped")
+        except* platform.RevokedError:
+            _log.info("try_revoked")
+            finished = None
         except* Exception:
             _log.exception("try_broke")
             finished = _failed(world, current, failures.JM_INTERNAL_ERROR, _BROKEN)
@@ -92,8 +101,22 @@ async def run_try(world: World, current: Try) -> None:
             _log.exception("try_stays", folder=str(current.folder.path))
 
 
-async def _told(world: World, current: Try) -> assignments.Finished | None:
-    """Return how the try ended, once its log is with the platform; None if it was taken back."""
+async def report_gone(world: World, held: assignments.HeldTry) -> None:
+    """Tell the platform that a try which it wants stopped is not here."""
+    with contextlib.suppress(platform.RevokedError, api.Unreachable, errors.ApiError):
+        await world.link.finish(
+            held,
+            assignments.Finished(
+                worker=world.settings.name,
+                attempt=held.attempt,
+                failure_reason=failures.TERMINATED,
+                failure_message=_STOPPED,
+            ),
+        )
+
+
+async def _told(world: World, current: Try) -> assignments.Finished:
+    """Return how the try ended, once its log is with the platform."""
     pump = log_pump.LogPump(world.link, current.held, current.folder)
     sockets = log_sockets.LogSockets(current.folder.log, pump.add)
     try:
@@ -123,8 +146,8 @@ async def _sent(current: Try, sending: asyncio.Task[None]) -> None:
         stopped.cancel()
 
 
-async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignments.Finished | None:
-    """Return how the try ended, kept in its folder; None if it was taken back."""
+async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignments.Finished:
+    """Return how the try ended, kept in its folder."""
     kept = current.folder.finished()
     if kept is not None:
         await _attach_output(world, current, pump)
@@ -132,7 +155,7 @@ async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignme
     try:
         finished = await _run(world, current, pump)
     except StoppedError:
-        return None
+        return _stopped(world, current)
     except failures.JobFailure as failure:
         finished = _failed(world, current, failure.reason, failure.message)
     except engine.EngineError as error:
@@ -181,9 +204,7 @@ async def _make(world: World, current: Try, pump: log_pump.LogPump) -> engine.Sa
     assignment = current.assignment
     pump.say("Logging initialized (priority)")
     pump.say(_machine_line(current))
-    image = world.adapters.images.find(
-        assignment.distribution, assignment.release, assignment.version
-    )
+    image = _image(world, assignment)
     if image.stand_in:
         release = f"{assignment.distribution} {assignment.release}"
         pump.say(f"The base image {image.name} stands in for {release}")
@@ -207,6 +228,16 @@ async def _make(world: World, current: Try, pump: log_pump.LogPump) -> engine.Sa
     return await world.adapters.engine.create(wanted)
 
 
+def _image(world: World, assignment: assignments.Assignment) -> adapters.Image:
+    """Return the base image that a job wants; raises JobFailure if this machine has none for it."""
+    try:
+        return world.adapters.images.find(
+            assignment.distribution, assignment.release, assignment.version
+        )
+    except images.ImageError as error:
+        raise failures.JobFailure(failures.EXECUTION_ERROR, str(error)) from error
+
+
 @contextlib.asynccontextmanager
 async def _connected(
     world: World, current: Try, sandbox: engine.Sandbox, pump: log_pump.LogPump
@@ -227,6 +258,7 @@ async def _connected(
             sandbox,
             allowed=current.assignment.network,
             on_refused=on_refused,
+            package_hosts=_image(world, current.assignment).apt_hosts,
         ):
             yield
     finally:
@@ -268,7 +300,7 @@ async def _close(world: World, current: Try, finished: assignments.Finished | No
 async def _report(world: World, current: Try, finished: assignments.Finished) -> None:
     """Report the end until the platform has it or says that it is not ours to report."""
     failed_tries = 0
-    while not current.stopping.is_set():
+    while not current.abandoned.is_set():
         try:
             await world.link.finish(current.held, finished)
             return
@@ -281,7 +313,11 @@ async def _report(world: World, current: Try, finished: assignments.Finished) ->
             pause = log_pump.RETRY.pause_seconds(failed_tries)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await current.stopping.wait()
+                    await current.abandoned.wait()
+
+
+def _stopped(world: World, current: Try) -> assignments.Finished:
+    return _failed(world, current, failures.TERMINATED, _STOPPED)
 
 
 def _failed(world: World, current: Try, reason: str, message: str) -> assignments.Finished:

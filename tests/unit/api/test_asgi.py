@@ -8,11 +8,12 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from plasmid.api import answers, asgi
 from plasmid.domain import errors
 from plasmid.domain.access import Actor
 from plasmid.methods import registry
-from worlds import ALICE, BOB, START_MS, URL, WORKER, World
+from tests.worlds import ALICE, BOB, START_MS, URL, WORKER, World
 
 NOWHERE = "project-000000000000000000000000"
 

@@ -67,6 +67,16 @@ def test_both_is_the_one_that_is_there() -> None:
     assert conditions.both(word, word) == conditions.Every((word, word))
 
 
+def test_a_word_is_no_property_and_the_other_way_round() -> None:
+    assert conditions.within({"a": "a"})(conditions.Word("a")) is False
+    assert conditions.among(["a"])(conditions.Property("a", "a")) is False
+
+
+def test_a_thousand_words_twenty_levels_deep_are_accepted() -> None:
+    assert conditions.read_words(nested({"$or": ["a"] * 1000}, 19), "tags") is not None
+    assert conditions.read_properties(nested({"k": "v"}, 19)) is not None
+
+
 def test_all_terms_are_found() -> None:
     read = conditions.read_words({"$and": ["a", {"$or": ["b", "c"]}]}, "tags")
     assert read is not None
@@ -91,6 +101,7 @@ def nested(value: Any, depth: int) -> Any:
         {"$and": [{"k": "v"}]},
         {"$and": [""]},
         nested("a", 21),
+        nested({"$or": ["a"]}, 20),
         {"$or": ["a"] * 1001},
     ],
 )

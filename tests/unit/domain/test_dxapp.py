@@ -257,6 +257,10 @@ def test_a_long_line_is_cut_around_the_place() -> None:
             ['Expected key "assetDepends" of runSpec to be an array of hashes'],
         ),
         (
+            changed(regionalOptions={"x": {"systemRequirements": []}}),
+            ['Expected key "systemRequirements" of regionalOptions.x to be a hash'],
+        ),
+        (
             changed(regionalOptions=[]),
             ['Expected key "regionalOptions" of dxapp.json to be a hash'],
         ),
@@ -277,6 +281,11 @@ def test_reading_stops_at_the_first_error_and_counts_the_others() -> None:
     assert caught.value.message == (
         'app/dxapp.json: Expected key "name" of dxapp.json to be a nonempty string (and 2 more)'
     )
+
+
+def test_a_single_error_counts_no_others() -> None:
+    with pytest.raises(errors.InvalidInput, match=r"nonempty string$"):
+        read(changed(name=""))
 
 
 def test_typing_errors_in_fields_are_warned_of() -> None:

@@ -86,6 +86,7 @@ def test_a_question_for_data_objects_is_read_whole() -> None:
         ({"scope": {"project": CONTAINER}}, "scope", filters.Scope(CONTAINER, "/", recurse=True)),
         ({"scope": {"project": PROJECT, "folder": "/a"}}, "scope", filters.Scope(PROJECT, "/a")),
         ({"region": ["a", "b"]}, "regions", ("a", "b")),
+        ({"id": [FILE] * 1000}, "ids", (FILE,) * 1000),
         ({"sortBy": {}}, "sort", filters.Sort("modified", descending=False)),
         ({"limit": 2000}, "page", filters.Page(limit=1000)),
         ({"describe": {}}, "page", filters.Page(describe={})),

@@ -95,6 +95,8 @@ def test_a_glob_without_wildcards_means_one_name(glob: str, name: str | None) ->
         ("a*", globs.NamePattern("exact", "a*")),
         ({"glob": "a*"}, globs.NamePattern("glob", "a*")),
         ({"regexp": "a+"}, globs.NamePattern("regexp", "a+")),
+        ({"regexp": "a" * 1000}, globs.NamePattern("regexp", "a" * 1000)),
+        ({"glob": "a" * 1000}, globs.NamePattern("glob", "a" * 1000)),
         ({"regexp": "a+", "flags": ""}, globs.NamePattern("regexp", "a+")),
         ({"regexp": "a+", "flags": "i"}, globs.NamePattern("regexp", "a+", ignore_case=True)),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from plasmid.domain import errors, instance_types
@@ -54,6 +56,14 @@ def test_cores_stand_in_the_name_and_names_are_one_each() -> None:
         assert found.disk_bytes > 0
     in_rows = sum(len(family.cores.split()) for family in instance_types._FAMILIES)
     assert len(instance_types.ALL) == in_rows
+
+
+def test_cards_and_gate_arrays_stand_in_the_name() -> None:
+    for name, found in instance_types.ALL.items():
+        for kind, count in (("gpu", found.gpus), ("fpga", found.fpgas)):
+            number = re.search(rf"_{kind}(\d+)_", name)
+            assert number is None or int(number.group(1)) == count, name
+            assert (f"_{kind}" in name.lower()) is (count > 0), name
 
 
 @pytest.mark.parametrize(

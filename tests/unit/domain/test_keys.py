@@ -87,7 +87,12 @@ def test_what_is_absent_or_null_is_none_or_the_default(body: dict[str, Any]) -> 
     assert [read(body, "k") for read in readers] == [None] * 5
     assert keys.one_of(body, "k", ("a",)) is None
     assert keys.boolean(body, "k", default=True) is True
+    assert keys.boolean(body, "k") is False
     assert keys.maybe_boolean(body, "k") is None
+
+
+def test_choices_are_listed_as_they_are_written() -> None:
+    assert keys.listed(["ü", 1, True]) == 'one of "ü", 1, true'
 
 
 def test_depth_is_limited_for_objects_and_arrays() -> None:

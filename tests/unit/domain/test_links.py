@@ -24,6 +24,7 @@ ANALYSIS = "analysis-" + "K" * 24
         ({"$dnanexus_link": {"id": FILE}}, FILE, None),
         ({"$dnanexus_link": {"project": PROJECT, "id": FILE}}, FILE, PROJECT),
         ({"$dnanexus_link": {"project": None, "id": FILE}}, FILE, None),
+        ({"$dnanexus_link": {"project": "/", "id": FILE}}, FILE, None),
         ({"$dnanexus_link": FILE, "name": "a choice"}, FILE, None),
         ({"$dnanexus_link": JOB}, None, None),
         ({"$dnanexus_link": "hello"}, None, None),

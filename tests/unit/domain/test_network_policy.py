@@ -36,11 +36,10 @@ def test_a_pattern_holds_a_host(pattern: str, host: str) -> None:
         ("*.example.org", "a.example.org.evil.test"),
         ("host-?.example.org", "host-12.example.org"),
         ("ex[a-z]mple.org", "example.org"),
-        ("example.org", "example.org\n"),
     ],
 )
 def test_a_pattern_does_not_hold_another_host(pattern: str, host: str) -> None:
-    assert not network_policy.allows([pattern], host) or host.endswith("\n")
+    assert not network_policy.allows([pattern], host)
 
 
 def test_without_patterns_nothing_may_be_reached() -> None:

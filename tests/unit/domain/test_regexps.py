@@ -12,6 +12,9 @@ from plasmid.domain import regexps
 from plasmid.domain import regexps_grammar as grammar
 
 TEXTS = (
+    "aa",
+    "aaa",
+    "ba",
     "",
     "a",
     "b",
@@ -37,6 +40,7 @@ TEXTS = (
         *("", "a", "ab", ".", "a|b", "a|", "(a)(b)", "(?:ab)+", "(?P<n>a)b", "(a|b)*c"),
         *("a*", "a+b", "ab?b", "a{2}", "a{1,}b", "a{0,1}$", "{", "a{x}", "}", "(ab){2}"),
         *("a*?", "a+?b", "(a*)*", "(a*)+b", "(|a)+", "()", "(){3}a"),
+        *("^a*b$", "^a+$", "^(ab)*$", "^a{1,}$", "^(a*b)+$", "^a*?$", "^a?$", "^a{2,}$", "^[a-a]$"),
         *("^a", "a$", "^a$", "^$", "$a", "a^", r"\Aa", r"\ba\b", r"a\Bb", r"\Ba"),
         *("[ab]", "[^ab]", "[a-c]", "[]]", "[^]]", "[-a]", "[a-]", "[a\\-c]", r"[\d_]", r"[\]^]"),
         *(r"\d", r"\w\d", r"\s", r"\D", r"\W", r"\S", r"\.", r"\-", r"\n", r"\x61", r"[\x61-\x62]"),
@@ -110,6 +114,12 @@ def test_what_is_remembered_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(compiled._steps) < regexps.REMEMBERED_MAX + 100
 
 
+def test_what_is_large_but_not_too_large_is_compiled() -> None:
+    assert regexps.compile_expression("(" * 50 + "a" + ")" * 50).search("a")
+    assert regexps.compile_expression("a" * 1000).search("a" * 1000)
+    assert regexps.compile_expression("a{1000}").search("a" * 1000)
+
+
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
@@ -135,6 +145,7 @@ def test_what_is_remembered_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         ("(?<=a)", "look-around"),
         ("(?s)a", "inline flags"),
         (r"\x6", "2 hexadecimal digits"),
+        (r"\xzz", "2 hexadecimal digits"),
         ("(" * 51 + ")" * 51, "nested 50 deep at most"),
         ("(a{100}){100}", "too large"),
         ("((){1000}){1000}", "too large"),

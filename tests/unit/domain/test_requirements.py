@@ -31,6 +31,7 @@ SELECTION = {"instanceTypeSelector": {"allowedInstanceTypes": ["mem1_ssd1_x2", "
             {"restartOn": {"*": 0, "AppError": 9, "SpotInstanceInterruption": 1}, "maxRestarts": 9},
         ),
         (requirements.check_execution_policy, {"onNonRestartableFailure": "failStage"}),
+        (requirements.check_timeout_policy, {"*": {"days": 1, "hours": 2, "minutes": 3}}),
         (
             requirements.check_timeout_policy,
             {"*": {"hours": 1}, "main": {"days": 30, "minutes": 0}},

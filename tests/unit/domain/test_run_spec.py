@@ -105,6 +105,10 @@ def test_what_means_nothing_to_the_server_is_left_out() -> None:
             'runSpec.bundledDepends[0] to have property "name"',
         ),
         (
+            {**BASIC, "bundledDepends": [{"name": "a", "id": FILE, "stages": "main"}]},
+            'key "stages" of runSpec.bundledDepends[0]',
+        ),
+        (
             {**BASIC, "bundledDepends": [{"name": "a"}]},
             'runSpec.bundledDepends[0] to have property "id"',
         ),
@@ -240,6 +244,10 @@ def test_the_layers_are_combined(
 def test_a_run_s_wishes_are_checked_when_they_are_combined() -> None:
     with pytest.raises(errors.InvalidInput, match=r"of systemRequirements\.\* to be the name"):
         run_spec.system_requirements({}, {"*": machine("big")})
+    selection = {"*": {"instanceTypeSelector": {"allowedInstanceTypes": [SMALL]}}}
+    for layers in ((selection, None), (None, selection)):
+        with pytest.raises(errors.InvalidInput, match="cannot be specified at run"):
+            run_spec.system_requirements({}, *layers)
     with pytest.raises(errors.InvalidInput, match="systemRequirementsByExecutable is not a hash"):
         run_spec.system_requirements({}, None, [])
 

@@ -61,6 +61,7 @@ def test_a_part_outside_the_limits_is_refused(
         ([UploadedPart(2, 3), UploadedPart(1, 5 * MIB)], AWS, 5 * MIB + 3),
         ([UploadedPart(7, 5 * MIB), UploadedPart(9, 0)], AWS, 5 * MIB),
         ([], AZURE, 0),
+        ([UploadedPart(i, 5120 * MIB) for i in range(1, 1025)], AWS, AWS.maximum_file_size),
     ],
 )
 def test_a_file_may_close_when_its_parts_are_right(

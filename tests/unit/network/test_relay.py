@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -67,21 +68,26 @@ async def test_one_direction_may_end_before_the_other() -> None:
         assert await read_all(left) == b"answer"
 
 
+async def turns(count: int) -> None:
+    """Let the event loop go round."""
+    loop = asyncio.get_running_loop()
+    for _ in range(count):
+        turned = asyncio.Event()
+        loop.call_soon(turned.set)
+        await turned.wait()
+
+
 async def test_a_slow_receiver_stops_its_sender() -> None:
-    async with joined() as (left, right):
-        sent = 0
-        stuck = 0
-        while stuck < 100:
-            try:
-                sent += left.send(bytes(65536))
-                stuck = 0
-            except BlockingIOError:
-                stuck += 1
-                await asyncio.tasks.sleep(0)
-        assert sent < 8 << 20
+    content = bytes(32 << 20)
+    async with joined() as (left, right), asyncio.TaskGroup() as group:
+        sending = group.create_task(asyncio.get_running_loop().sock_sendall(left, content))
+        await turns(2000)
+        assert not sending.done()
+        received = group.create_task(read_all(right))
+        await sending
         left.shutdown(socket.SHUT_WR)
         right.shutdown(socket.SHUT_WR)
-        assert len(await read_all(right)) == sent
+        assert await received == content
 
 
 async def test_a_broken_side_ends_both() -> None:
@@ -103,50 +109,80 @@ async def test_a_broken_side_ends_both() -> None:
                 await relay.join(inner, other_inner)
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_no_descriptor_is_left_behind() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     async with joined() as (left, right):
         left.shutdown(socket.SHUT_WR)
         right.shutdown(socket.SHUT_WR)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
-async def test_connections_are_handed_over_until_cancelled_and_closed_then() -> None:
-    loop = asyncio.get_running_loop()
+def listening() -> tuple[socket.socket, tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0)
-    address = listener.getsockname()
+    host, port = listener.getsockname()
+    return listener, (host, port)
 
-    async def shout(connection: socket.socket) -> None:
-        await loop.sock_sendall(connection, (await loop.sock_recv(connection, 100)).upper())
 
-    async def fail(connection: socket.socket) -> None:
-        if await loop.sock_recv(connection, 100) == b"fail":
-            raise ConnectionError("lost")
-        await shout(connection)
+async def shout(connection: socket.socket) -> None:
+    """Answer in capitals; fail when told to."""
+    loop = asyncio.get_running_loop()
+    heard = await loop.sock_recv(connection, 100)
+    if heard == b"fail":
+        raise ConnectionError("lost")
+    await loop.sock_sendall(connection, heard.upper())
 
+
+async def ask(address: tuple[str, int], question: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(question)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_a_failing_connection_ends_alone() -> None:
+    listener, address = listening()
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        serving = group.create_task(relay.serve(listener, fail))
+        serving = group.create_task(relay.serve(listener, shout))
+        assert await ask(address, b"fail") == b""
+        assert await ask(address, b"hello") == b"HELLO"
+        serving.cancel()
+
+
+async def test_the_end_of_a_service_closes_its_listener_and_connections() -> None:
+    listener, address = listening()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        serving = group.create_task(relay.serve(listener, shout))
         reader, writer = await asyncio.open_connection(*address)
-        writer.write(b"fail")
+        assert await ask(address, b"accepted after it") == b"ACCEPTED AFTER IT"
+        serving.cancel()
         assert await reader.read() == b""
         writer.close()
-        waiting, held = await asyncio.open_connection(*address)
-        held.write(b"more")
-        held.write(b"")
-        serving_reader, last = await asyncio.open_connection(*address)
-        last.write(b"x")
-        last.write(b"y")
-        serving.cancel()
-    assert await waiting.read() in {b"", b"MORE"}
-    held.close()
-    last.close()
+        await writer.wait_closed()
     assert listener.fileno() == -1
-    del serving_reader
+
+
+async def test_a_relay_leads_to_its_address() -> None:
+    inner, target = listening()
+    outer, address = listening()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(relay.serve(inner, shout)),
+            group.create_task(relay.serve(outer, relay.to_address(target))),
+        ]
+        assert await ask(address, b"through") == b"THROUGH"
+        for task in tasks:
+            task.cancel()
 
 
 async def test_a_connection_to_nobody_fails() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = taken.getsockname()
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         await relay.connect((address[0], address[1]))

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from unit.runtime import inside_out
+
+from tests.unit.runtime import inside_out
 
 JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 

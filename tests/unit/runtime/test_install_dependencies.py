@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.runtime import inside_out
+
+from tests.unit.runtime import inside_out
 
 RECORDER = """#!{python}
 import json, os, sys
@@ -42,7 +43,9 @@ class Box:
         path = self.programs / name
         path.write_text(
             RECORDER.format(
-                python=sys.executable, calls=str(self.calls_path), answers=str(self.root / "answers")
+                python=sys.executable,
+                calls=str(self.calls_path),
+                answers=str(self.root / "answers"),
             )
         )
         path.chmod(0o755)

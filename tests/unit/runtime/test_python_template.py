@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from unit.runtime import inside_out
+
+from tests.unit.runtime import inside_out
 
 JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 # Stands in for the client, so that the template's own behaviour is what is tested.
@@ -74,7 +75,10 @@ def test_an_error_shows_the_line_of_the_code(tmp_path: Path) -> None:
 
 
 def test_the_code_may_be_in_any_encoding_that_it_declares(tmp_path: Path) -> None:
-    assert run(tmp_path, "# -*- coding: utf-8 -*-\nimport sys\nprint(u'ü')\nsys.exit()").stdout == "ü\n"
+    assert (
+        run(tmp_path, "# -*- coding: utf-8 -*-\nimport sys\nprint(u'ü')\nsys.exit()").stdout
+        == "ü\n"
+    )
 
 
 def test_lines_are_seen_while_the_job_runs(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from unit.runtime import inside_out
+
+from tests.unit.runtime import inside_out
 
 JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from unit.runtime import inside_out
+
+from tests.unit.runtime import inside_out
 
 UNPACK = inside_out.RUNTIME / "dx-unpack"
 
@@ -122,9 +123,7 @@ def test_a_format_without_its_program_says_which_is_missing(tmp_path: Path, name
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "rm").symlink_to(shutil.which("rm") or "/bin/rm")
-    done = inside_out.run(
-        "/bin/sh", UNPACK, name, cwd=tmp_path, env={"PATH": str(programs)}
-    )
+    done = inside_out.run("/bin/sh", UNPACK, name, cwd=tmp_path, env={"PATH": str(programs)})
     assert done.returncode == 1
     assert "is not installed here" in done.stderr
     assert not (tmp_path / name).exists()

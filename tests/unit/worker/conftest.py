@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from unit.worker import fake_engine, fake_platform
 
 from plasmid.client import api
 from plasmid.worker import log_pump, resident
 from plasmid.worker.settings import WorkerSettings
+from tests.unit.worker import fake_engine, fake_platform
 
 
 @pytest.fixture(autouse=True)

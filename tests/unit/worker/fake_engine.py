@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from plasmid.engines import engine
@@ -131,6 +131,7 @@ class FakeImage:
     name = "debian-12"
     root = Path("/nowhere")
     stand_in = True
+    apt_hosts = ()
 
 
 class FakeImages:
@@ -140,13 +141,19 @@ class FakeImages:
         return FakeImage()
 
 
-@asynccontextmanager
-async def no_network(
-    sandbox: engine.Sandbox, allowed: Sequence[str], on_refused: adapters.Refused
-) -> AsyncIterator[None]:
-    """Reach nothing."""
-    yield
+class NoNetwork:
+    """Reaches nothing."""
+
+    def __call__(
+        self,
+        sandbox: engine.Sandbox,
+        allowed: Sequence[str],
+        on_refused: adapters.Refused,
+        *,
+        package_hosts: Sequence[str] = (),
+    ) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
 
 
 def fake_adapters(with_engine: FakeEngine) -> adapters.Adapters:
-    return adapters.Adapters(engine=with_engine, images=FakeImages(), network=no_network)
+    return adapters.Adapters(engine=with_engine, images=FakeImages(), network=NoNetwork())

@@ -54,7 +54,9 @@ def test_nobody_but_the_platform_speaks_as_system() -> None:
     assert one(source="SYSTEM", level="info", msg="END_LOG").source == "DX_APP"
 
 
-@pytest.mark.parametrize(("sent", "kept"), [(5, 5), (None, 99), (-1, 99), (1 << 60, 99), (True, 99)])
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(5, 5), (None, 99), (-1, 99), (1 << 60, 99), (True, 99)]
+)
 def test_a_time_that_cannot_be_is_replaced_by_now(sent: object, kept: int) -> None:
     assert one(timestamp=sent, level="info", msg="m").timestamp == kept
 

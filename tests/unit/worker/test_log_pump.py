@@ -8,16 +8,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from unit.worker import fake_platform
 
 from plasmid.client import api
 from plasmid.domain import assignments, errors
 from plasmid.worker import log_pump, platform, try_folder
+from tests.unit.worker import fake_platform
 
 JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 HELD = assignments.HeldTry(JOB, 0)
 STAMP = "2026-01-02T03:04:05.678901234+00:00"
-
 
 
 @pytest.fixture
@@ -158,7 +157,6 @@ async def test_an_order_within_a_source_outranks_its_times(
 
 
 async def test_a_batch_is_bounded(
-    server: fake_platform.FakePlatform,
     link: platform.Platform,
     folder: try_folder.TryFolder,
     tmp_path: Path,

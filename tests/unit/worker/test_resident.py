@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from unit.worker import fake_engine, fake_platform
-from unit.worker.conftest import Place
 
 from plasmid.domain import assignments, errors
 from plasmid.worker import resident
+from tests.unit.worker import fake_engine, fake_platform
+from tests.unit.worker.conftest import Place
 
 JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 HELD = assignments.HeldTry(JOB, 0)
@@ -139,6 +139,13 @@ async def test_what_the_platform_does_not_want_any_more_is_removed_at_start(plac
     assert place.engine.made[0].removals == 1
 
 
+async def test_a_stop_of_a_try_that_is_not_here_is_answered(place: Place) -> None:
+    async with place.worker():
+        await place.platform.stop(HELD)
+        await place.platform.until(lambda: JOB in place.platform.finished)
+    assert place.platform.finished[JOB].failure_reason == "Terminated"
+
+
 async def test_a_folder_that_was_not_made_to_the_end_is_removed_at_start(place: Place) -> None:
     (place.settings.work_folder / "job-x.0" / "sandbox").mkdir(parents=True)
     async with place.worker():
@@ -162,7 +169,7 @@ async def test_ending_with_all_does_not_wait_for_a_platform_that_is_gone(
     monkeypatch.setattr("plasmid.worker.run.LAST_LINES_SECONDS_MAX", 0.01)
     place.engine.job = lambda sandbox: sandbox.write("one")
 
-    def refuse(route: str) -> None:
+    def refuse(_: str) -> None:
         raise errors.ServiceUnavailable("gone")
 
     async with place.worker():
@@ -191,7 +198,7 @@ async def test_a_second_process_ends_with_75_and_says_why(
 
 
 async def test_a_worker_without_platform_and_work_ends_by_itself(place: Place) -> None:
-    def gone(route: str) -> None:
+    def gone(_: str) -> None:
         raise errors.ServiceUnavailable("gone")
 
     async with asyncio.timeout(10), place.worker():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from unit.worker import fake_engine, fake_platform
-from unit.worker.conftest import Place
 
 from plasmid.domain import assignments, errors
+from tests.unit.worker import fake_engine, fake_platform
+from tests.unit.worker.conftest import Place
 
 JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 
@@ -106,7 +106,7 @@ async def test_a_job_that_runs_too_long_is_ended(place: Place) -> None:
 async def test_bundles_are_brought_before_the_start_and_told_in_the_log(place: Place) -> None:
     files = {f"file-BBBBBBBBBBBBBBBBBBBBBBB{n}": f"content {n}".encode() for n in (1, 2)}
     place.platform.files = {file: ("stored name", content) for file, content in files.items()}
-    found = []
+    found: list[bytes | str] = []
 
     def job(sandbox: fake_engine.FakeSandbox) -> None:
         folder = sandbox.folder.parent / "downloads"
@@ -153,7 +153,7 @@ async def test_a_report_is_repeated_until_it_is_kept(place: Place) -> None:
     assert place.folders() == []
 
 
-async def test_a_try_that_the_platform_stops_is_killed_with_its_last_lines_and_no_report(
+async def test_a_try_that_the_platform_stops_is_killed_and_told_with_its_last_lines(
     place: Place,
 ) -> None:
     def job(sandbox: fake_engine.FakeSandbox) -> None:
@@ -168,7 +168,8 @@ async def test_a_try_that_the_platform_stops_is_killed_with_its_last_lines_and_n
         await place.platform.stop(assignments.HeldTry(JOB, 0))
         await place.platform.until(lambda: not place.platform.held)
     assert place.engine.made[0].kills == 1
-    assert (place.platform.finished, place.folders()) == ({}, [])
+    assert place.platform.finished[JOB].failure_reason == "Terminated"
+    assert place.folders() == []
 
 
 async def test_a_try_that_is_no_longer_ours_is_killed_and_removed(place: Place) -> None:

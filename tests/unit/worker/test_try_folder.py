@@ -5,10 +5,9 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from unit.worker import fake_platform
-
 from plasmid.domain import assignments
 from plasmid.worker import try_folder
+from tests.unit.worker import fake_platform
 
 
 def test_what_was_kept_is_found_again(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plasmid.metadata import objects
+from plasmid.metadata import objects, projects
 from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import ObjectRow, PlacementRow
 from plasmid.methods.wire import fields
@@ -38,7 +38,7 @@ async def describe(
     elif row.class_name == "record":
         described["size"] = 0
     elif row.class_name == "applet":
-        described.update(applet(row, place))
+        described.update(applet(row, place, await region_of(reader, place)))
     described = {name: value for name, value in described.items() if name in wanted}
     if "properties" in wanted:
         described["properties"] = place.properties
@@ -82,9 +82,20 @@ def _file(row: ObjectRow) -> dict[str, Any]:
     return described
 
 
-def applet(row: ObjectRow, place: PlacementRow) -> dict[str, Any]:
+def run_spec(row: ObjectRow, region: str) -> dict[str, Any]:
+    """Return an applet's runSpec with its mirrors by region, of which it has one (contract E.2)."""
+    spec = row.body["runSpec"]
+    return {
+        **spec,
+        "bundledDependsByRegion": {region: spec.get("bundledDepends", [])},
+        "systemRequirementsByRegion": {region: spec.get("systemRequirements", {})},
+    }
+
+
+def applet(row: ObjectRow, place: PlacementRow, region: str) -> dict[str, Any]:
     """Return what is an applet's own, without its code."""
     body = row.body
+    spec = run_spec(row, region)
     described = {
         "dxapi": body.get("dxapi", "1.0.0"),
         "title": body.get("title") or place.name,
@@ -92,7 +103,7 @@ def applet(row: ObjectRow, place: PlacementRow) -> dict[str, Any]:
         "description": body.get("description", ""),
         "developerNotes": body.get("developerNotes", ""),
         "access": body["access"],
-        "runSpec": {name: value for name, value in body["runSpec"].items() if name != "code"},
+        "runSpec": {name: value for name, value in spec.items() if name != "code"},
         "ignoreReuse": body.get("ignoreReuse", False),
         "httpsApp": body.get("httpsApp") or {"enabled": False},
     }
@@ -100,6 +111,12 @@ def applet(row: ObjectRow, place: PlacementRow) -> dict[str, Any]:
         if body.get(name) is not None:
             described[name] = body[name]
     return described
+
+
+async def region_of(reader: Reader, place: PlacementRow) -> str:
+    """Return the region of the container in which an object lies."""
+    container = await projects.find_container(reader, place.container)
+    return container.region if container else ""
 
 
 async def _parts(reader: Reader, file_id: str) -> dict[str, Any]:

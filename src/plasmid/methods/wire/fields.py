@@ -31,10 +31,10 @@ def selected(
 
 def options_of(value: Any) -> Mapping[str, Any] | None:
     """Return the describe options in a find's or list's `describe`; None if it asks for none."""
+    if value is None or value is False:
+        return None
     if value is True:
         return {}
-    if not value:
-        return None
     if isinstance(value, dict):
         return value
     raise errors.InvalidInput('Expected key "describe" of input to be a boolean or a hash')

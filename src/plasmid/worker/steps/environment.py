@@ -59,11 +59,13 @@ def variables(
 def network_variables(ca_bundle: Path | None) -> dict[str, str]:
     """Return the variables by which programs find the proxy, and what certificates to trust.
 
-    The client sends even its calls of 127.0.0.1 there, so the proxy passes those on to the API.
+    The client knows no `no_proxy` and cannot speak plain HTTP through a proxy (its header names are
+    bytes, urllib3 joins them as text). It takes the last of http_proxy, HTTP_PROXY, https_proxy and
+    HTTPS_PROXY that is set: an empty one keeps it off the proxy, and all others read past it.
     """
     made = {"no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        made[name] = PROXY
+    made |= dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy"), PROXY)
+    made["HTTPS_PROXY"] = ""
     if ca_bundle is not None:
         for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"):
             made[name] = CA_BUNDLE

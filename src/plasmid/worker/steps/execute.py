@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -109,12 +109,15 @@ async def reachable(
     *,
     allowed: list[str],
     on_refused: adapters.Refused,
+    package_hosts: Sequence[str] = (),
 ) -> AsyncIterator[None]:
     """Give a sandbox its network for the time of the block; none if it has ended by now."""
     opened = contextlib.AsyncExitStack()
     try:
         with contextlib.suppress(engine.EngineError):
-            await opened.enter_async_context(open_network(sandbox, allowed, on_refused))
+            await opened.enter_async_context(
+                open_network(sandbox, allowed, on_refused, package_hosts=package_hosts)
+            )
         yield
     finally:
         # Not by `async with`: a task group within would wrap what the block raises.

@@ -21,7 +21,6 @@ MAIN: Final = "main"
 
 _TOOLS: Final = {
     START: "start.sh",
-    f"{STATE}/install-dependencies": "install_dependencies.py",
     "/usr/bin/dx-unpack": "dx-unpack",
     "/usr/bin/dx-git-ssh-helper": "dx-git-ssh-helper",
     "/usr/bin/dx-dstat": "dx-dstat",
@@ -62,6 +61,7 @@ def files(
     if assignment.network:
         made["/etc/sudoers.d/plasmid"] = _SUDOERS
     if plan.groups:
+        made[f"{STATE}/install-dependencies"] = runtime_file("install_dependencies.py")
         made[f"{STATE}/dependencies.json"] = msgspec.json.encode(
             {"groups": plan.groups, "environment": environment.network_variables(ca_bundle)}
         )

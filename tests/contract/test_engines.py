@@ -1,0 +1,616 @@
+"""What every engine promises (engines/engine.py), against each one that this machine can run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from plasmid.engines import choice, conmon, engine
+from plasmid.environments import images
+from plasmid.network import namespaces
+
+pytestmark = pytest.mark.timeout(120)
+
+HOME = Path(os.environ.get("PLASMID_HOME") or "/var/lib/plasmid")
+MIB = 1 << 20
+SECONDS_MAX = 60
+
+
+@pytest.fixture(scope="session")
+def base_image() -> Path:
+    found = images.Images(HOME / "images").list()
+    if not found:
+        pytest.skip(f"no base image in {HOME / 'images'}: make one with `plasmid image build`")
+    return HOME / "images" / found[0].digest / "root"
+
+
+@pytest.fixture(params=["crun", "runc", "podman"])
+async def an_engine(request: pytest.FixtureRequest) -> tuple[str, engine.Engine]:
+    if os.geteuid() != 0 and request.param != "podman":
+        pytest.skip(f"{request.param} needs root")
+    made = choice.named(request.param)
+    problems = await made.check()
+    if problems:
+        pytest.skip(f"{request.param} cannot work here: {problems[0]}")
+    return request.param, made
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that other users can pass through, as a work folder is."""
+    path = Path(tempfile.mkdtemp(prefix="plasmid-contract-", dir="/var/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+class Workshop:
+    """Makes sandboxes and, at the end, looks whether anything of them is left."""
+
+    def __init__(self, kind: str, made: engine.Engine, base_image: Path, folder: Path) -> None:
+        self.kind = kind
+        self.engine = made
+        self.folder = folder
+        self._base_image = base_image
+        self._sandboxes: list[engine.Sandbox] = []
+
+    def spec(self, *command: str, **changes: object) -> engine.SandboxSpec:
+        name = f"{self.folder.name}.{len(list(self.folder.iterdir()))}"
+        path = self.folder / name
+        path.mkdir()
+        plain = engine.SandboxSpec(
+            name=name,
+            folder=path,
+            base_image=self._base_image,
+            hostname="job-1",
+            command=command,
+            environment={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+            working_directory="/",
+            files={},
+            memory_bytes=512 * MIB,
+            cpu_weight=100,
+        )
+        return msgspec.structs.replace(plain, **changes)
+
+    async def created(self, *command: str, **changes: object) -> engine.Sandbox:
+        sandbox = await self.engine.create(self.spec(*command, **changes))
+        self._sandboxes.append(sandbox)
+        return sandbox
+
+    async def started(self, script: str, **changes: object) -> engine.Sandbox:
+        sandbox = await self.created("/bin/bash", "-c", script, **changes)
+        await sandbox.start()
+        return sandbox
+
+    async def ran(self, script: str, **changes: object) -> tuple[engine.Exit, list[str]]:
+        """Run a script to its end; gives how it ended and what it wrote to stdout."""
+        sandbox = await self.started(script, **changes)
+        ended = await sandbox.wait()
+        return ended, output(sandbox)
+
+    async def close(self) -> None:
+        for sandbox in self._sandboxes:
+            await sandbox.remove()
+
+
+def output(sandbox: engine.Sandbox, stream: str = "stdout") -> list[str]:
+    """Return the lines that a sandbox has written, put together from their parts."""
+    lines, begun = [], ""
+    for entry in sandbox.log_path.read_text().splitlines():
+        _, where, kind, *text = entry.split(" ", 3)
+        if where == stream:
+            begun += text[0] if text else ""
+            if kind == "F":
+                lines.append(begun)
+                begun = ""
+    return lines
+
+
+def traces(name: str, path: Path) -> list[str]:
+    """Return what a sandbox has left on this machine."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    found = [line for line in mounts if str(path) in line]
+    found += [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/{name}")]
+    found += [str(p) for p in [path] if p.exists()]
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(path) in (process / "cmdline").read_bytes():
+                found.append(f"{process}: {(process / 'cmdline').read_bytes()!r}")
+    return found
+
+
+@pytest.fixture
+async def workshop(
+    an_engine: tuple[str, engine.Engine], base_image: Path, folder: Path
+) -> AsyncIterator[Workshop]:
+    made = Workshop(*an_engine, base_image, folder)
+    async with asyncio.timeout(SECONDS_MAX):
+        yield made
+        await made.close()
+    left = [trace for path in folder.iterdir() for trace in traces(path.name, path)]
+    assert left == []
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return once something holds, looking at every turn of a slow loop."""
+    loop = asyncio.get_running_loop()
+    while not holds():
+        turned = asyncio.Event()
+        loop.call_later(0.02, turned.set)
+        await turned.wait()
+
+
+def of_podman(workshop: Workshop) -> bool:
+    return workshop.engine.name == "podman"
+
+
+# ------------------------------------------------------------------------------- how it ends
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 255])
+async def test_the_exit_code_is_the_commands(workshop: Workshop, code: int) -> None:
+    ended, _ = await workshop.ran(f"exit {code}")
+    assert (ended.exit_code, ended.out_of_memory) == (code, False)
+
+
+async def test_a_signal_is_128_and_its_number(workshop: Workshop) -> None:
+    # The first process of a pid namespace gets no deadly signal from inside.
+    sandbox = await workshop.started("echo begun; while :; do sleep 100; done")
+    await until(lambda: output(sandbox) == ["begun"])
+    await sandbox.kill()
+    assert (await sandbox.wait()).exit_code == 128 + signal.SIGKILL
+    ended, _ = await workshop.ran("bash -c 'kill -SEGV $$'; exit $?")
+    assert ended.exit_code == 128 + signal.SIGSEGV
+
+
+async def test_waiting_again_tells_the_same(workshop: Workshop) -> None:
+    sandbox = await workshop.started("exit 5")
+    assert await sandbox.wait() == await sandbox.wait()
+
+
+EAT = "python3 -c 'b = bytearray(300 << 20); print(len(b))'"
+
+
+async def test_running_out_of_memory_is_told_from_a_kill(workshop: Workshop) -> None:
+    if of_podman(workshop):
+        pytest.skip("podman 4 does not tell with version 1 cgroups")
+    eaten, _ = await workshop.ran(f"exec {EAT}", memory_bytes=64 * MIB)
+    assert (eaten.exit_code, eaten.out_of_memory) == (137, True)
+    child, _ = await workshop.ran(f"{EAT}; exit 3", memory_bytes=64 * MIB)
+    assert (child.exit_code, child.out_of_memory) == (3, True)
+    killed, _ = await workshop.ran("bash -c 'kill -KILL $$'; exit $?", memory_bytes=64 * MIB)
+    assert (killed.exit_code, killed.out_of_memory) == (137, False)
+
+
+async def test_memory_within_the_limit_is_given_and_its_peak_is_told(workshop: Workshop) -> None:
+    ended, lines = await workshop.ran(EAT, memory_bytes=512 * MIB)
+    assert (ended.exit_code, lines) == (0, [str(300 * MIB)])
+    if not of_podman(workshop):
+        assert ended.peak_memory_bytes is not None
+        assert 300 * MIB < ended.peak_memory_bytes < 512 * MIB
+
+
+async def test_processes_are_limited(workshop: Workshop) -> None:
+    script = "for i in $(seq 100); do sleep 100 & done; wait"
+    sandbox = await workshop.started(script, processes_max=30)
+    await until(lambda: any("fork" in line for line in output(sandbox, "stderr")))
+    await sandbox.kill()
+    assert (await sandbox.wait()).exit_code == 137
+
+
+# ----------------------------------------------------------------------------- what it writes
+
+
+async def test_a_long_log_is_complete_and_in_order(workshop: Workshop) -> None:
+    _, lines = await workshop.ran("seq 100000")
+    assert lines == [str(number) for number in range(1, 100_001)]
+
+
+async def test_both_streams_are_kept_apart_and_long_lines_whole(workshop: Workshop) -> None:
+    script = "printf 'x%.0s' $(seq 50000); echo; echo oops >&2; printf 'no end'"
+    sandbox = await workshop.started(script)
+    await sandbox.wait()
+    assert output(sandbox) == ["x" * 50000, "no end"] or output(sandbox) == ["x" * 50000]
+    assert "no end" in sandbox.log_path.read_text()
+    assert output(sandbox, "stderr") == ["oops"]
+
+
+# -------------------------------------------------------------------------------- what it gets
+
+
+async def test_environment_hostname_folder_and_no_input(workshop: Workshop) -> None:
+    _, lines = await workshop.ran(
+        'echo "$GREETING"; hostname; pwd; cat; echo end; getent hosts job-1 | wc -l',
+        environment={"PATH": "/usr/bin:/bin", "GREETING": "two words = $HOME\ttab"},
+        working_directory="/home/dnanexus",
+    )
+    assert lines == ["two words = $HOME\ttab", "job-1", "/home/dnanexus", "end", "1"]
+
+
+async def test_files_are_roots_with_their_modes_and_folders_keep_theirs(
+    workshop: Workshop,
+) -> None:
+    files = {"/home/dnanexus/start": b"#!/bin/sh\necho started", "/new/folder/data": b"bytes"}
+    _, lines = await workshop.ran(
+        "stat -c '%U %a' /home/dnanexus/start /new/folder/data /new/folder /home/dnanexus;"
+        "/home/dnanexus/start; rm /home/dnanexus/start /new/folder/data && echo removed",
+        files=files,
+    )
+    assert lines[:3] == ["root 755", "root 644", "root 755"]
+    assert lines[3].startswith("dnanexus ")
+    assert lines[4:] == ["started", "removed"]
+
+
+async def test_a_file_below_a_link_is_refused_and_leaves_nothing(workshop: Workshop) -> None:
+    with pytest.raises(engine.EngineError, match="'bin' is a link"):
+        await workshop.engine.create(workshop.spec("/bin/true", files={"/bin/sh": b"x"}))
+
+
+async def test_folders_of_the_host_are_seen_read_only_unless_said(
+    workshop: Workshop, folder: Path
+) -> None:
+    # Below a folder that only its owner can enter, as a home folder is.
+    closed = folder / "closed"
+    shared, open_folder = closed / "shared", closed / "open"
+    shared.mkdir(parents=True)
+    open_folder.mkdir()
+    open_folder.chmod(0o777)
+    closed.chmod(0o700)
+    (shared / "data").write_text("from the host\n")
+    mounts = (
+        engine.Mount(str(shared), "/mnt/shared"),
+        engine.Mount(str(open_folder), "/mnt/open", read_only=False),
+    )
+    script = "cat /mnt/shared/data; touch /mnt/shared/x || echo refused; echo hi >/mnt/open/said"
+    _, lines = await workshop.ran(script, mounts=mounts)
+    assert lines == ["from the host", "refused"]
+    assert (open_folder / "said").read_text() == "hi\n"
+    shutil.rmtree(closed)
+
+
+async def test_root_inside_is_nobody_outside(workshop: Workshop) -> None:
+    sandbox = await workshop.started("id -u; touch /root/mine; echo 1 >/proc/sys/kernel/domainname")
+    await sandbox.wait()
+    assert output(sandbox) == ["0"]
+    assert output(sandbox, "stderr") != []
+    outside = (sandbox.root / "root/mine").lstat().st_uid
+    assert outside == (300000 if os.geteuid() == 0 else os.geteuid())
+
+
+async def test_users_can_be_switched_and_files_given_away(workshop: Workshop) -> None:
+    _, lines = await workshop.ran(
+        "su dnanexus -c 'id -un; sudo id -un'; touch /f; chown nobody:1234 /f; stat -c '%U %g' /f"
+    )
+    assert lines == ["dnanexus", "root", "nobody 1234"]
+
+
+async def test_there_is_no_network_but_its_own_loopback(workshop: Workshop) -> None:
+    script = (
+        "ls /sys/class/net; (exec 3<>/dev/tcp/192.0.2.1/80) 2>/dev/null || echo unreachable;"
+        "getent hosts example.org || echo unknown"
+    )
+    _, lines = await workshop.ran(script)
+    assert lines == ["lo", "unreachable", "unknown"]
+
+
+async def test_a_listener_can_be_put_into_its_network_before_it_starts(
+    workshop: Workshop,
+) -> None:
+    sandbox = await workshop.created("/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8124; cat <&3")
+    namespace = await asyncio.to_thread(lambda: sandbox.network_namespace)
+    assert namespace is not None
+    (listener,) = await namespaces.open_listeners(namespace, [8124])
+    with listener:
+        await sandbox.start()
+        connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+        with connection:
+            connection.sendall(b"hello from outside\n")
+        await sandbox.wait()
+    assert output(sandbox) == ["hello from outside"]
+
+
+async def test_sandboxes_do_not_see_each_other(workshop: Workshop) -> None:
+    first = await workshop.started("sleep 100 & echo secret >/note; read line </dev/tty; wait")
+    ended, lines = await workshop.ran("pgrep sleep; cat /note; ls /proc | grep -c '^[0-9]'")
+    assert lines[-1] == "4" or int(lines[-1]) < 8
+    assert "secret" not in lines
+    assert ended.exit_code == 0
+    await first.kill()
+
+
+# ------------------------------------------------------------------------------------ its end
+
+
+async def test_a_tree_of_processes_that_ignores_signals_is_killed_at_once(
+    workshop: Workshop,
+) -> None:
+    stubborn = "trap '' TERM INT HUP; (trap '' TERM; setsid sleep 1000 & sleep 1000) & "
+    sandbox = await workshop.started(stubborn + "echo ready; while :; do sleep 1000; done")
+    await until(lambda: output(sandbox) == ["ready"])
+    await sandbox.kill()
+    assert (await sandbox.wait()).exit_code == 137
+
+
+async def test_what_is_left_running_ends_with_the_command(workshop: Workshop) -> None:
+    ended, lines = await workshop.ran("setsid sleep 1000 & echo left; exit 0")
+    assert (ended.exit_code, lines) == (0, ["left"])
+
+
+async def test_killing_one_that_was_never_started_or_has_ended_is_fine(
+    workshop: Workshop,
+) -> None:
+    sandbox = await workshop.created("/bin/true")
+    await sandbox.kill()
+    with contextlib.suppress(engine.EngineError):
+        await sandbox.wait()
+    ended = await workshop.started("exit 4")
+    await ended.wait()
+    await ended.kill()
+    assert (await ended.wait()).exit_code == 4
+
+
+async def test_removing_a_running_one_and_removing_twice_leaves_nothing(
+    workshop: Workshop,
+) -> None:
+    sandbox = await workshop.started("trap '' TERM; while :; do sleep 100; done")
+    await sandbox.remove()
+    await sandbox.remove()
+    assert traces(sandbox.name, sandbox.folder) == []
+
+
+async def test_a_root_full_of_nasty_names_is_removed(workshop: Workshop) -> None:
+    await workshop.ran(
+        'cd /tmp; python3 -c \'import os; [(os.mkdir("d"), os.chdir("d")) for _ in range(1200)]\';'
+        " touch -- '-rf' $'new\\nline' $'\\xff'; mkdir closed; touch closed/f;"
+        "chmod 000 closed; ln -s / root; mkfifo pipe; rm -rf /usr/share/doc"
+    )
+
+
+async def tried(workshop: Workshop, spec: engine.SandboxSpec) -> None:
+    """Create and start a sandbox; some runtimes look for the command only when it starts."""
+    sandbox = await workshop.engine.create(spec)
+    try:
+        await sandbox.start()
+    finally:
+        await sandbox.remove()
+
+
+@pytest.mark.parametrize("broken", ["base", "command", "folder"])
+async def test_one_that_cannot_be_made_leaves_nothing(workshop: Workshop, broken: str) -> None:
+    spec = workshop.spec("/no/such/program" if broken == "command" else "/bin/true")
+    if broken == "base":
+        spec = msgspec.structs.replace(spec, base_image=Path("/no/such/image"))
+    if broken == "folder":
+        spec = msgspec.structs.replace(spec, working_directory="/etc/passwd/x")
+    with pytest.raises(engine.EngineError, match="plasmid-contract"):
+        await tried(workshop, spec)
+    assert traces(spec.name, spec.folder) == []
+
+
+async def test_many_at_once_all_work(workshop: Workshop) -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(workshop.ran(f"echo {n}; exit {n}")) for n in range(8)]
+    assert [task.result()[0].exit_code for task in tasks] == list(range(8))
+    assert [task.result()[1] for task in tasks] == [[str(n)] for n in range(8)]
+
+
+# ---------------------------------------------------------------------------- other processes
+
+CREATOR = """
+import asyncio, sys
+import msgspec
+from plasmid.engines import choice, engine
+
+async def main():
+    spec = msgspec.json.decode(
+        sys.stdin.readline(), type=engine.SandboxSpec, dec_hook=lambda kind, value: kind(value)
+    )
+    sandbox = await choice.named(sys.argv[1]).create(spec)
+    if sys.argv[2] == "start":
+        await sandbox.start()
+    print("ready", flush=True)
+    sys.stdin.read()
+
+asyncio.run(main())
+"""
+
+
+async def made_by_another(workshop: Workshop, spec: engine.SandboxSpec, how: str) -> None:
+    """Let another process create a sandbox, and kill it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", CREATOR, workshop.kind, how),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(msgspec.json.encode(spec, enc_hook=str) + b"\n")
+    assert await process.stdout.readline() == b"ready\n"
+    process.kill()
+    await process.wait()
+
+
+GATE = "echo begun; until test -e /gate/open; do sleep 0.02; done; seq 1000; exit 9"
+
+
+async def adopted(
+    workshop: Workshop, folder: Path, how: str
+) -> tuple[engine.Sandbox, Callable[[], None]]:
+    """Give a sandbox whose creator was killed, and what opens its gate."""
+    gate = folder / "gate"
+    gate.mkdir()
+    spec = workshop.spec(*("/bin/bash", "-c", GATE), mounts=(engine.Mount(str(gate), "/gate"),))
+    await made_by_another(workshop, spec, how)
+    sandbox = await workshop.engine.adopt(spec.folder)
+    assert sandbox is not None
+
+    def open_gate() -> None:
+        (gate / "open").touch()
+
+    return sandbox, open_gate
+
+
+async def finished(sandbox: engine.Sandbox, folder: Path) -> None:
+    ended = await sandbox.wait()
+    assert ended.exit_code == 9
+    assert output(sandbox) == ["begun", *(str(n) for n in range(1, 1001))]
+    await sandbox.remove()
+    shutil.rmtree(folder / "gate")
+
+
+async def test_one_whose_creator_was_killed_goes_on_and_is_adopted(
+    workshop: Workshop, folder: Path
+) -> None:
+    sandbox, open_gate = await adopted(workshop, folder, "start")
+    await until(lambda: output(sandbox) == ["begun"])
+    open_gate()
+    await finished(sandbox, folder)
+
+
+async def test_an_adopted_one_can_be_started_whether_it_was_or_not(
+    workshop: Workshop, folder: Path
+) -> None:
+    sandbox, open_gate = await adopted(workshop, folder, "create")
+    await sandbox.start()
+    await until(lambda: output(sandbox) == ["begun"])
+    await sandbox.start()
+    open_gate()
+    await finished(sandbox, folder)
+
+
+async def test_one_that_ended_meanwhile_is_adopted_with_its_exit_code(
+    workshop: Workshop, folder: Path
+) -> None:
+    sandbox, open_gate = await adopted(workshop, folder, "start")
+    open_gate()
+    await sandbox.wait()
+    again = await workshop.engine.adopt(sandbox.folder)
+    assert again is not None
+    await finished(again, folder)
+
+
+async def test_nothing_is_adopted_from_an_empty_or_damaged_folder(
+    workshop: Workshop, folder: Path
+) -> None:
+    empty = folder / "empty"
+    empty.mkdir()
+    assert await workshop.engine.adopt(empty) is None
+    for name in ("sandbox.json", "podman.json"):
+        (empty / name).write_text('{"name": ')
+    assert await workshop.engine.adopt(empty) is None
+    shutil.rmtree(empty)
+
+
+def supervisor_of(sandbox: engine.Sandbox) -> int | None:
+    """Return the pid of the conmon that has this sandbox's log in its command line."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
+            wanted = os.fsencode(f"k8s-file:{sandbox.log_path}")
+            if wanted in arguments and b"conmon" in arguments[0]:
+                return int(process.name)
+    return None
+
+
+async def test_one_that_lost_its_supervisor_is_ended_and_says_so(workshop: Workshop) -> None:
+    sandbox = await workshop.started("echo begun; while :; do sleep 100; done")
+    await until(lambda: output(sandbox) == ["begun"])
+    pid = supervisor_of(sandbox)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(engine.EngineError, match="lost its supervisor"):
+        await sandbox.wait()
+    await sandbox.remove()
+    assert traces(sandbox.name, sandbox.folder) == []
+
+
+# ------------------------------------------------------------------------- only the oci engine
+
+
+@pytest.fixture
+def oci_workshop(workshop: Workshop) -> Workshop:
+    if of_podman(workshop):
+        pytest.skip("podman keeps its own state")
+    return workshop
+
+
+async def test_a_work_folder_that_nobody_else_can_enter_will_do(
+    oci_workshop: Workshop, folder: Path
+) -> None:
+    folder.chmod(0o700)
+    ended, lines = await oci_workshop.ran("touch /x && id -u")
+    assert (ended.exit_code, lines) == (0, ["0"])
+
+
+@pytest.mark.parametrize("step", ["overlay", "groups", "conmon"])
+async def test_one_whose_creator_was_killed_half_way_is_adopted_and_removed(
+    oci_workshop: Workshop, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    class KilledError(BaseException):
+        """Stands for SIGKILL: nothing is tidied up after it."""
+
+    def die(*_: object, **__: object) -> None:
+        raise KilledError
+
+    places = {
+        "overlay": "plasmid.engines.overlay.put_files",
+        "groups": "plasmid.engines.conmon.command",
+        "conmon": "plasmid.engines.conmon._check_report",
+    }
+    spec = oci_workshop.spec("/bin/true")
+    with monkeypatch.context() as patched:
+        patched.setattr(places[step], die)
+        with pytest.raises(KilledError):
+            await oci_workshop.engine.create(spec)
+    assert traces(spec.name, spec.folder) != []
+    sandbox = await oci_workshop.engine.adopt(spec.folder)
+    assert sandbox is not None
+    await sandbox.remove()
+    assert traces(spec.name, spec.folder) == []
+
+
+async def test_a_sandboxs_memory_limit_is_seen_inside(oci_workshop: Workshop) -> None:
+    _, lines = await oci_workshop.ran(
+        "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null",
+        memory_bytes=64 * MIB,
+    )
+    assert lines == [str(64 * MIB)]
+
+
+async def test_calls_that_no_job_needs_are_refused(oci_workshop: Workshop) -> None:
+    # keyctl(KEYCTL_GET_KEYRING_ID) is number 250 on x86-64 and 219 on arm64.
+    script = (
+        "import ctypes, os, platform; n = 250 if platform.machine() == 'x86_64' else 219;"
+        "c = ctypes.CDLL(None, use_errno=True);"
+        "print(c.syscall(n, 0, -3, 0, 0, 0), os.strerror(ctypes.get_errno()))"
+    )
+    _, lines = await oci_workshop.ran(f'python3 -c "{script}"')
+    assert lines == ["-1 Operation not permitted"]
+
+
+async def test_a_reused_pid_is_not_taken_for_the_supervisor(
+    oci_workshop: Workshop, workshop: Workshop
+) -> None:
+    sandbox = await oci_workshop.started("exit 0")
+    await sandbox.wait()
+    files = conmon.Files(sandbox.folder, sandbox.name)
+    files.conmon_pid.write_text(str(os.getpid()))
+    files.sandbox_pid.write_text(str(os.getpid()))
+    assert (await sandbox.wait()).exit_code == 0
+    await sandbox.kill()
+    with pytest.raises(engine.EngineError, match="not running"):
+        _ = sandbox.network_namespace
+    await sandbox.remove()
+    del workshop

@@ -1,0 +1,284 @@
+"""One of everything, and for every route of the registry a call that is right.
+
+Used where every route has to be called: by the table of permissions and by the test that no wrong
+value is a bug. `Prepared` is alice's; roles are other users' levels on its project.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from plasmid.methods.registry import METHODS, Method
+from tests.worlds import RUN_SPEC, WORKER_NAME, World
+
+
+class Prepared(msgspec.Struct):
+    """What there is: all in one project, but for the place where things are cloned to."""
+
+    world: World
+    project: str
+    other: str
+    open_file: str
+    closed_file: str
+    open_record: str
+    closed_record: str
+    applet: str
+    job: str
+    workspace: str
+
+    def call_of(self, method: Method) -> tuple[str, dict[str, Any]]:
+        """Return a route and body that succeed for whoever may make the call."""
+        subject = self.subject_of(method)
+        return f"/{subject}/{method.verb}", self.body_of(method)
+
+    def subject_of(self, method: Method) -> str:
+        """Return what a route is called on."""
+        if not method.on_object:
+            return method.class_name
+        is_about_open = method.verb in OPEN_VERBS
+        subjects = {
+            "project": self.project,
+            "container": self.workspace,
+            "file": self.open_file if is_about_open else self.closed_file,
+            "record": self.open_record if is_about_open else self.closed_record,
+            "applet": self.applet,
+            "job": self.job,
+            "user": "user-alice",
+            "internal/job": f"internal/{self.job}",
+        }
+        return subjects[method.class_name]
+
+    def body_of(self, method: Method) -> dict[str, Any]:
+        """Return the body with which a route is called: as many keys as it knows."""
+        container = self.workspace if method.class_name == "container" else self.project
+        inside = self.workspace if method.class_name == "container" else None
+        by_route = {**self._system(), **self._constructors(), **self._internal(), **self._runs()}
+        if method.route in by_route:
+            return by_route[method.route]
+        by_verb = {**self._folders(container, inside), **self._shared(container)}
+        return by_verb[method.verb]
+
+    def _system(self) -> dict[str, dict[str, Any]]:
+        page = {"limit": 10, "starting": None, "describe": {"fields": {"id": True}}}
+        times = {"after": 1, "before": 2**53}
+        named = {"name": {"glob": "*"}, "tags": {"$and": []}, "properties": {"$and": []}}
+        return {
+            "/system/whoami": {"fields": {"clientIp": True}},
+            "/system/greet": {"client": "dx", "version": "1", "platform": "x"},
+            "/system/headers": {},
+            "/system/comeBackLater": {"waitUntil": 0, "setRetryAfter": True},
+            "/system/getUserInfo": {},
+            "/system/findDataObjects": {
+                **page, **named, "class": "file", "state": "any", "visibility": "either",
+                "id": [self.closed_file], "type": {"$or": ["T"]}, "tag": "t", "level": "VIEW",
+                "link": self.closed_file, "region": ["aws:us-east-1"], "archivalState": "any",
+                "modified": times, "created": times,
+                "scope": {"project": self.project, "folder": "/", "recurse": True},
+                "sortBy": {"field": "created", "ordering": "ascending"},
+            },
+            "/system/resolveDataObjects": {
+                "objects": [{"name": "x", "project": self.project, "folder": "/"}],
+                "project": self.project, "folder": "/", "describe": True,
+                "includeProjectMetadata": True,
+            },
+            "/system/describeDataObjects": {
+                "objects": [{"id": self.closed_file, "project": self.project, "describe": True}],
+                "classDescribeOptions": {"*": True},
+            },
+            "/system/findProjects": {
+                **page, **named, "id": self.project, "level": "VIEW", "explicitPermission": True,
+                "public": False, "created": times, "region": "aws:us-east-1",
+                "billTo": "user-alice", "containsPHI": False, "externalUploadRestricted": False,
+            },
+            "/system/findApps": {**page, "name": "x"},
+            "/system/findGlobalWorkflows": {**page, "name": "x"},
+            **dict.fromkeys(
+                ("/system/findExecutions", "/system/findJobs", "/system/findAnalyses"),
+                {
+                    **page, **named, "launchedBy": "self", "executable": self.applet,
+                    "project": self.project, "state": "runnable", "originJob": [self.job],
+                    "parentJob": None, "parentAnalysis": None, "rootExecution": self.job,
+                    "created": times, "includeSubjobs": False, "includeRestarted": False,
+                },
+            ),
+        }  # fmt: skip
+
+    def _constructors(self) -> dict[str, dict[str, Any]]:
+        common = {
+            "project": self.project, "name": "new", "folder": "/a/b", "parents": True,
+            "types": ["T"], "tags": ["t"], "properties": {"k": "v"}, "details": {"a": [1]},
+            "hidden": False, "nonce": "n",
+        }  # fmt: skip
+        applet = {
+            **common, "title": "t", "summary": "s", "description": "d", "developerNotes": "n",
+            "dxapi": "1.0.0", "runSpec": {
+                **RUN_SPEC, "execDepends": [{"name": "x"}], "timeoutPolicy": {"*": {"hours": 1}},
+                "bundledDepends": [{"name": "x", "id": {"$dnanexus_link": self.closed_file}}],
+                "systemRequirements": {"*": {"instanceType": "mem1_ssd1_x2"}},
+                "executionPolicy": {"restartOn": {"*": 1}, "maxRestarts": 1},
+            },
+            "inputSpec": [{"name": "x", "class": "int"}], "outputSpec": [], "ignoreReuse": False,
+            "access": {"network": ["*"], "project": "VIEW"}, "httpsApp": {"ports": [443]},
+            "treeTurnaroundTimeThreshold": 1,
+            "initializeFrom": {"id": self.applet, "project": self.project},
+        }  # fmt: skip
+        record = {
+            **common,
+            "close": True,
+            "initializeFrom": {"id": self.closed_record, "project": self.project},
+        }
+        return {
+            "/project/new": {
+                "name": "new", "summary": "s", "description": "d", "region": "aws:us-east-1",
+                "billTo": None, "tags": ["t"], "properties": {"k": "v"}, **_FLAGS,
+            },
+            "/file/new": {**common, "media": "text/plain"},
+            "/record/new": record,
+            "/applet/new": applet,
+            "/job/new": {"function": "work", **_run_options()},
+        }  # fmt: skip
+
+    def _runs(self) -> dict[str, dict[str, Any]]:
+        return {
+            "/applet-xxxx/run": {
+                "project": self.project, "folder": "/out", "detach": False, **_run_options()
+            },
+            "/job-xxxx/update": {"allowSSH": ["192.0.2.1"], "rank": 1},
+            "/job-xxxx/terminate": {},
+            "/job-xxxx/describe": {"defaultFields": True, "fields": {"id": True}, "try": 0},
+            "/user-xxxx/update": {"sshPublicKey": "ssh-rsa AAAA"},
+        }  # fmt: skip
+
+    def _internal(self) -> dict[str, dict[str, Any]]:
+        holder = {"worker": WORKER_NAME, "attempt": 0}
+        entry = {"timestamp": 1, "source": "s", "level": "INFO", "msg": "m"}
+        return {
+            "/internal/worker/sync": {"worker": WORKER_NAME, "holding": [], "wait_ms": 0},
+            "/internal/job-xxxx/log": {**holder, "entries": [entry], "cursors": {"stdout": 1}},
+            "/internal/job-xxxx/logCursors": holder,
+            "/internal/job-xxxx/finished": {
+                **holder, "output": {}, "failure_reason": None, "failure_message": None,
+                "peak_memory_bytes": 1,
+            },
+        }  # fmt: skip
+
+    def _folders(self, container: str, inside: str | None) -> dict[str, dict[str, Any]]:
+        mine = [] if inside else [self.closed_record]
+        return {
+            "newFolder": {"folder": "/new", "parents": True},
+            "listFolder": {
+                "folder": "/", "describe": True, "only": "all", "includeHidden": True,
+                "hasSubfolderFlags": True,
+            },
+            "removeFolder": {"folder": "/f", "recurse": True, "force": True, "partial": True},
+            "renameFolder": {"folder": "/f", "newpath": "/renamed"},
+            "move": {"objects": mine, "folders": ["/f"], "destination": "/g"},
+            "removeObjects": {"objects": mine, "force": False},
+            "clone": {
+                "objects": mine, "folders": ["/f"], "project": self.other,
+                "destination": "/into", "parents": True,
+            },
+            "update": {
+                "name": "n", "summary": "s", "description": "d", "version": None, **_FLAGS
+            },
+            "invite": {
+                "invitee": "user-eve", "level": "VIEW", "suppressEmailNotification": True
+            },
+            "decreasePermissions": {"user-eve": None},
+            "leave": {},
+            "destroy": {"terminateJobs": True},
+        }  # fmt: skip
+
+    def _shared(self, container: str) -> dict[str, dict[str, Any]]:
+        return {
+            "describe": {"fields": {"name": True}, "defaultFields": True, "project": container},
+            "addTags": {"project": container, "tags": ["t"]},
+            "removeTags": {"project": container, "tags": ["t"]},
+            "setProperties": {"project": container, "properties": {"k": None}},
+            "rename": {"project": container, "name": "n"},
+            "addTypes": {"types": ["T"]},
+            "removeTypes": {"types": ["T"]},
+            "setVisibility": {"hidden": True},
+            "getDetails": {},
+            "setDetails": {"a": 1},
+            "listProjects": {},
+            "close": {},
+            "get": {"project": container},
+            "upload": {"index": 1, "size": 5, "md5": "5d41402abc4b2a76b9719d911017c592"},
+            "download": {
+                "project": container, "preauthenticated": True, "duration": 10,
+                "filename": "f", "stickyIP": False,
+            },
+        }  # fmt: skip
+
+
+OPEN_VERBS = ("addTypes", "removeTypes", "setVisibility", "setDetails", "upload", "close")
+_FLAGS: dict[str, Any] = {
+    "protected": False, "restricted": False, "downloadRestricted": False,
+    "previewViewerRestricted": False, "externalUploadRestricted": False, "containsPHI": False,
+    "databaseUIViewOnly": False, "databaseResultsRestricted": None, "allowedExecutables": None,
+}  # fmt: skip
+
+
+def _run_options() -> dict[str, Any]:
+    return {
+        "input": {}, "name": "n", "tags": ["t"], "properties": {"k": "v"}, "details": {"a": 1},
+        "dependsOn": [], "delayWorkspaceDestruction": False, "priority": "high",
+        "systemRequirements": {"*": {"instanceType": "mem1_ssd1_x2"}},
+        "systemRequirementsByExecutable": {"*": {"*": {"instanceType": "mem1_ssd1_x2"}}},
+        "timeoutPolicyByExecutable": {"*": {"*": {"hours": 1}}},
+        "executionPolicy": {"restartOn": {"*": 1}, "maxRestarts": 2},
+        "allowSSH": ["192.0.2.1"], "debug": {"debugOn": ["AppError"]}, "ignoreReuse": False,
+        "headJobOnDemand": True, "costLimit": 1.5, "rank": 1, "maxTreeSpotWaitTime": 1,
+        "maxJobSpotWaitTime": 1, "detailedJobMetrics": False, "preserveJobOutputs": {},
+        "singleContext": False, "nonce": "n",
+    }  # fmt: skip
+
+
+async def prepare(world: World) -> Prepared:
+    """Make one of everything, with a job that runs."""
+    project, other = await world.a_project(name="prepared"), await world.a_project(name="other")
+    for folder in ("/f", "/g"):
+        await world.call(f"/{project}/newFolder", {"folder": folder})
+    open_file = await world.an_open_file(project)
+    await world.put_part(open_file, b"hello")
+    applet = await world.an_applet(project, access={"project": "CONTRIBUTE"})
+    job = await world.a_job(applet)
+    token = (await world.lease(job))["token"]
+    workspace = (await world.describe(job))["workspace"]
+    for folder in ("/f", "/g"):
+        await world.call(f"/{workspace}/newFolder", {"folder": folder}, as_=token)
+    return Prepared(
+        world=world,
+        project=project,
+        other=other,
+        open_file=open_file,
+        closed_file=await world.a_closed_file(project),
+        open_record=await world.a_record(project),
+        closed_record=await world.a_record(project, close=True),
+        applet=applet,
+        job=job,
+        workspace=workspace,
+    )
+
+
+def methods() -> list[Method]:
+    """Return every method, by route."""
+    return sorted(METHODS.values(), key=lambda method: method.route)
+
+
+class Snapshot:
+    """The database as it was, to go back to after a call that may have changed anything."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._kept = sqlite3.connect(":memory:")
+        world.database._writer.backup(self._kept)
+
+    def restore(self) -> None:
+        """Go back."""
+        self._kept.backup(self._world.database._writer)
+        self._world.platform.authenticator.forget()
