@@ -182,17 +182,6 @@ async def test_waiting_again_tells_the_same(workshop: Workshop) -> None:
 EAT = "python3 -c 'b = bytearray(300 << 20); print(len(b))'"
 
 
-async def test_running_out_of_memory_is_told_from_a_kill(workshop: Workshop) -> None:
-    if of_podman(workshop):
-        pytest.skip("podman 4 does not tell with version 1 cgroups")
-    eaten, _ = await workshop.ran(f"exec {EAT}", memory_bytes=64 * MIB)
-    assert (eaten.exit_code, eaten.out_of_memory) == (137, True)
-    child, _ = await workshop.ran(f"{EAT}; exit 3", memory_bytes=64 * MIB)
-    assert (child.exit_code, child.out_of_memory) == (3, True)
-    killed, _ = await workshop.ran("bash -c 'kill -KILL $$'; exit $?", memory_bytes=64 * MIB)
-    assert (killed.exit_code, killed.out_of_memory) == (137, False)
-
-
 async def test_memory_within_the_limit_is_given_and_its_peak_is_told(workshop: Workshop) -> None:
     ended, lines = await workshop.ran(EAT, memory_bytes=512 * MIB)
     assert (ended.exit_code, lines) == (0, [str(300 * MIB)])
@@ -221,8 +210,8 @@ async def test_both_streams_are_kept_apart_and_long_lines_whole(workshop: Worksh
     script = "printf 'x%.0s' $(seq 50000); echo; echo oops >&2; printf 'no end'"
     sandbox = await workshop.started(script)
     await sandbox.wait()
-    assert output(sandbox) == ["x" * 50000, "no end"] or output(sandbox) == ["x" * 50000]
-    assert "no end" in sandbox.log_path.read_text()
+    assert output(sandbox)[0] == "x" * 50000
+    assert "no end" in sandbox.log_path.read_text().splitlines()[-1]
     assert output(sandbox, "stderr") == ["oops"]
 
 
@@ -323,7 +312,7 @@ async def test_a_listener_can_be_put_into_its_network_before_it_starts(
 async def test_sandboxes_do_not_see_each_other(workshop: Workshop) -> None:
     first = await workshop.started("sleep 100 & echo secret >/note; read line </dev/tty; wait")
     ended, lines = await workshop.ran("pgrep sleep; cat /note; ls /proc | grep -c '^[0-9]'")
-    assert lines[-1] == "4" or int(lines[-1]) < 8
+    assert int(lines[-1]) < 8
     assert "secret" not in lines
     assert ended.exit_code == 0
     await first.kill()
@@ -539,24 +528,32 @@ async def test_one_that_lost_its_supervisor_is_ended_and_says_so(workshop: Works
 # ------------------------------------------------------------------------- only the oci engine
 
 
-@pytest.fixture
-def oci_workshop(workshop: Workshop) -> Workshop:
-    if of_podman(workshop):
-        pytest.skip("podman keeps its own state")
-    return workshop
+by_oci = pytest.mark.parametrize("an_engine", ["crun", "runc"], indirect=True)
 
 
+@by_oci
+async def test_running_out_of_memory_is_told_from_a_kill(workshop: Workshop) -> None:
+    eaten, _ = await workshop.ran(f"exec {EAT}", memory_bytes=64 * MIB)
+    assert (eaten.exit_code, eaten.out_of_memory) == (137, True)
+    child, _ = await workshop.ran(f"{EAT}; exit 3", memory_bytes=64 * MIB)
+    assert (child.exit_code, child.out_of_memory) == (3, True)
+    killed, _ = await workshop.ran("bash -c 'kill -KILL $$'; exit $?", memory_bytes=64 * MIB)
+    assert (killed.exit_code, killed.out_of_memory) == (137, False)
+
+
+@by_oci
 async def test_a_work_folder_that_nobody_else_can_enter_will_do(
-    oci_workshop: Workshop, folder: Path
+    workshop: Workshop, folder: Path
 ) -> None:
     folder.chmod(0o700)
-    ended, lines = await oci_workshop.ran("touch /x && id -u")
+    ended, lines = await workshop.ran("touch /x && id -u")
     assert (ended.exit_code, lines) == (0, ["0"])
 
 
+@by_oci
 @pytest.mark.parametrize("step", ["overlay", "groups", "conmon"])
 async def test_one_whose_creator_was_killed_half_way_is_adopted_and_removed(
-    oci_workshop: Workshop, monkeypatch: pytest.MonkeyPatch, step: str
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     class KilledError(BaseException):
         """Stands for SIGKILL: nothing is tidied up after it."""
@@ -569,41 +566,42 @@ async def test_one_whose_creator_was_killed_half_way_is_adopted_and_removed(
         "groups": "plasmid.engines.conmon.command",
         "conmon": "plasmid.engines.conmon._check_report",
     }
-    spec = oci_workshop.spec("/bin/true")
+    spec = workshop.spec("/bin/true")
     with monkeypatch.context() as patched:
         patched.setattr(places[step], die)
         with pytest.raises(KilledError):
-            await oci_workshop.engine.create(spec)
+            await workshop.engine.create(spec)
     assert traces(spec.name, spec.folder) != []
-    sandbox = await oci_workshop.engine.adopt(spec.folder)
+    sandbox = await workshop.engine.adopt(spec.folder)
     assert sandbox is not None
     await sandbox.remove()
     assert traces(spec.name, spec.folder) == []
 
 
-async def test_a_sandboxs_memory_limit_is_seen_inside(oci_workshop: Workshop) -> None:
-    _, lines = await oci_workshop.ran(
+@by_oci
+async def test_a_sandboxs_memory_limit_is_seen_inside(workshop: Workshop) -> None:
+    _, lines = await workshop.ran(
         "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null",
         memory_bytes=64 * MIB,
     )
     assert lines == [str(64 * MIB)]
 
 
-async def test_calls_that_no_job_needs_are_refused(oci_workshop: Workshop) -> None:
+@by_oci
+async def test_calls_that_no_job_needs_are_refused(workshop: Workshop) -> None:
     # keyctl(KEYCTL_GET_KEYRING_ID) is number 250 on x86-64 and 219 on arm64.
     script = (
         "import ctypes, os, platform; n = 250 if platform.machine() == 'x86_64' else 219;"
         "c = ctypes.CDLL(None, use_errno=True);"
         "print(c.syscall(n, 0, -3, 0, 0, 0), os.strerror(ctypes.get_errno()))"
     )
-    _, lines = await oci_workshop.ran(f'python3 -c "{script}"')
+    _, lines = await workshop.ran(f'python3 -c "{script}"')
     assert lines == ["-1 Operation not permitted"]
 
 
-async def test_a_reused_pid_is_not_taken_for_the_supervisor(
-    oci_workshop: Workshop, workshop: Workshop
-) -> None:
-    sandbox = await oci_workshop.started("exit 0")
+@by_oci
+async def test_a_reused_pid_is_not_taken_for_the_supervisor(workshop: Workshop) -> None:
+    sandbox = await workshop.started("exit 0")
     await sandbox.wait()
     files = conmon.Files(sandbox.folder, sandbox.name)
     files.conmon_pid.write_text(str(os.getpid()))
@@ -613,4 +611,3 @@ async def test_a_reused_pid_is_not_taken_for_the_supervisor(
     with pytest.raises(engine.EngineError, match="not running"):
         _ = sandbox.network_namespace
     await sandbox.remove()
-    del workshop

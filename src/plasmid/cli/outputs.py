@@ -10,24 +10,24 @@ from plasmid.client.api import ApiClient
 from plasmid.domain import links
 
 
-async def fetch(client: ApiClient, output: dict[str, Any], folder: Path, token: str) -> Any:
+async def fetch(client: ApiClient, output: dict[str, Any], folder: Path, *, token: str) -> Any:
     """Download every file of an output to FOLDER/FIELD/NAME; return the output with those paths.
 
     Where two files of a field have one name, the later ones go to FOLDER/FIELD/INDEX/NAME.
     """
-    fetched = {}
+    fetched: dict[str, Any] = {}
     for field, value in output.items():
         if isinstance(value, list):
             fetched[field] = [
-                await _fetched(client, item, folder / field, token, index)
+                await _fetched(client, item, folder / field, index=index, token=token)
                 for index, item in enumerate(value)
             ]
         else:
-            fetched[field] = await _fetched(client, value, folder / field, token, 0)
+            fetched[field] = await _fetched(client, value, folder / field, index=0, token=token)
     return fetched
 
 
-async def _fetched(client: ApiClient, value: Any, folder: Path, token: str, index: int) -> Any:
+async def _fetched(client: ApiClient, value: Any, folder: Path, *, index: int, token: str) -> Any:
     file_id = links.linked_id(value)
     if file_id is None or not file_id.startswith("file-"):
         return value

@@ -130,7 +130,7 @@ async def _run_job(
         output: Any = None
         if described["state"] == "done":
             output = await outputs.fetch(
-                client, described["output"], request.out, running.keys.user_token
+                client, described["output"], request.out, token=running.keys.user_token
             )
         _report(described, output, as_json=request.as_json)
         if was_interrupted:

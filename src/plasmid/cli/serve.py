@@ -73,9 +73,9 @@ async def _say_goodbye(running: Running, data: Path) -> None:
 async def _with_worker(data: Path, stop: asyncio.Event) -> None:
     """Keep a worker running until asked to stop; it is started again if it dies."""
     while not stop.is_set():
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "plasmid", "worker", "--data", str(data), start_new_session=True
-        )
+        # -P: nothing in the current folder may stand in for a module of ours
+        command = (sys.executable, "-P", "-m", "plasmid", "worker", "--data", str(data))
+        worker = await asyncio.create_subprocess_exec(*command, start_new_session=True)
         async with asyncio.TaskGroup() as group:
             ended = group.create_task(worker.wait())
             asked = group.create_task(stop.wait())

@@ -16,7 +16,6 @@ from plasmid.cli.trouble import CommandError
 from plasmid.config import Config
 from plasmid.worker import resident
 
-
 WATCH_SECONDS: Final = 2.0
 
 

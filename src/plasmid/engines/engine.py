@@ -6,8 +6,8 @@ outside.
 
 Promises every engine keeps (tests/contract/test_engines.py):
 - `create` leaves either a whole sandbox or nothing.
-- What the command writes to stdout and stderr is in `log_path` in conmon's k8s-file format, complete
-  once `wait` has returned, also if the process that called `start` has died in between.
+- What the command writes to stdout and stderr is in `log_path` in conmon's k8s-file format,
+  complete once `wait` has returned, also if the process that called `start` has died in between.
 - `adopt` finds a sandbox again from its folder alone, in another process.
 - `remove` is idempotent and leaves no mount, cgroup, namespace, process or file of the sandbox.
 """

@@ -19,6 +19,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -32,7 +33,6 @@ from plasmid.engines import cgroups, engine, oci_config, overlay
 _STATE_FILE: Final = "podman.json"
 _COMMAND_SECONDS_MAX: Final = 120.0
 _ENDED: Final = ("exited", "stopped")
-_NO_CONTAINER: Final = 125
 _KERNEL_MIN: Final = (5, 11)
 
 
@@ -129,7 +129,15 @@ class PodmanSandbox:
 
     async def kill(self) -> None:
         """End every process in it at once; `wait` then returns."""
-        await asyncio.to_thread(self._podman, "kill", "--signal", "KILL", self.name)
+        await asyncio.to_thread(self._kill)
+
+    def _kill(self) -> None:
+        done = self._podman("kill", "--signal", "KILL", self.name)
+        status = self._inspect() if done.returncode != 0 else None
+        if status is not None and status.pid > 0 and status.status not in _ENDED:
+            # podman kills no container that was made and not started.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(status.pid, signal.SIGKILL)
 
     async def remove(self) -> None:
         """Leave nothing of it, the folder included; done before is fine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from plasmid.domain import failures, io_spec, job_states, links, run_spec
@@ -28,10 +29,10 @@ _PENDING_FAILURE: Final = "pendingFailure"
 async def succeed(moment: Moment, row: JobRow, output: dict[str, Any]) -> JobRow:
     """Take the output of a try that ended well; the job is done, waits, or fails for its output."""
     try:
-        await _check_output(moment, row, output)
+        checked = await _checked_output(moment, row, output)
     except JobFailure as failure:
         return await fail(moment, row, failure)
-    await jobs.update_job(moment.tx, row.id, {"output": output})
+    await jobs.update_job(moment.tx, row.id, {"output": checked})
     waiting = await jobs.find_job(moment.tx, row.id)
     if waiting is None:
         raise RuntimeError(f"{row.id} vanished in its own transaction")
@@ -66,12 +67,12 @@ def _as_output_failure(failure: JobFailure) -> JobFailure:
     return failure
 
 
-async def _check_output(moment: Moment, row: JobRow, output: dict[str, Any]) -> None:
-    """Raise JobFailure if the output does not fit the spec or links what is not there."""
+async def _checked_output(moment: Moment, row: JobRow, output: dict[str, Any]) -> dict[str, Any]:
+    """Return the output in its normal form; raises JobFailure if it does not fit the spec."""
     executable = await objects.find_object(moment.tx, row.executable)
     spec = executable.body.get("outputSpec") if executable else None
     if spec is not None and row.function == "main" and not await _is_subjob(moment, row):
-        io_spec.check_output(spec, output)
+        output = io_spec.check_output(spec, output)
     found = await objects.find_objects(moment.tx, links.object_ids(output))
     for object_id in links.object_ids(output):
         if object_id not in found:
@@ -79,6 +80,7 @@ async def _check_output(moment: Moment, row: JobRow, output: dict[str, Any]) -> 
                 failures.OUTPUT_ERROR,
                 f"the output links {object_id}, which does not exist; upload it before linking it",
             )
+    return output
 
 
 async def _is_subjob(moment: Moment, row: JobRow) -> bool:
@@ -219,9 +221,15 @@ async def _ended(moment: Moment, row: JobRow) -> JobRow:
 
 async def remove_container(moment: Moment, container_id: str) -> None:
     """Remove a container and the objects that lie nowhere else."""
-    for object_id in await objects.find_ids_in(moment.tx, container_id):
-        await objects.remove_placement(moment.tx, container_id, object_id)
+    await remove_objects(moment, container_id, await objects.find_ids_in(moment.tx, container_id))
     await projects.remove_container(moment.tx, container_id)
+
+
+async def remove_objects(moment: Moment, container_id: str, object_ids: Sequence[str]) -> None:
+    """Take objects out of a container; the jobs that wait for one of them are looked at again."""
+    await objects.remove_placements(moment.tx, container_id, object_ids)
+    if object_ids:
+        moment.to_wake.extend((await jobs.find_awaited(moment.tx)).intersection(object_ids))
 
 
 def worker_topic(worker: str) -> str:

@@ -35,6 +35,7 @@ _CHILDREN = Prepared(
     sa.select(schema.jobs).where(_j.parent_job == param("p")).order_by(_j.created_ms, _j.id)
 )
 _ADD_WAIT = Prepared(sa.insert(schema.waits))
+_AWAITED = Prepared(sa.select(_w.target).distinct())
 _DROP_WAITS = Prepared(sa.delete(schema.waits).where(_w.job == param("k")))
 _WAITING_FOR = Prepared(
     sa.select(schema.jobs)
@@ -77,6 +78,11 @@ async def find_children(reader: Reader, parent: str) -> list[JobRow]:
 async def find_waiting_for(reader: Reader, target: str) -> list[JobRow]:
     """Return the jobs that wait for a job or a data object."""
     return await reader.structs(JobRow, _WAITING_FOR, {"t": target})
+
+
+async def find_awaited(reader: Reader) -> set[str]:
+    """Return every job and data object for which some job waits."""
+    return {str(row[0]) for row in await reader.rows(_AWAITED)}
 
 
 async def update_job(tx: Transaction, job_id: str, changes: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -24,15 +24,19 @@ _NAMED = Prepared(
     .where(_p.container == param("c"), _p.folder == param("f"), _p.name == param("n"))
     .order_by(_p.object)
 )
-_DROP_PLACEMENT = Prepared(
-    sa.delete(schema.placements).where(_p.container == param("c"), _p.object == param("k"))
-)
 _ADD_LINK = Prepared(sa.insert(schema.links))
 _DROP_LINKS = Prepared(sa.delete(schema.links).where(_l.source == param("k")))
 _PARTS = Prepared(sa.select(schema.parts).where(_t.object == param("k")).order_by(_t.part))
 _PART = Prepared(sa.select(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
 _DROP_PART = Prepared(sa.delete(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
-_PLACED = Prepared(sa.select(_p.object).where(_p.object == param("k")).limit(1))
+# A statement names this many objects at most: SQLite limits its variables, and compiling costs.
+IDS_MAX: Final = 500
+
+
+def _chunks(object_ids: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(object_ids)
+    for start in range(0, len(listed), IDS_MAX):
+        yield listed[start : start + IDS_MAX]
 
 
 async def find_object(reader: Reader, object_id: str) -> ObjectRow | None:
@@ -42,8 +46,11 @@ async def find_object(reader: Reader, object_id: str) -> ObjectRow | None:
 
 async def find_objects(reader: Reader, object_ids: Iterable[str]) -> dict[str, ObjectRow]:
     """Return those of the objects that exist, by id."""
-    statement = sa.select(schema.objects).where(_o.id.in_(list(object_ids)))
-    return {row.id: row for row in await reader.structs(ObjectRow, statement)}
+    found = {}
+    for chunk in _chunks(object_ids):
+        statement = sa.select(schema.objects).where(_o.id.in_(chunk))
+        found.update({row.id: row for row in await reader.structs(ObjectRow, statement)})
+    return found
 
 
 async def find_placements(reader: Reader, object_id: str) -> list[PlacementRow]:
@@ -60,10 +67,13 @@ async def find_placements_in(
     reader: Reader, container_id: str, object_ids: Iterable[str]
 ) -> list[PlacementRow]:
     """Return the places of those of the objects that lie in a container."""
-    statement = sa.select(schema.placements).where(
-        _p.container == container_id, _p.object.in_(list(object_ids))
-    )
-    return await reader.structs(PlacementRow, statement)
+    found = []
+    for chunk in _chunks(object_ids):
+        statement = sa.select(schema.placements).where(
+            _p.container == container_id, _p.object.in_(chunk)
+        )
+        found += await reader.structs(PlacementRow, statement)
+    return found
 
 
 async def find_named(
@@ -114,8 +124,41 @@ async def find_visible_places(reader: Reader, container_id: str, folder: str) ->
 
 async def find_links_of(reader: Reader, object_ids: Iterable[str]) -> list[str]:
     """Return the ids to which any of the objects links."""
-    statement = sa.select(_l.target).where(_l.source.in_(list(object_ids))).distinct()
-    return [str(row[0]) for row in await reader.rows(statement)]
+    found: dict[str, None] = {}
+    for chunk in _chunks(object_ids):
+        statement = sa.select(_l.target).where(_l.source.in_(chunk)).distinct()
+        found.update(dict.fromkeys(str(row[0]) for row in await reader.rows(statement)))
+    return list(found)
+
+
+async def find_links_to(
+    reader: Reader, container_id: str, object_ids: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Return (source, target) of the links from objects of a container to any of the objects."""
+    found = []
+    for chunk in _chunks(object_ids):
+        statement = (
+            sa.select(_l.source, _l.target)
+            .join(schema.placements, _p.object == _l.source)
+            .where(_p.container == container_id, _l.target.in_(chunk))
+        )
+        found += [(str(row[0]), str(row[1])) for row in await reader.rows(statement)]
+    return found
+
+
+async def find_hidden_in(
+    reader: Reader, container_id: str, object_ids: Iterable[str]
+) -> list[str]:
+    """Return those of the objects that lie in a container and are hidden."""
+    found = []
+    for chunk in _chunks(object_ids):
+        statement = (
+            sa.select(_o.id)
+            .join(schema.placements, _p.object == _o.id)
+            .where(_p.container == container_id, _o.id.in_(chunk), _o.hidden == 1)
+        )
+        found += [str(row[0]) for row in await reader.rows(statement)]
+    return found
 
 
 async def update_object(tx: Transaction, object_id: str, changes: dict[str, Any]) -> None:
@@ -133,12 +176,17 @@ async def update_placement(
     await tx.update(schema.placements, where, values)
 
 
-async def remove_placement(tx: Transaction, container_id: str, object_id: str) -> None:
-    """Take an object out of a container; the object goes when it lies nowhere."""
-    await tx.execute(_DROP_PLACEMENT, {"c": container_id, "k": object_id})
-    if await tx.row(_PLACED, {"k": object_id}) is None:
-        await tx.execute(_DROP_LINKS, {"k": object_id})
-        await tx.execute(sa.delete(schema.objects).where(_o.id == object_id))
+async def remove_placements(
+    tx: Transaction, container_id: str, object_ids: Iterable[str]
+) -> None:
+    """Take objects out of a container; those that then lie nowhere go, with their links."""
+    for chunk in _chunks(object_ids):
+        await tx.execute(
+            sa.delete(schema.placements).where(_p.container == container_id, _p.object.in_(chunk))
+        )
+        for table, column in ((schema.links, _l.source), (schema.objects, _o.id)):
+            lies_nowhere = sa.not_(sa.select(_p.object).where(_p.object == column).exists())
+            await tx.execute(sa.delete(table).where(column.in_(chunk), lies_nowhere))
 
 
 async def set_links(tx: Transaction, object_id: str, targets: Sequence[str]) -> None:
@@ -146,30 +194,6 @@ async def set_links(tx: Transaction, object_id: str, targets: Sequence[str]) -> 
     await tx.execute(_DROP_LINKS, {"k": object_id})
     for target in targets:
         await tx.execute(_ADD_LINK, {"source": object_id, "target": target})
-
-
-async def find_hidden_orphans(
-    reader: Reader, container_id: str, candidates: Iterable[str]
-) -> list[str]:
-    """Return the hidden ones of the objects to which no object of the container links."""
-    source = sa.alias(schema.placements)
-    linked = (
-        sa.select(_l.source)
-        .join(source, source.c.object == _l.source)
-        .where(_l.target == _o.id, source.c.container == container_id)
-        .exists()
-    )
-    statement = (
-        sa.select(_o.id)
-        .join(schema.placements, _p.object == _o.id)
-        .where(
-            _p.container == container_id,
-            _o.id.in_(list(candidates)),
-            _o.hidden == 1,
-            sa.not_(linked),
-        )
-    )
-    return [str(row[0]) for row in await reader.rows(statement)]
 
 
 async def find_parts(reader: Reader, object_id: str) -> list[PartRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, properties
+from plasmid.domain import errors, ids, properties
 from plasmid.domain.access import Level
 from plasmid.executions import settle
 from plasmid.metadata import jobs, projects, users
@@ -153,13 +153,31 @@ async def decrease_permissions(call: Call, target: Container, body: dict[str, An
         if level > members.get(member, Level.NONE):
             raise errors.InvalidInput(f"{member} has less than {level.name} already")
         await projects.set_member(call.tx, target.id, member, level)
+    await _require_administrator(call, target)
     return Ref(target.id)
+
+
+async def _require_administrator(call: Call, target: Container) -> None:
+    """Raise InvalidState if nobody is left who could ever reach a project's objects again.
+
+    One billed to an org is the business of the org's administrators.
+    """
+    members = await projects.find_members(call.tx, target.id)
+    has_one = any(
+        level is Level.ADMINISTER for member, level in members.items() if member != projects.PUBLIC
+    )
+    if not has_one and ids.is_id(target.row.bill_to, "user"):
+        raise errors.InvalidState(
+            f"{target.id} would be left without an administrator: make another member ADMINISTER "
+            "first, or destroy the project"
+        )
 
 
 @method("/project-xxxx/leave", access=Access.VIEW, mode=Mode.WRITE)
 async def leave(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     """Give up one's own membership."""
     await projects.set_member(call.tx, target.id, call.user, Level.NONE)
+    await _require_administrator(call, target)
     return Ref(target.id)
 
 

@@ -7,7 +7,6 @@ nonce and holds the transaction. A method never checks a permission and never se
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any, Final
@@ -15,17 +14,12 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.domain import errors, ids
-from plasmid.metadata import users
-from plasmid.metadata.database import AlreadyThereError
-from plasmid.metadata.rows import NonceRow
-from plasmid.methods import decode, targets
+from plasmid.methods import decode, nonces, targets
 from plasmid.methods.call import Call
+from plasmid.methods.nonces import Nonce
 from plasmid.methods.targets import Access
 
 INTERNAL: Final = "internal/"
-NONCE_BYTES_MAX: Final = 128
-NONCE_KEPT_MS: Final = 24 * 3600 * 1000
-NONCE_REUSED: Final = "Nonce was reused for an earlier API request that had a different input"
 
 Handler = Callable[[Call, Any, Any], Awaitable[Any]]
 
@@ -116,65 +110,25 @@ async def answer(call: Call, path: str, body: bytes) -> Any:
     found, subject = resolve(path)
     given = decode.decode(body, found.body)
     targets.require_login(call, found.access)
+    nonce = None
+    if found.has_nonce:
+        nonce = nonces.read(call, f"{subject}/{found.verb}", given, body)
     if found.mode is Mode.WRITE:
         async with call.platform.database.transaction() as tx:
             call.begin(tx)
-            return await _carry_out(call, found, subject, given, body)
-    return await _carry_out(call, found, subject, given, body)
+            return await _carry_out(call, found, subject, given=given, nonce=nonce)
+    return await _carry_out(call, found, subject, given=given, nonce=nonce)
 
 
-async def _carry_out(call: Call, found: Method, subject: str, given: Any, body: bytes) -> Any:
-    nonce = _nonce_of(found, given)
+async def _carry_out(
+    call: Call, found: Method, subject: str, *, given: Any, nonce: Nonce | None
+) -> Any:
     if nonce is not None:
-        replayed = await _replay(call, subject, found.verb, nonce, body)
-        if replayed is not None:
-            return replayed
+        earlier = await nonces.earlier_answer(call, nonce)
+        if earlier is not None:
+            return earlier
     target = await targets.load(call, found.access, subject if found.on_object else None, given)
     result = await found.handler(call, target, given)
     if nonce is not None:
-        await _remember(call, f"{subject}/{found.verb}", nonce, body, result)
+        await nonces.keep(call, nonce, result)
     return result
-
-
-def _nonce_of(found: Method, given: Any) -> str | None:
-    if not found.has_nonce:
-        return None
-    nonce = given.get("nonce") if isinstance(given, dict) else getattr(given, "nonce", None)
-    if nonce is not None and not isinstance(nonce, str):
-        raise errors.InvalidInput('Expected key "nonce" of input to be a string')
-    if nonce is not None and len(nonce.encode()) > NONCE_BYTES_MAX:
-        raise errors.InvalidInput(
-            f'Expected key "nonce" of input to be at most {NONCE_BYTES_MAX} bytes'
-        )
-    return nonce
-
-
-def _input_hash(body: bytes) -> str:
-    value = msgspec.json.decode(body)
-    value.pop("nonce", None)
-    canonical = msgspec.json.encode(value, order="deterministic")
-    return hashlib.sha256(canonical).hexdigest()
-
-
-async def _replay(call: Call, subject: str, verb: str, nonce: str, body: bytes) -> Any:
-    kept = await users.find_nonce(call.reader, call.user, f"{subject}/{verb}", nonce)
-    if kept is None:
-        return None
-    if kept.input_hash != _input_hash(body):
-        raise errors.InvalidInput(NONCE_REUSED)
-    return msgspec.json.decode(kept.response)
-
-
-async def _remember(call: Call, route: str, nonce: str, body: bytes, result: Any) -> None:
-    row = NonceRow(
-        user=call.user,
-        route=route,
-        nonce=nonce,
-        input_hash=_input_hash(body),
-        response=msgspec.json.encode(result).decode(),
-        created_ms=call.now_ms,
-    )
-    try:
-        await call.tx.add(row)
-    except AlreadyThereError as error:
-        raise errors.InvalidInput(NONCE_REUSED) from error

@@ -7,7 +7,9 @@ from typing import Any
 
 from plasmid.domain import errors, ids
 from plasmid.domain.access import Level
+from plasmid.executions import settle
 from plasmid.metadata import objects, projects
+from plasmid.methods import moments
 from plasmid.methods.call import Call
 from plasmid.methods.targets import Container
 
@@ -37,13 +39,34 @@ async def known_ids(
 
 
 async def remove(call: Call, container_id: str, object_ids: Sequence[str]) -> None:
-    """Remove objects, then hidden ones to which nothing in the container links any more."""
-    remaining = list(object_ids)
-    while remaining:
-        linked = await objects.find_links_of(call.reader, remaining)
-        for object_id in remaining:
-            await objects.remove_placement(call.tx, container_id, object_id)
-            call.tx.notify(object_id)
-        remaining = await objects.find_hidden_orphans(call.reader, container_id, linked)
-    if object_ids:
-        await projects.touch(call.tx, container_id, call.now_ms)
+    """Remove objects, and the hidden ones that nothing else in the container leads to."""
+    if not object_ids:
+        return
+    below = await _hidden_below(call, container_id, object_ids)
+    async with moments.of(call) as moment:
+        await settle.remove_objects(moment, container_id, object_ids)
+        orphans = below - await _still_linked(call, container_id, below)
+        await settle.remove_objects(moment, container_id, sorted(orphans))
+    await projects.touch(call.tx, container_id, call.now_ms)
+
+
+async def _hidden_below(call: Call, container_id: str, object_ids: Sequence[str]) -> set[str]:
+    """Return the hidden objects of a container that the objects link to, also through others."""
+    found: set[str] = set()
+    fresh = set(object_ids)
+    while fresh:
+        linked = await objects.find_links_of(call.reader, sorted(fresh))
+        fresh = set(await objects.find_hidden_in(call.reader, container_id, linked)) - found
+        found |= fresh
+    return found.difference(object_ids)
+
+
+async def _still_linked(call: Call, container_id: str, hidden: set[str]) -> set[str]:
+    """Return those of the hidden objects to which others of the container lead."""
+    links = await objects.find_links_to(call.reader, container_id, sorted(hidden))
+    kept: set[str] = set()
+    fresh = {target for source, target in links if source not in hidden}
+    while fresh:
+        kept |= fresh
+        fresh = {target for source, target in links if source in kept} - kept
+    return kept

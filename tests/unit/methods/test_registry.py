@@ -10,6 +10,7 @@ import pytest
 
 from plasmid.domain import errors
 from plasmid.domain.access import Actor
+from plasmid.dispatcher import collect
 from plasmid.methods import (
     applet,
     decode,
@@ -213,7 +214,7 @@ async def test_a_nonce_is_kept_for_an_hour_at_least_and_not_for_ever(world: Worl
     world.clock.advance(3_600_001)
     await world.collect()
     assert await world.call("/record/new", body) == first
-    world.clock.advance(registry.NONCE_KEPT_MS)
+    world.clock.advance(collect.NONCE_KEPT_MS)
     await world.collect()
     assert await world.call("/record/new", body) != first
 

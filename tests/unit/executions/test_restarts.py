@@ -1,0 +1,232 @@
+"""Which failures give a job another try, how many, and what a new try is (contract F.9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plasmid.executions import settle
+from tests.worlds import World
+
+ALL = {"restartableEntryPoints": "all"}
+
+
+async def a_running_job(world: World, *, policy: Any = None, **run_spec: Any) -> str:
+    applet = await world.an_applet(await world.a_project(), runSpec=run_spec)
+    body = {} if policy is None else {"executionPolicy": policy}
+    job = await world.a_job(applet, **body)
+    await world.lease(job)
+    return job
+
+
+async def tries(world: World, job: str, *reasons: str) -> list[str]:
+    """Let tries fail for these reasons, one after the other; return the states after each."""
+    seen = []
+    for reason in reasons:
+        seen.append(await world.fail(job, reason))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("policy", "reasons", "states"),
+    [
+        # the default: UnresponsiveWorker 2, JMInternalError 1, ExecutionError 1
+        (None, ["UnresponsiveWorker"] * 3, ["runnable", "runnable", "failed"]),
+        (None, ["ExecutionError"] * 2, ["runnable", "failed"]),
+        (None, ["JMInternalError"] * 2, ["runnable", "failed"]),
+        (None, ["AppInternalError"], ["failed"]),
+        (None, ["AppInsufficientResourceError"], ["failed"]),
+        (None, ["JobTimeoutExceeded"], ["failed"]),
+        (
+            None,
+            ["ExecutionError", "UnresponsiveWorker", "JMInternalError", "UnresponsiveWorker"] * 2,
+            ["runnable"] * 4 + ["failed"],
+        ),
+        # never, whatever the policy says
+        ({"restartOn": {"*": 9}}, ["AppError"], ["failed"]),
+        ({"restartOn": {"*": 9}}, ["OutputError"], ["failed"]),
+        ({"restartOn": {"*": 9}}, ["InputError"], ["failed"]),
+        ({"restartOn": {"*": 9}}, ["AuthError"], ["failed"]),
+        # a policy's own counts
+        ({"restartOn": {"ExecutionError": 0}}, ["ExecutionError"], ["failed"]),
+        ({"restartOn": {"AppInternalError": 1}}, ["AppInternalError"] * 2, ["runnable", "failed"]),
+        ({"restartOn": {"*": 1}}, ["JobTimeoutExceeded"] * 2, ["runnable", "failed"]),
+        # "*" is for each reason that is not named
+        (
+            {"restartOn": {"*": 1, "ExecutionError": 0}},
+            ["AppInternalError", "AppInsufficientResourceError", "ExecutionError"],
+            ["runnable", "runnable", "failed"],
+        ),
+        # all reasons together
+        (
+            {"restartOn": {"*": 5}, "maxRestarts": 2},
+            ["AppInternalError", "ExecutionError", "JMInternalError"],
+            ["runnable", "runnable", "failed"],
+        ),
+        ({"restartOn": {"*": 5}, "maxRestarts": 0}, ["ExecutionError"], ["failed"]),
+    ],
+)
+async def test_the_policy_says_how_often_a_job_starts_again(
+    world: World, policy: Any, reasons: list[str], states: list[str]
+) -> None:
+    job = await a_running_job(world, policy=policy)
+    assert await tries(world, job, *reasons[: len(states)]) == states
+    described = await world.describe(job)
+    assert described["try"] == states.count("runnable")
+    assert sum(described["failureCounts"].values()) == states.count("runnable")
+
+
+async def test_the_runs_policy_overrides_the_executables_by_reason(world: World) -> None:
+    job = await a_running_job(
+        world,
+        policy={"restartOn": {"ExecutionError": 0}},
+        executionPolicy={"restartOn": {"ExecutionError": 3, "AppInternalError": 1}},
+    )
+    assert await tries(world, job, "AppInternalError", "ExecutionError") == ["runnable", "failed"]
+
+
+async def test_a_new_try_has_a_new_number_token_and_log(world: World) -> None:
+    job = await a_running_job(world)
+    first = dict(world.assignments[job])
+    await world.log(job, "from the first try")
+    world.clock.advance(1000)
+    assert await world.fail(job, "ExecutionError") == "runnable"
+    refusal = await world.refused("/system/whoami", as_=first["token"])
+    assert refusal.type == "InvalidAuthentication"
+    world.clock.advance(1000)
+    second = await world.lease(job)
+    assert (first["attempt"], second["attempt"]) == (0, 1)
+    assert first["token"] != second["token"]
+    await world.call("/system/whoami", as_=second["token"])
+    refusal = await world.refused("/system/whoami", as_=first["token"])
+    assert refusal.type == "InvalidAuthentication"
+    await world.log(job, "from the second try")
+    for attempt, line in enumerate(["from the first try", "from the second try"]):
+        piece = await world.logs.read(job, attempt, offset=0, first_line=0)
+        assert [entry.msg for entry in piece.entries] == [line]
+    described = await world.describe(job)
+    assert described["tryCreated"] == world.clock.now_ms - 1000
+    assert described["startedRunning"] == world.clock.now_ms - 2000
+    moves = [move["newState"] for move in described["stateTransitions"]]
+    assert moves == ["runnable", "running", "restartable", "runnable", "running"]
+    assert described["failureCounts"] == {"ExecutionError": 1}
+    assert "failureReason" not in described
+    assert await world.finish(job) == "done"
+
+
+async def test_a_late_report_of_an_old_try_is_refused(world: World) -> None:
+    job = await a_running_job(world)
+    await world.fail(job, "ExecutionError")
+    for when in ("while it waits for its new try", "while the new try runs"):
+        if when == "while the new try runs":
+            await world.lease(job)
+        before = await world.describe(job)
+        for body in ({"output": {"x": 1}}, {"failure_reason": "AppError"}):
+            refusal = await world.refused(
+                f"/internal/{job}/finished",
+                {"worker": "local", "attempt": 0, **body},
+                as_="token-of-the-worker",
+            )
+            assert refusal.type == "InvalidState"
+        assert await world.describe(job) == before
+
+
+async def test_a_try_that_is_no_longer_the_jobs_is_stopped(world: World) -> None:
+    job = await a_running_job(world)
+    async with world.dispatcher.moment(world.clock.now_ms) as moment:
+        failure = settle.JobFailure("UnresponsiveWorker", "silent")
+        await settle.fail(moment, await world.job_row(job), failure)
+    reply = await world.sync()
+    assert reply["stop"] == [{"job": job, "attempt": 0}]
+
+
+async def test_a_master_job_starts_again_when_its_sub_job_fails(world: World) -> None:
+    """restartableEntryPoints is master unless the executable says all (contract E.2)."""
+    master = await a_running_job(world)
+    first = world.token_of(master)
+    child, waiting = await world.a_subjob(master), await world.a_subjob(master)
+    running = await world.a_subjob(master)
+    await world.lease(child)
+    await world.lease(running)
+    await world.call(f"/{waiting}/terminate")
+    assert await world.fail(child, "ExecutionError", "no package") == "failed"
+    assert await world.state(master) == "runnable"
+    assert await world.state(running) == "terminating"
+    await world.report(running)
+    for job, reason in ((child, "ExecutionError"), (running, "JobTreeFailure")):
+        described = await world.describe(job)
+        assert (described["state"], described["failureReason"]) == ("failed", reason)
+        assert described["failureFrom"]["id"] == child
+    refusal = await world.refused("/system/whoami", as_=first)
+    assert refusal.type == "InvalidAuthentication"
+    assert (await world.describe(master))["failureCounts"] == {"ExecutionError": 1}
+    await world.lease(master)
+    again = await world.a_subjob(master)
+    await world.lease(again)
+    assert (await world.describe(again))["parentJobTry"] == 1
+    await world.fail(again, "ExecutionError")
+    assert await world.state(again) == "failed"
+    assert (await world.job_row(again)).failure_reason == "ExecutionError"
+    await world.report(master)
+    assert (await world.job_row(master)).failure_reason == "JobTreeFailure"
+
+
+async def test_a_master_job_that_waits_for_its_sub_jobs_starts_again_too(world: World) -> None:
+    master = await a_running_job(world)
+    child = await world.a_subjob(master)
+    await world.lease(child)
+    assert await world.finish(master, {"x": 1}) == "waiting_on_output"
+    await world.fail(child, "UnresponsiveWorker")
+    described = await world.describe(master)
+    assert (described["state"], described["try"], described["output"]) == ("runnable", 1, None)
+    assert await world.finish(master, {"x": 2}) == "done"
+
+
+async def test_only_the_master_of_the_sub_job_starts_again(world: World) -> None:
+    project = await world.a_project()
+    applet = await world.an_applet(project)
+    root = await world.a_job(applet)
+    await world.lease(root)
+    inner = await world.new(f"/{applet}/run", {"input": {}}, as_=world.token_of(root))
+    await world.lease(inner)
+    child = await world.a_subjob(inner)
+    await world.lease(child)
+    grandchild = await world.a_subjob(child)
+    await world.lease(grandchild)
+    await world.fail(grandchild, "ExecutionError")
+    assert await world.state(root) == "running"
+    assert await world.state(child) == "terminating"
+    assert await world.state(inner) == "runnable"
+    await world.report(child)
+    await world.finish(inner)
+    assert await world.finish(root) == "done"
+
+
+async def test_a_sub_job_starts_again_by_itself_where_all_entry_points_may(world: World) -> None:
+    master = await a_running_job(world, **ALL)
+    child = await world.a_subjob(master)
+    await world.lease(child)
+    assert await world.fail(child, "ExecutionError") == "runnable"
+    assert await world.state(master) == "running"
+    await world.finish(child)
+    assert await world.finish(master) == "done"
+
+
+async def test_a_master_job_launched_by_a_job_starts_again_by_itself(world: World) -> None:
+    applet = await world.an_applet(await world.a_project())
+    root = await world.a_job(applet)
+    await world.lease(root)
+    inner = await world.new(f"/{applet}/run", {"input": {}}, as_=world.token_of(root))
+    await world.lease(inner)
+    assert await world.fail(inner, "ExecutionError") == "runnable"
+    assert await world.state(root) == "running"
+    await world.finish(inner)
+    assert await world.finish(root) == "done"
+
+
+async def test_a_job_that_is_being_stopped_gets_no_new_try(world: World) -> None:
+    job = await a_running_job(world)
+    await world.call(f"/{job}/terminate")
+    await world.report(job, failure_reason="ExecutionError", failure_message="killed")
+    assert await world.state(job) == "terminated"
