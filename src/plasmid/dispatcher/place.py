@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from plasmid.dispatcher.world import Summary, World
 from plasmid.domain import instance_types, placement
@@ -10,23 +10,25 @@ from plasmid.domain.job_states import Event, State
 from plasmid.domain.placement import Demand
 from plasmid.executions import advance, settle
 from plasmid.metadata import jobs
-from plasmid.metadata.rows import JobRow
+from plasmid.metadata.jobs import Turn
+
+TURNS_MAX: Final = 1000
 
 
 async def tick(now_ms: int, world: World) -> Summary:
     """Lease every job that fits now; one transaction for all."""
     reader = world.database.reader
-    runnable = await jobs.find_in_state(reader, State.RUNNABLE)
     workers = world.backend.workers(now_ms)
-    if not runnable or not workers:
+    turns = await jobs.find_turns(reader, TURNS_MAX)
+    if not turns or not workers:
         return Summary("place", 0)
-    unfinished = await jobs.find_unfinished(reader)
-    holding = [
-        _demand(row) for row in unfinished if row.state in (State.RUNNING, State.TERMINATING)
-    ]
-    parents = {row.parent_job for row in unfinished if row.parent_job}
-    turns = [_demand(row) for row in runnable]
-    chosen = placement.place(world.machine, holding, turns, waiting=parents, now_ms=now_ms)
+    chosen = placement.place(
+        world.machine,
+        [_demand(turn) for turn in await jobs.find_held(reader)],
+        [_demand(turn) for turn in turns],
+        waiting=await jobs.find_unfinished_parents(reader),
+        now_ms=now_ms,
+    )
     if not chosen:
         return Summary("place", 0)
     async with world.moment(now_ms) as moment:
@@ -42,6 +44,6 @@ async def tick(now_ms: int, world: World) -> Summary:
     return Summary("place", len(chosen))
 
 
-def _demand(row: JobRow) -> Demand:
-    memory_bytes = instance_types.get(row.instance_type).memory_bytes
-    return Demand(row.id, memory_bytes, row.created_ms)
+def _demand(turn: Turn) -> Demand:
+    memory_bytes = instance_types.get(turn.instance_type).memory_bytes
+    return Demand(turn.id, memory_bytes, turn.created_ms)

@@ -1,4 +1,8 @@
-"""Makes the root file system of a base image on this host, from its own apt sources and its pip."""
+"""Makes the root file system of a base image on this host, from its own apt sources and its pip.
+
+As root, its ids are shifted by 300000 (see shifted_ids.py). Otherwise it is unpacked in podman's
+user namespace, where root is who we are: such an image is for the podman engine of the same user.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ import contextlib
 import os
 import platform
 import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -67,39 +73,71 @@ async def build(recipe: recipes.Recipe, scratch: Path, progress: Callable[[str],
     """
     _check_tools()
     clock = _Clock(progress)
-    with clock.step("reading the host's settings"):
-        dump = await _output(["apt-config", "dump"])
-        sources = await asyncio.to_thread(_host_sources, recipe.suite)
-        files = recipes.furniture(recipes.apt_settings(dump))
-        await asyncio.to_thread(_stage, recipe, scratch, files)
-    with clock.step("fetching dxpy and what it needs"):
-        await _fetch_wheels(recipe, scratch)
-    settings = [*recipes.apt_settings(dump), *recipes.build_only_settings(dump)]
-    command = recipes.mmdebstrap_command(
-        recipe,
-        str(scratch / "root"),
-        sources=sources,
-        settings=settings,
-        hook=str(scratch / "customize"),
-    )
-    await _follow(command, clock)
-    with clock.step("shifting ids"):
-        await asyncio.to_thread(_finish_root, scratch / "root")
-    packages = tuple(sorted((scratch / "packages").read_text().split("\n")))
+    root = scratch / "root"
+    with tempfile.TemporaryDirectory(prefix="plasmid-build-") as stage:
+        with clock.step("reading the host's settings"):
+            dump = await _output(["apt-config", "dump"])
+            files = recipes.furniture(recipes.apt_settings(dump))
+            await asyncio.to_thread(_stage, recipe, Path(stage), files)
+        with clock.step("fetching dxpy and what it needs"):
+            await _fetch_wheels(recipe, Path(stage))
+        await _follow(await _command(recipe, root, dump, stage=Path(stage)), clock)
+    if os.geteuid() == 0:
+        with clock.step("shifting ids"):
+            await asyncio.to_thread(_finish_root, root)
+    else:
+        with clock.step("unpacking"):
+            await _unpack(root)
+    packages = (root / recipes.PACKAGE_LIST.lstrip("/")).read_text().splitlines()
     return Built(
         files=files,
-        packages=tuple(line for line in packages if line),
-        apt_hosts=_hosts_inside(scratch / "root"),
-        size_bytes=await asyncio.to_thread(_size_bytes, scratch / "root"),
+        packages=tuple(sorted(packages)),
+        apt_hosts=_hosts_inside(root),
+        size_bytes=await asyncio.to_thread(_size_bytes, root),
         seconds=clock.seconds,
     )
 
 
-def _check_tools() -> None:
+async def _command(recipe: recipes.Recipe, root: Path, dump: str, *, stage: Path) -> list[str]:
+    """Return the command that makes a recipe's root file system on this host."""
+    as_root = os.geteuid() == 0
+    return recipes.mmdebstrap_command(
+        recipe,
+        str(root if as_root else _archive(root)),
+        sources=await asyncio.to_thread(_host_sources, recipe.suite),
+        settings=[*recipes.apt_settings(dump), *recipes.build_only_settings(dump)],
+        hook=str(stage / "customize"),
+        as_root=as_root,
+    )
+
+
+def _archive(root: Path) -> Path:
+    return root.with_suffix(".tar")
+
+
+async def _unpack(root: Path) -> None:
+    """Unpack the archive of a root file system with the ids of podman's user namespace."""
+    root.mkdir()
+    options = ["--numeric-owner", "--exclude=./dev/*", "-xpf", str(_archive(root))]
+    await _output(["podman", "unshare", "tar", "-C", str(root), *options])
+    _archive(root).unlink()
+
+
+def delete_tree(path: Path) -> None:
+    """Delete a folder with root file systems in it, as far as that goes; absent is fine."""
     if os.geteuid() != 0:
-        raise BuildError("building needs root: run it with sudo")
-    if shutil.which("mmdebstrap") is None:
-        raise BuildError("mmdebstrap is not installed: apt-get install mmdebstrap")
+        # What users other than root own inside belongs to other ids of ours.
+        subprocess.run(["podman", "unshare", "rm", "-rf", str(path)], check=False)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_tools() -> None:
+    needed = ["mmdebstrap"] if os.geteuid() == 0 else ["mmdebstrap", "podman", "newuidmap"]
+    packages = {"newuidmap": "uidmap"}
+    for tool in needed:
+        if shutil.which(tool) is None:
+            package = packages.get(tool, tool)
+            raise BuildError(f"{tool} is not installed: apt-get install {package}")
 
 
 def _host_sources(suite: str) -> list[apt_sources.Source]:
@@ -117,7 +155,11 @@ def _host_sources(suite: str) -> list[apt_sources.Source]:
 
 
 def _stage(recipe: recipes.Recipe, scratch: Path, files: dict[str, tuple[int, str]]) -> None:
-    """Lay out what the customize script takes into the root."""
+    """Lay out what the customize script takes into the root, for everybody to read.
+
+    Without root, the script runs as another user of this host.
+    """
+    scratch.chmod(0o755)
     staged = {path: (mode, text.encode()) for path, (mode, text) in files.items()}
     for number, certificate in enumerate(_local_certificates()):
         path = f"/usr/local/share/ca-certificates/host-{number}.crt"
@@ -126,7 +168,7 @@ def _stage(recipe: recipes.Recipe, scratch: Path, files: dict[str, tuple[int, st
         file = scratch / "files" / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-        file.chmod(mode)
+        file.chmod(mode | 0o444)
     script = scratch / "customize"
     script.write_text(recipes.customize_script(recipe))
     script.chmod(0o755)

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -119,7 +118,7 @@ class Images:
             raise ImageError(f"there is no image {digest} in {self._folder}")
         doomed = self._folder / f"{_BUILD_PREFIX}removed-{digest}"
         path.rename(doomed)
-        shutil.rmtree(doomed)
+        builder.delete_tree(doomed)
 
     async def build(self, name: str, progress: Progress) -> Image:
         """Make an image anew; one at a time on this machine, who waits takes what the other made.
@@ -144,7 +143,7 @@ class Images:
         except builder.BuildError as error:
             raise ImageError(f"image {recipe.name} could not be made: {error}") from error
         finally:
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+            await asyncio.to_thread(builder.delete_tree, scratch)
 
     def _keep(self, recipe: recipes.Recipe, built: builder.Built, scratch: Path) -> Image:
         """Put a built root at its place; one of the same digest that is there already stays."""
@@ -184,7 +183,7 @@ class Images:
                 await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
             for left_over in self._folder.glob(f"{_BUILD_PREFIX}*"):
                 progress(f"deleting {left_over.name}, which was never finished")
-                await asyncio.to_thread(shutil.rmtree, left_over, ignore_errors=True)
+                await asyncio.to_thread(builder.delete_tree, left_over)
             yield
 
 

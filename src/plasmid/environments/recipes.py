@@ -15,6 +15,8 @@ from plasmid.environments import apt_sources
 PROXY_URL: Final = "http://127.0.0.1:3128"
 DXPY_VERSION: Final = "0.413.0"
 JOB_USER: Final = "dnanexus"
+PACKAGE_LIST: Final = "/usr/share/plasmid-packages"
+"""Where an image lists what is installed in it."""
 
 # requests comes beside dxpy and not from Debian: it must agree with dxpy's urllib3.
 PYTHON_REQUIREMENTS: Final = (f"dxpy=={DXPY_VERSION}", "requests")
@@ -151,16 +153,16 @@ def mmdebstrap_command(
     sources: Sequence[apt_sources.Source],
     settings: Sequence[str],
     hook: str,
+    as_root: bool = True,
 ) -> list[str]:
-    """Return the command that makes the root file system.
+    """Return the command that makes the root file system, without root as a tar file.
 
     `hook` is the file of customize_script. Without sources, mmdebstrap takes Debian's own mirror.
     """
     return [
         "mmdebstrap",
-        "--mode=root",
+        *(("--mode=root", "--format=directory") if as_root else ("--mode=unshare", "--format=tar")),
         "--variant=minbase",
-        "--format=directory",
         "--skip=cleanup/apt/lists",
         f"--include={','.join(recipe.packages)}",
         *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
@@ -186,6 +188,7 @@ inside() {{ env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
     LANG=C.UTF-8 chroot "$root" "$@"; }}
 echo "I: furnishing the image"
 cp -R --preserve=mode "$here/files/." "$root/"
+chmod 440 "$root"/etc/sudoers.d/*
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
 inside useradd --create-home --uid 1000 --shell /bin/bash {JOB_USER}
 mkdir -p "$root/opt/dnanexus/log"
@@ -201,8 +204,8 @@ for bundle in "$root"/usr/local/lib/python3*/dist-packages/certifi/cacert.pem; d
 done
 echo "I: compiling Python"
 inside python3 -m compileall -q -j 2 /usr/lib/python3 /usr/lib/python3.* /usr/local/lib || true
-inside dpkg-query -W -f '${{Package}} ${{Version}} ${{Architecture}}\\n' >"$here/packages"
-inside python3 -m pip list --format=freeze --disable-pip-version-check >>"$here/packages"
+inside dpkg-query -W -f '${{Package}} ${{Version}} ${{Architecture}}\\n' >"$root{PACKAGE_LIST}"
+inside python3 -m pip list --format=freeze --disable-pip-version-check >>"$root{PACKAGE_LIST}"
 """
 
 

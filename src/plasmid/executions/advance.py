@@ -43,7 +43,8 @@ async def apply(
     moment.tx.notify(JOBS_TOPIC)
     if following is State.RUNNABLE or row.state == State.RUNNING:
         moment.tx.notify(PLACEABLE_TOPIC)
-    if job_states.is_terminal(following):
+    if following not in (State.RUNNING, State.TERMINATING):
+        # also between two tries: nothing that is left of the old one may act for the new one
         await users.remove_job_tokens(moment.tx, row.id)
         moment.authenticator.forget()
     _log.info(

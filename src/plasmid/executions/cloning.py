@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from plasmid.domain import folders, run_spec
 from plasmid.executions.world import Moment
 from plasmid.metadata import objects, projects
 from plasmid.metadata.rows import PlacementRow
@@ -17,13 +18,16 @@ async def clone_objects(
     destination: str,
     below: str = "/",
     keeps_folders: bool = False,
+    moved: tuple[str, str] | None = None,
 ) -> list[str]:
     """Place objects in a container and return the ids of those that were there already.
 
     `source` is the container whose names are taken (any place if None). With `keeps_folders` the
-    folder of the source is kept below `below`. Hidden objects that a cloned one links to come
-    along.
+    folder of the source is kept below `below`; with `moved` (old, new) what lies inside the old
+    folder goes to the same place inside the new one, everything else to `below`. Hidden objects
+    that a cloned one links to come along, and all that an applet bundles.
     """
+    moved = ("/", below) if keeps_folders else moved
     waiting = list(dict.fromkeys(object_ids))
     seen = set(waiting)
     named = set(waiting)
@@ -34,13 +38,20 @@ async def clone_objects(
         place = await _place_of(moment, object_id, source)
         if row is None or place is None or (object_id not in named and not row.hidden):
             continue
-        folder = join(below, place.folder) if keeps_folders else below
-        if await _place(moment, place, destination, folder):
+        if await _place(moment, place, destination, _folder_for(place, below, moved)):
             existing.append(object_id)
+        if row.class_name == "applet":
+            named.update(run_spec.bundled_ids(row.body["runSpec"]))
         fresh = [link for link in row.links if link not in seen]
         seen.update(fresh)
         waiting.extend(fresh)
     return existing
+
+
+def _folder_for(place: PlacementRow, below: str, moved: tuple[str, str] | None) -> str:
+    if moved is not None and folders.is_inside(place.folder, moved[0]):
+        return folders.rebase(place.folder, moved[0], moved[1])
+    return below
 
 
 async def _place_of(moment: Moment, object_id: str, source: str | None) -> PlacementRow | None:

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from plasmid.domain import errors, ids, links
 from plasmid.domain.job_states import State
 from plasmid.executions import inputs
 from plasmid.executions.world import Moment
+from plasmid.metadata import jobs
 from plasmid.metadata.rows import ContainerRow, JobRow
 
 MAIN: Final = "main"
@@ -42,12 +44,36 @@ class Launch(msgspec.Struct, kw_only=True):
 
 
 async def launch(moment: Moment, run: Launch) -> JobRow:
-    """Create the job, settle what can be settled now, and return it."""
+    """Create the job, settle what can be settled now, and return it.
+
+    Raises InvalidState if its launcher is no longer running, InvalidInput for a circle of waits.
+    """
+    await _require_able_to_end(moment, run)
     row = _row_of(moment, run)
     if not run.shares_workspace:
         await moment.tx.add(_workspace_of(moment, run, row.workspace))
     await moment.tx.add(row)
     return await inputs.settle_input(moment, row)
+
+
+async def _require_able_to_end(moment: Moment, run: Launch) -> None:
+    """Raise if the job would be left alone, or would wait for who waits for it."""
+    if run.parent is None:
+        return
+    if run.parent.state != State.RUNNING:
+        raise errors.InvalidState(f"{run.parent.id} is {run.parent.state}; it can start no jobs")
+    awaited = {reference.execution for reference in links.references(run.original_input)}
+    awaited |= {target for target in run.depends_on if ids.is_id(target, "job")}
+    if not awaited or run.is_detached:
+        return
+    above = [run.parent.id]
+    while (job := await jobs.find_job(moment.tx, above[-1])) is not None and job.parent_job:
+        above.append(job.parent_job)
+    if await jobs.waits_for(moment.tx, awaited, above):
+        raise errors.InvalidInput(
+            f"The new job and {run.parent.id}, which starts it, would wait for each other;"
+            f" take {', '.join(sorted(awaited))} out of its input and dependsOn"
+        )
 
 
 def _row_of(moment: Moment, run: Launch) -> JobRow:

@@ -13,23 +13,28 @@ from plasmid.metadata import jobs, objects
 from plasmid.metadata.rows import JobRow
 
 
-async def settle_value(moment: Moment, row: JobRow, value: Any) -> tuple[Any, set[str]]:
+async def settle_value(
+    moment: Moment, row: JobRow, value: Any, *, only: str | None = None
+) -> tuple[Any, set[str]]:
     """Return a value with the references that can be settled replaced, and the jobs still awaited.
 
-    Raises JobFailure if a source has failed or has no such output.
+    Looks at all sources unless `only` names one. Raises JobFailure if a source has failed or has
+    no such output.
     """
     known: dict[str, JobRow] = {}
     pending: set[str] = set()
     for reference in links.references(value):
         job_id = reference.execution
+        if only is not None and job_id != only:
+            continue
         source = known[job_id] = known.get(job_id) or await source_of(moment, row, job_id)
         if source.state != State.DONE:
             pending.add(source.id)
     metadata = await _metadata_wanted(moment, value, known)
 
     def settled(reference: JobReference) -> Any:
-        source = known[reference.execution]
-        if source.state != State.DONE:
+        source = known.get(reference.execution)
+        if source is None or source.state != State.DONE:
             return links.UNRESOLVED
         return _output_of(source, reference, metadata)
 
@@ -69,8 +74,8 @@ async def _metadata_wanted(
     """Return the metadata (name, size, ...) of objects that references with `metadata` name."""
     found: dict[tuple[str, str], Any] = {}
     for reference in links.references(value):
-        source = known[reference.execution]
-        if reference.metadata is None or source.state != State.DONE:
+        source = known.get(reference.execution)
+        if reference.metadata is None or source is None or source.state != State.DONE:
             continue
         for object_id in links.object_ids((source.output or {}).get(reference.field)):
             found[object_id, reference.metadata] = await _metadata_of(
@@ -96,11 +101,20 @@ async def _metadata_of(moment: Moment, object_id: str, name: str) -> Any:
 
 
 async def pending_objects(moment: Moment, object_ids: list[str]) -> set[str]:
-    """Return those of the objects that are not closed; raises JobFailure if one is gone."""
-    if not object_ids:
-        return set()
+    """Return those of the objects, and of the hidden ones they lead to, that are not closed.
+
+    Raises JobFailure if one of the objects themselves is gone.
+    """
     found = await objects.find_objects(moment.tx, object_ids)
     for object_id in object_ids:
         if object_id not in found:
             raise JobFailure(failures.INPUT_ERROR, f"{object_id} was removed before it was used")
-    return {object_id for object_id, row in found.items() if row.state != "closed"}
+    seen = set(object_ids)
+    pending: set[str] = set()
+    while found:
+        pending |= {row.id for row in found.values() if row.state != "closed"}
+        linked = {link for row in found.values() for link in row.links} - seen
+        seen |= linked
+        below = await objects.find_objects(moment.tx, sorted(linked))
+        found = {row.id: row for row in below.values() if row.hidden}
+    return pending

@@ -1,35 +1,25 @@
-"""End a try: check and clone its outputs, or fail it and its tree (contract F.7, F.9)."""
+"""End a try: settle its outputs, restart it, or fail it and its tree (contract F.7, F.9)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from plasmid.domain import failures, io_spec, job_states, links, run_spec
+from plasmid.domain import failures, ids, job_states, links
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
-from plasmid.executions import advance, cloning, references
+from plasmid.executions import advance, outputs, references, restarts
 from plasmid.executions.world import Moment
 from plasmid.metadata import jobs, objects, projects
 from plasmid.metadata.rows import JobRow
 
-RESTARTABLE_REASONS: Final = frozenset(
-    {
-        failures.EXECUTION_ERROR,
-        failures.UNRESPONSIVE_WORKER,
-        failures.JM_INTERNAL_ERROR,
-        failures.APP_INTERNAL_ERROR,
-        failures.APP_INSUFFICIENT_RESOURCE_ERROR,
-        failures.JOB_TIMEOUT_EXCEEDED,
-    }
-)
 _PENDING_FAILURE: Final = "pendingFailure"
 
 
 async def succeed(moment: Moment, row: JobRow, output: dict[str, Any]) -> JobRow:
     """Take the output of a try that ended well; the job is done, waits, or fails for its output."""
     try:
-        checked = await _checked_output(moment, row, output)
+        checked = await outputs.check(moment, row, output)
     except JobFailure as failure:
         return await fail(moment, row, failure)
     await jobs.update_job(moment.tx, row.id, {"output": checked})
@@ -39,26 +29,54 @@ async def succeed(moment: Moment, row: JobRow, output: dict[str, Any]) -> JobRow
     return await settle_output(moment, waiting)
 
 
+async def look_again(moment: Moment, row: JobRow, ended: str) -> None:
+    """Settle the output of a waiting job, unless what has ended well was but one of many."""
+    pending = await jobs.find_waits(moment.tx, row.id) - {ended}
+    if pending and ids.is_id(ended, "job"):
+        source = await jobs.find_job(moment.tx, ended)
+        if source is not None and source.state == State.DONE:
+            await jobs.set_waits(moment.tx, row.id, pending)
+            return
+    await settle_output(moment, row)
+
+
 async def settle_output(moment: Moment, row: JobRow) -> JobRow:
     """Finish a job whose process has ended if its outputs and descendants are; else let it wait."""
     try:
         settled, pending = await references.settle_value(moment, row, row.output)
-        pending |= await references.pending_objects(moment, links.object_ids(settled))
+        open_ones = await references.pending_objects(moment, links.object_ids(settled))
+        pending |= await jobs.find_unfinished_children(moment.tx, row.id)
+        if not pending:
+            settled = await outputs.fit(moment, row, settled)
+            await _require_closable(moment, row, open_ones)
     except JobFailure as failure:
         return await fail(moment, row, _as_output_failure(failure), may_restart=False)
-    children = await jobs.find_children(moment.tx, row.id)
-    pending |= {child.id for child in children if not job_states.is_terminal(child.state)}
+    pending |= open_ones
     changes: dict[str, Any] = {"output": links.strip_projects(settled)}
+    await jobs.set_waits(moment.tx, row.id, pending)
     if pending:
-        await jobs.set_waits(moment.tx, row.id, pending)
-        if row.state == State.RUNNING:
-            return await advance.apply(moment, row, Event.EXITED, changes)
-        await jobs.update_job(moment.tx, row.id, changes)
-        return row
-    await jobs.set_waits(moment.tx, row.id, ())
-    await _clone_output(moment, row, changes["output"])
+        return await _let_wait(moment, row, changes)
+    await outputs.clone(moment, row, changes["output"])
     done = await advance.apply(moment, row, Event.OUTPUTS_READY, changes)
     return await _ended(moment, done)
+
+
+async def _let_wait(moment: Moment, row: JobRow, changes: dict[str, Any]) -> JobRow:
+    if row.state == State.RUNNING:
+        row = await advance.apply(moment, row, Event.EXITED, changes)
+        await _wake_who_waits_for_nobody(moment, row)
+    else:
+        await jobs.update_job(moment.tx, row.id, changes)
+    return row
+
+
+async def _require_closable(moment: Moment, row: JobRow, open_ones: set[str]) -> None:
+    left = await outputs.left_open(moment, row, open_ones)
+    if left is not None:
+        raise JobFailure(
+            failures.OUTPUT_ERROR,
+            f"the output links {left}, which was left open; close it before the job ends",
+        )
 
 
 def _as_output_failure(failure: JobFailure) -> JobFailure:
@@ -67,93 +85,57 @@ def _as_output_failure(failure: JobFailure) -> JobFailure:
     return failure
 
 
-async def _checked_output(moment: Moment, row: JobRow, output: dict[str, Any]) -> dict[str, Any]:
-    """Return the output in its normal form; raises JobFailure if it does not fit the spec."""
-    executable = await objects.find_object(moment.tx, row.executable)
-    spec = executable.body.get("outputSpec") if executable else None
-    if spec is not None and row.function == "main" and not await _is_subjob(moment, row):
-        output = io_spec.check_output(spec, output)
-    found = await objects.find_objects(moment.tx, links.object_ids(output))
-    for object_id in links.object_ids(output):
-        if object_id not in found:
-            raise JobFailure(
-                failures.OUTPUT_ERROR,
-                f"the output links {object_id}, which does not exist; upload it before linking it",
-            )
-    return output
-
-
-async def _is_subjob(moment: Moment, row: JobRow) -> bool:
-    if row.parent_job is None:
-        return False
-    parent = await jobs.find_job(moment.tx, row.parent_job)
-    return parent is not None and parent.workspace == row.workspace
-
-
-async def _clone_output(moment: Moment, row: JobRow, output: Any) -> None:
-    """Clone the outputs of a master job to its project, or to the workspace of who launched it."""
-    if await _is_subjob(moment, row):
-        return
-    destination, below = row.project, row.folder
-    if row.parent_job is not None:
-        parent = await jobs.find_job(moment.tx, row.parent_job)
-        if parent is not None:
-            destination, below = parent.workspace, "/"
-    object_ids = links.object_ids(output)
-    if object_ids and await projects.find_container(moment.tx, destination):
-        await cloning.clone_objects(
-            moment,
-            object_ids,
-            source=row.workspace,
-            destination=destination,
-            below=below,
-            keeps_folders=True,
-        )
-
-
 async def fail(
     moment: Moment, row: JobRow, failure: JobFailure, *, may_restart: bool = True
 ) -> JobRow:
     """Fail a job for a reason, or give it another try if its policy has one left."""
-    if may_restart and row.state == State.RUNNING and _has_try_left(row, failure.reason):
-        return await _restart(moment, row, failure)
-    failed = await advance.apply(moment, row, Event.FAILED, advance.failure_of(row, failure))
+    again = None
+    if may_restart and row.state == State.RUNNING:
+        again = await restarts.job_to_restart(moment, row, failure.reason)
+    if again is not None and again.id == row.id:
+        return await restarts.restart(moment, row, failure)
     await jobs.set_waits(moment.tx, row.id, ())
-    await _fail_tree(moment, failed, failure)
+    failed = await advance.apply(moment, row, Event.FAILED, advance.failure_of(row, failure))
+    if again is not None:
+        await _restart_master(moment, again, failed, failure)
+    else:
+        await _fail_tree(moment, failed, failure)
     return await _ended(moment, failed)
 
 
-def _has_try_left(row: JobRow, reason: str) -> bool:
-    policy = row.settings.get("executionPolicy") or {}
-    used = row.failure_counts
-    return (
-        reason in RESTARTABLE_REASONS
-        and used.get(reason, 0) < run_spec.restarts_allowed(policy, reason)
-        and sum(used.values()) < run_spec.restarts_max(policy)
-    )
+async def _restart_master(
+    moment: Moment, master: JobRow, failed: JobRow, failure: JobFailure
+) -> None:
+    """Start a master job anew because a sub-job failed; what its old try has started is stopped."""
+    following = _following(failed, failure)
+    for row in await _below(moment, master):
+        if row.id != failed.id and not job_states.is_terminal(row.state):
+            await stop(moment, row, following, origin=failed.failure_from)
+    if master.worker is not None:
+        moment.tx.notify(worker_topic(master.worker))
+    await restarts.restart(moment, master, failure)
 
 
-async def _restart(moment: Moment, row: JobRow, failure: JobFailure) -> JobRow:
-    counts = {**row.failure_counts, failure.reason: row.failure_counts.get(failure.reason, 0) + 1}
-    stopped = await advance.apply(
-        moment, row, Event.FAILED_WITH_TRIES_LEFT, {"failure_counts": counts, "worker": None}
-    )
-    return await advance.apply(
-        moment,
-        stopped,
-        Event.TRY_ADDED,
-        {"attempt": row.attempt + 1, "attempt_created_ms": moment.now_ms},
+async def _below(moment: Moment, row: JobRow) -> list[JobRow]:
+    """Return the jobs below one, those nearer to it first."""
+    found = await jobs.find_children(moment.tx, row.id)
+    for child in found:
+        found.extend(await jobs.find_children(moment.tx, child.id))
+    return found
+
+
+def _following(failed: JobRow, failure: JobFailure) -> JobFailure:
+    return JobFailure(
+        failures.JOB_TREE_FAILURE,
+        f"{failed.id} ({failed.name}) failed first: {failure.message}",
     )
 
 
 async def _fail_tree(moment: Moment, failed: JobRow, failure: JobFailure) -> None:
     """End the other jobs of the tree with JobTreeFailure (contract F.9)."""
-    if failure.reason in (failures.JOB_TREE_FAILURE, failures.TERMINATED):
+    if failure.reason == failures.TERMINATED:
         return
-    following = JobFailure(
-        failures.JOB_TREE_FAILURE,
-        f"{failed.id} ({failed.name}) failed first: {failure.message}",
-    )
+    following = _following(failed, failure)
     for row in await jobs.find_tree(moment.tx, failed.root_execution):
         if row.id != failed.id and not job_states.is_terminal(row.state):
             await stop(moment, row, following, origin=failed.failure_from)
@@ -170,10 +152,12 @@ async def stop(
 
     `origin` describes another job whose failure is the cause.
     """
-    if row.state in (State.RUNNING, State.TERMINATING):
+    if row.state == State.TERMINATING:
+        return row  # the reason that came first stays
+    if row.state == State.RUNNING:
         settings = dict(row.settings)
         if failure is not None:
-            settings.setdefault(_PENDING_FAILURE, [failure.reason, failure.message, origin])
+            settings[_PENDING_FAILURE] = [failure.reason, failure.message, origin]
         changes: dict[str, Any] = {"settings": settings}
         if row.worker is not None:
             moment.tx.notify(worker_topic(row.worker))
@@ -199,11 +183,8 @@ async def stopped(moment: Moment, row: JobRow) -> JobRow:
 
 async def terminate_tree(moment: Moment, row: JobRow) -> None:
     """Terminate a job and everything below it."""
-    waiting = [row]
-    while waiting:
-        current = waiting.pop()
-        waiting.extend(await jobs.find_children(moment.tx, current.id))
-        fresh = await jobs.find_job(moment.tx, current.id)
+    for member in [row, *await _below(moment, row)]:
+        fresh = await jobs.find_job(moment.tx, member.id)
         if fresh is not None and not job_states.is_terminal(fresh.state):
             await stop(moment, fresh)
 
@@ -211,12 +192,22 @@ async def terminate_tree(moment: Moment, row: JobRow) -> None:
 async def _ended(moment: Moment, row: JobRow) -> JobRow:
     """Note that a job is over; clear away the tree's workspaces when all of it is."""
     moment.to_wake.append(row.id)
+    if not await jobs.find_states(moment.tx, row.root_execution) <= set(jobs.TERMINAL):
+        await _wake_who_waits_for_nobody(moment, row)
+        return row
     tree = await jobs.find_tree(moment.tx, row.root_execution)
-    if all(job_states.is_terminal(member.state) for member in tree):
-        kept = {job.workspace for job in tree if job.settings.get("delayWorkspaceDestruction")}
-        for workspace in {member.workspace for member in tree} - kept:
-            await remove_container(moment, workspace)
+    kept = {job.workspace for job in tree if job.settings.get("delayWorkspaceDestruction")}
+    for workspace in {member.workspace for member in tree} - kept:
+        await remove_container(moment, workspace)
     return row
+
+
+async def _wake_who_waits_for_nobody(moment: Moment, row: JobRow) -> None:
+    """Look again at the outputs of a tree none of whose jobs can still close an open one."""
+    if await jobs.find_states(moment.tx, row.root_execution) & jobs.MAY_ACT:
+        return
+    awaited = await jobs.find_awaited_by_outputs(moment.tx, row.root_execution)
+    moment.to_wake.extend(sorted(target for target in awaited if ids.is_data_object(target)))
 
 
 async def remove_container(moment: Moment, container_id: str) -> None:

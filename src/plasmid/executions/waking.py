@@ -26,6 +26,6 @@ async def _wake(moment: Moment, target: str) -> None:
         if waiting is None or job_states.is_terminal(waiting.state):
             continue
         if waiting.state == State.WAITING_ON_INPUT:
-            await inputs.settle_input(moment, waiting)
+            await inputs.look_again(moment, waiting, target)
         elif waiting.state == State.WAITING_ON_OUTPUT:
-            await settle.settle_output(moment, waiting)
+            await settle.look_again(moment, waiting, target)

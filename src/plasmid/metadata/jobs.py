@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from plasmid.metadata import rows, schema
@@ -12,11 +13,25 @@ from plasmid.metadata.database import Prepared, Reader, Transaction, param
 from plasmid.metadata.rows import JobRow
 
 TERMINAL = ("done", "failed", "terminated")
+MAY_ACT = frozenset({"idle", "waiting_on_input", "runnable", "running", "restartable"})
 
 _j, _w = schema.jobs.c, schema.waits.c
 _GET = Prepared(sa.select(schema.jobs).where(_j.id == param("k")))
-_UNFINISHED = Prepared(
-    sa.select(schema.jobs).where(_j.state.not_in(TERMINAL)).order_by(_j.created_ms, _j.id)
+_TURNS = Prepared(
+    sa.select(_j.id, _j.instance_type, _j.created_ms)
+    .where(_j.state == "runnable")
+    .order_by(_j.rank.desc(), _j.parent_job.is_(None), _j.created_ms, _j.id)
+    .limit(param("n"))
+)
+_HELD = Prepared(
+    sa.select(_j.id, _j.instance_type, _j.created_ms)
+    .where(_j.state.in_(("running", "terminating")))
+    .order_by(_j.created_ms, _j.id)
+)
+_PARENTS = Prepared(
+    sa.select(_j.parent_job)
+    .where(_j.state.not_in(TERMINAL), _j.parent_job.is_not(None))
+    .distinct()
 )
 _IN_STATE = Prepared(
     sa.select(schema.jobs)
@@ -34,9 +49,22 @@ _TREE = Prepared(
 _CHILDREN = Prepared(
     sa.select(schema.jobs).where(_j.parent_job == param("p")).order_by(_j.created_ms, _j.id)
 )
+_STATES = Prepared(
+    sa.select(_j.state).where(_j.root_execution == param("r"), _j.id != param("b")).distinct()
+)
+_UNFINISHED_CHILDREN = Prepared(
+    sa.select(_j.id).where(_j.parent_job == param("p"), _j.state.not_in(TERMINAL))
+)
 _ADD_WAIT = Prepared(sa.insert(schema.waits))
+_WAITS = Prepared(sa.select(_w.target).where(_w.job == param("k")))
+_DROP_WAIT = Prepared(sa.delete(schema.waits).where(_w.job == param("k"), _w.target == param("t")))
+_AWAITED_BY_OUTPUTS = Prepared(
+    sa.select(_w.target)
+    .join(schema.jobs, _j.id == _w.job)
+    .where(_j.root_execution == param("r"), _j.state == "waiting_on_output")
+    .distinct()
+)
 _AWAITED = Prepared(sa.select(_w.target).distinct())
-_DROP_WAITS = Prepared(sa.delete(schema.waits).where(_w.job == param("k")))
 _WAITING_FOR = Prepared(
     sa.select(schema.jobs)
     .join(schema.waits, _w.job == _j.id)
@@ -55,9 +83,27 @@ async def find_job(reader: Reader, job_id: str) -> JobRow | None:
     return await reader.struct(JobRow, _GET, {"k": job_id})
 
 
-async def find_unfinished(reader: Reader) -> list[JobRow]:
-    """Return every job that is not in a terminal state, oldest first."""
-    return await reader.structs(JobRow, _UNFINISHED)
+class Turn(msgspec.Struct, frozen=True):
+    """A job that wants to run or runs, as far as placing it has to know."""
+
+    id: str
+    instance_type: str
+    created_ms: int
+
+
+async def find_turns(reader: Reader, limit: int) -> list[Turn]:
+    """Return the next runnable jobs: by rank, those of trees that have begun first, then by age."""
+    return await reader.structs(Turn, _TURNS, {"n": limit})
+
+
+async def find_held(reader: Reader) -> list[Turn]:
+    """Return the jobs that workers hold, oldest first."""
+    return await reader.structs(Turn, _HELD)
+
+
+async def find_unfinished_parents(reader: Reader) -> set[str]:
+    """Return the jobs that have a child which is not in a terminal state."""
+    return {str(row[0]) for row in await reader.rows(_PARENTS)}
 
 
 async def find_in_state(reader: Reader, state: str) -> list[JobRow]:
@@ -73,6 +119,16 @@ async def find_tree(reader: Reader, root: str) -> list[JobRow]:
 async def find_children(reader: Reader, parent: str) -> list[JobRow]:
     """Return the jobs that a job started, oldest first."""
     return await reader.structs(JobRow, _CHILDREN, {"p": parent})
+
+
+async def find_states(reader: Reader, root: str, *, but: str = "") -> set[str]:
+    """Return the states in which the jobs of a tree are, one of them left out if named."""
+    return {str(row[0]) for row in await reader.rows(_STATES, {"r": root, "b": but})}
+
+
+async def find_unfinished_children(reader: Reader, parent: str) -> set[str]:
+    """Return the ids of the jobs that a job started and that are not in a terminal state."""
+    return {str(row[0]) for row in await reader.rows(_UNFINISHED_CHILDREN, {"p": parent})}
 
 
 async def find_waiting_for(reader: Reader, target: str) -> list[JobRow]:
@@ -91,11 +147,39 @@ async def update_job(tx: Transaction, job_id: str, changes: dict[str, Any]) -> N
     await tx.update(schema.jobs, {"id": job_id}, values)
 
 
+async def find_awaited_by_outputs(reader: Reader, root: str) -> set[str]:
+    """Return what the jobs of a tree whose processes have ended wait for."""
+    return {str(row[0]) for row in await reader.rows(_AWAITED_BY_OUTPUTS, {"r": root})}
+
+
+async def find_waits(reader: Reader, job_id: str) -> set[str]:
+    """Return what a job waits for."""
+    return {str(row[0]) for row in await reader.rows(_WAITS, {"k": job_id})}
+
+
 async def set_waits(tx: Transaction, job_id: str, targets: Iterable[str]) -> None:
-    """Say what a job waits for."""
-    await tx.execute(_DROP_WAITS, {"k": job_id})
-    for target in sorted(set(targets)):
+    """Say what a job waits for; only what differs is written."""
+    wanted, present = set(targets), await find_waits(tx, job_id)
+    for target in sorted(present - wanted):
+        await tx.execute(_DROP_WAIT, {"k": job_id, "t": target})
+    for target in sorted(wanted - present):
         await tx.execute(_ADD_WAIT, {"job": job_id, "target": target})
+
+
+async def waits_for(reader: Reader, job_ids: Iterable[str], ancestors: Iterable[str]) -> bool:
+    """Say whether one of the jobs is one of the ancestors, or cannot end before one of them does.
+
+    A job ends after what it waits for, and after its children.
+    """
+    reached = sa.select(_j.id).where(_j.id.in_(list(job_ids))).cte("reached", recursive=True)
+    reached = reached.union(
+        sa.select(_w.target).join(reached, _w.job == reached.c.id),
+        sa.select(_j.id)
+        .join(reached, _j.parent_job == reached.c.id)
+        .where(_j.state.not_in(TERMINAL)),
+    )
+    statement = sa.select(reached.c.id).where(reached.c.id.in_(list(ancestors))).limit(1)
+    return await reader.row(statement) is not None
 
 
 async def count_unfinished_in(reader: Reader, project: str) -> int:

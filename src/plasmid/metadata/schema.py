@@ -188,7 +188,7 @@ jobs = sa.Table(
     sa.CheckConstraint("(state = 'failed') = (failure_reason IS NOT NULL)", name="jobs_failure"),
     sa.Index("jobs_state_created", "state", "created_ms"),
     sa.Index("jobs_project_created", "project", "created_ms"),
-    sa.Index("jobs_root", "root_execution"),
+    sa.Index("jobs_root", "root_execution", "state"),
     sa.Index("jobs_origin", "origin_job"),
     sa.Index("jobs_parent", "parent_job"),
     sa.Index("jobs_launched_by", "launched_by", "created_ms"),

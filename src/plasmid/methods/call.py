@@ -20,6 +20,18 @@ from plasmid.metadata.database import Database, Reader, Transaction
 
 NOT_LOGGED_IN: Final = "You must be logged in to do this: the call carries no token of a user"
 
+# A region is a name here: executables are built for one and run in projects of the same.
+REGIONS: Final = (
+    "aws:us-east-1",
+    "aws:ap-south-1",
+    "aws:ap-southeast-2",
+    "aws:eu-central-1",
+    "aws:eu-west-2",
+    "aws:me-south-1",
+    "azure:westeurope",
+    "azure:westus",
+)
+
 
 def clock_ms() -> int:
     """Return the time in milliseconds since the epoch."""
@@ -44,7 +56,7 @@ class Platform:
         logs: LogStore,
         backend: Backend,
         signing_key: bytes,
-        regions: tuple[str, ...] = ("aws:us-east-1", "azure:westus"),
+        regions: tuple[str, ...] = REGIONS,
         limits: Limits | None = None,
         now_ms: Callable[[], int] = clock_ms,
         randomness: Callable[[int], bytes] = secrets.token_bytes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, folders, ids, links, properties
+from plasmid.domain import errors, folders, ids, keys, links, properties
 from plasmid.domain.access import Level
 from plasmid.executions import cloning
 from plasmid.metadata import jobs, objects, projects
@@ -25,7 +25,7 @@ async def create(
     container = await _container_of(call, given)
     folder = folders.read(given)
     async with moments.of(call) as moment:
-        if given.get("parents"):
+        if keys.boolean(given, "parents"):
             await cloning.add_folder_with_parents(moment, container, folder)
     await folder_methods.require_folder(call, container, folder)
     details = given.get("details")
@@ -38,7 +38,7 @@ async def create(
             id=object_id,
             class_name=class_name,
             state=state,
-            hidden=bool(given.get("hidden")),
+            hidden=keys.boolean(given, "hidden"),
             types=properties.check_types(given.get("types")),
             details=details,
             links=linked,

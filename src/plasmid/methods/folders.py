@@ -43,8 +43,9 @@ async def new_folder(call: Call, target: Container, body: dict[str, Any]) -> Ref
 async def require_folder(call: Call, container_id: str, folder: str) -> None:
     """Raise ResourceNotFound if a folder does not exist."""
     if not await projects.has_folder(call.reader, container_id, folder):
+        # the client's own tests look for this text (TestDXCp)
         raise errors.ResourceNotFound(
-            f"The specified folder could not be found in {container_id}: {folder}"
+            f'Folder "{folder}" does not exist in project "{container_id}"'
         )
 
 
@@ -210,7 +211,6 @@ async def _clone_folder(
         raise errors.InvalidState(
             f"If cloned, a folder would conflict with an existing folder: {new}"
         )
-    exists: list[str] = []
     async with moments.of(call) as moment:
         await cloning.add_folder_with_parents(moment, destination, new)
         for path in await projects.find_folders(call.reader, source):
@@ -218,12 +218,12 @@ async def _clone_folder(
                 await cloning.add_folder_with_parents(
                     moment, destination, folders.rebase(path, folder, new)
                 )
-        for place in await objects.find_visible_places(call.reader, source, folder):
-            exists += await cloning.clone_objects(
-                moment,
-                [place.object],
-                source=source,
-                destination=destination,
-                below=folders.rebase(place.folder, folder, new),
-            )
-    return exists
+        places = await objects.find_visible_places(call.reader, source, folder)
+        return await cloning.clone_objects(
+            moment,
+            [place.object for place in places],
+            source=source,
+            destination=destination,
+            below=into,
+            moved=(folder, new),
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, ids, properties
+from plasmid.domain import errors, ids, keys, properties
 from plasmid.domain.access import Level
 from plasmid.executions import settle
 from plasmid.metadata import jobs, projects, users
@@ -25,8 +25,7 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
         raise errors.PermissionDenied("This token may not create projects")
     region = _region(call, body)
     bill_to = await _bill_to(call, body)
-    if body.get("containsPHI"):
-        raise errors.PermissionDenied(f"PHI features must be enabled for {bill_to}")
+    _refuse_phi(body, bill_to)
     row = ContainerRow(
         id=call.mint("project"),
         class_name="project",
@@ -47,6 +46,11 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     await call.tx.add(row)
     await projects.set_member(call.tx, row.id, call.user, Level.ADMINISTER)
     return Ref(row.id)
+
+
+def _refuse_phi(body: dict[str, Any], bill_to: str) -> None:
+    if body.get("containsPHI"):
+        raise errors.PermissionDenied(f"PHI features must be enabled for {bill_to}")
 
 
 def _text(body: dict[str, Any], key: str) -> str:
@@ -80,6 +84,8 @@ def _with_flags(flags: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     for name, value in changed.items():
         if wire.FLAGS[name] is False and not isinstance(value, bool):
             raise errors.InvalidInput(f'Expected key "{name}" of input to be a boolean')
+    keys.integer(body, "databaseResultsRestricted")
+    keys.strings(body, "allowedExecutables")
     result = {**flags, **changed}
     if changed.get("restricted"):
         result.setdefault("downloadRestricted", True)
@@ -111,6 +117,7 @@ async def update(call: Call, target: Container, body: dict[str, Any]) -> Ref:
             )
     if body.get("billTo") is not None and body["billTo"] != target.row.bill_to:
         raise errors.InvalidInput(f"{body['billTo']} cannot be billed for this project")
+    _refuse_phi(body, target.row.bill_to)
     changes["flags"] = _with_flags(target.row.flags, body)
     await projects.update_container(call.tx, target.id, changes)
     return Ref(target.id)
@@ -119,7 +126,9 @@ async def update(call: Call, target: Container, body: dict[str, Any]) -> Ref:
 @method("/project-xxxx/invite", access=Access.ADMINISTER, mode=Mode.WRITE)
 async def invite(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
     """Give a user, or everybody (PUBLIC), at least a level; nothing is lowered by this."""
-    level = Level.parse(body.get("level"))
+    level = Level.parse(keys.require(body, "level"))
+    if level is Level.NONE:
+        raise errors.InvalidInput('Expected key "level" of input to be more than NONE')
     member = await _member(call, body.get("invitee"))
     present = (await projects.find_members(call.reader, target.id)).get(member, Level.NONE)
     await projects.set_member(call.tx, target.id, member, max(present, level))

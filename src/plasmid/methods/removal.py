@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from plasmid.domain import errors, ids
+from plasmid.domain import errors, ids, keys
 from plasmid.domain.access import Level
 from plasmid.executions import settle
 from plasmid.metadata import objects, projects
@@ -26,8 +26,8 @@ async def known_ids(
     call: Call, container_id: str, body: dict[str, Any], *, force: bool
 ) -> list[str]:
     """Return the body's `objects` that lie in a container; unknown ones only pass with force."""
-    given = body.get("objects") or []
-    if not isinstance(given, list) or not all(ids.is_data_object(item) for item in given):
+    given = keys.array(body, "objects") or []
+    if not all(ids.is_data_object(item) for item in given):
         raise errors.InvalidInput('Expected key "objects" of input to be an array of object IDs')
     wanted = list(dict.fromkeys(given))
     places = await objects.find_placements_in(call.reader, container_id, wanted)

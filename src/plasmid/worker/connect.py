@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
-from plasmid.engines import engine, oci
+from plasmid.engines import engine, oci, podman, simulated
 from plasmid.environments import images
 from plasmid.network import sandbox_network
 from plasmid.worker import adapters
@@ -24,7 +24,14 @@ def adapters_from(settings: WorkerSettings) -> adapters.Adapters:
 
 
 def _engine(name: str) -> engine.Engine:
-    return oci.OciEngine(None if name in {"auto", "oci"} else name)
+    """Return the engine of a name; `auto` is an OCI runtime for root, else podman."""
+    if name == "auto":
+        name = "oci" if os.geteuid() == 0 else "podman"
+    if name == "podman":
+        return podman.PodmanEngine()
+    if name == "simulated":
+        return simulated.SimulatedEngine()
+    return oci.OciEngine(None if name == "oci" else name)
 
 
 def _network(settings: WorkerSettings) -> adapters.OpenNetwork:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,16 @@ def ignore(_: str) -> None:
     """Take a line of progress."""
 
 
-async def test_without_root_the_remedy_is_named(
+async def test_without_root_podman_and_ids_of_ones_own_are_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(builder.BuildError, match="sudo"):
-        await builder.build(RECIPE, tmp_path, ignore)
+    for missing, package in (("podman", "podman"), ("newuidmap", "uidmap")):
+        program(tmp_path / missing, "mmdebstrap", "")
+        program(tmp_path / missing, {"podman": "newuidmap", "newuidmap": "podman"}[missing], "")
+        monkeypatch.setenv("PATH", str(tmp_path / missing))
+        with pytest.raises(builder.BuildError, match=f"apt-get install {package}"):
+            await builder.build(RECIPE, tmp_path, ignore)
 
 
 async def test_without_mmdebstrap_the_remedy_is_named(
@@ -54,8 +57,9 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 for argument; do case $argument in */root) root=$argument;; esac; done
 mkdir -p "$root/dev/pts" "$root/etc/apt" "$root/bin"
 touch "$root/dev/null" "$root/bin/sh"
+mkdir -p "$root/usr/share"
 echo 'deb http://mirror.test/debian bookworm main' >"$root/etc/apt/sources.list"
-printf 'jq 1.6 amd64\\ndxpy==0.413.0\\n' >"$(dirname "$root")/packages"
+printf 'jq 1.6 amd64\\ndxpy==0.413.0\\n' >"$root/usr/share/plasmid-packages"
 echo "I: extracting archives..." >&2
 echo "I: success in 1.0 seconds" >&2
 """,
@@ -86,16 +90,27 @@ async def test_a_build_tells_its_steps_and_what_it_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="building needs root")
-@pytest.mark.usefixtures("stand_ins")
-async def test_files_are_staged_with_their_modes(tmp_path: Path) -> None:
+async def test_the_script_finds_its_files_wheels_and_settings(
+    tmp_path: Path, stand_ins: Path
+) -> None:
+    # The stand-in looks at what lies beside the script, as the script would.
+    program(stand_ins, "mmdebstrap-plain", (stand_ins / "mmdebstrap").read_text())
+    look = """
+for argument; do case $argument in --customize-hook=*) hook=$argument;; esac; done
+here=$(dirname "$(echo "${hook#*=}" | cut -d" " -f1)")
+test -x "$here/customize" && test -d "$here/wheels" && stat -c %A "$here" >"$SEEN"
+cat "$here/files/etc/apt/apt.conf.d/99plasmid" >>"$SEEN"
+exec bash "$(dirname "$0")/mmdebstrap-plain" "$@"
+"""
+    seen = tmp_path / "seen"
+    program(stand_ins, "mmdebstrap", look.replace('"$SEEN"', f'"{seen}"'))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     await builder.build(RECIPE, scratch, ignore)
-    staged = scratch / "files/etc/sudoers.d/dnanexus"
-    assert stat.S_IMODE(staged.stat().st_mode) == 0o440
-    apt = (scratch / "files/etc/apt/apt.conf.d/99plasmid").read_text()
+    mode, *apt = seen.read_text().splitlines()
+    assert mode == "drwxr-xr-x"
     assert 'Acquire::Check-Date "false";' in apt
-    assert os.access(scratch / "customize", os.X_OK)
+    assert [path.name for path in scratch.iterdir()] == ["root"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="building needs root")

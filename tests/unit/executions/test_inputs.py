@@ -124,7 +124,6 @@ async def test_an_object_that_is_removed_while_awaited_is_an_input_error(
         await world.call(f"/{elsewhere}/removeFolder", {"folder": "/f", "recurse": True})
     else:
         await world.call(f"/{elsewhere}/destroy")
-    await world.wake()
     described = await world.describe(job)
     assert (described["state"], described["failureReason"]) == ("failed", "InputError")
     assert file in described["failureMessage"]

@@ -209,25 +209,57 @@ async def test_a_job_waits_for_its_children_with_its_output(world: World) -> Non
 async def test_an_open_output_is_waited_for(world: World) -> None:
     project, job, workspace = await running(world)
     file = await world.an_open_file(workspace, as_=world.token_of(job))
-    await world.put_part(file, b"late", as_=world.token_of(job))
+    child = await world.a_subjob(job)
+    await world.lease(child)
+    token = world.token_of(child)
     assert await world.finish(job, {"x": link(file)}) == "waiting_on_output"
-    # the job's token is dead by now; a member of the project only looks into its workspace
-    row = await objects.find_object(world.database.reader, file)
-    assert row is not None
-    async with world.dispatcher.moment(world.clock.now_ms) as moment:
-        await objects.update_object(moment.tx, file, {"state": "closed", "size_bytes": 4})
-        moment.to_wake.append(file)
+    await world.put_part(file, b"late", as_=token)
+    await world.call(f"/{file}/close", as_=token)
+    assert await world.state(job) == "waiting_on_output"
+    await world.finish(child)
     assert await world.state(job) == "done"
     assert await places(world, file) == {project: "/out"}
 
 
-async def test_an_open_output_that_is_removed_fails_the_job(world: World) -> None:
+async def test_an_open_output_that_nobody_can_close_fails_the_job(world: World) -> None:
     _, job, workspace = await running(world)
     file = await world.an_open_file(workspace, as_=world.token_of(job))
     await world.finish(job, {"x": link(file)})
-    async with world.database.transaction() as tx:
-        await objects.remove_placement(tx, workspace, file)
-    await world.wake()
+    state, reason, message = await end_of(world, job)
+    assert (state, reason) == ("failed", "OutputError")
+    assert f"{file}, which was left open" in message
+
+
+@pytest.mark.parametrize("last", ["parent", "sibling"])
+async def test_an_open_output_fails_its_job_once_nobody_is_left_to_close_it(
+    world: World, last: str
+) -> None:
+    _, parent, workspace = await running(world)
+    child, sibling = await world.a_subjob(parent), await world.a_subjob(parent)
+    await world.lease(child)
+    file = await world.an_open_file(workspace, as_=world.token_of(child))
+    assert await world.finish(child, {"x": link(file)}) == "waiting_on_output"
+    for job in (sibling, parent) if last == "parent" else (parent, sibling):
+        assert await world.state(child) == "waiting_on_output"
+        await world.finish(job)
+    assert (await end_of(world, child))[:2] == ("failed", "OutputError")
+    assert (await end_of(world, parent))[:2] == ("failed", "JobTreeFailure")
+
+
+async def test_an_open_output_of_a_project_may_be_closed_by_its_people(world: World) -> None:
+    project, job, _ = await running(world)
+    file = await world.an_open_file(project)
+    assert await world.finish(job, {"x": link(file)}) == "waiting_on_output"
+    await world.put_part(file, b"1")
+    await world.call(f"/{file}/close")
+    assert await world.state(job) == "done"
+
+
+async def test_an_open_output_that_is_removed_fails_the_job(world: World) -> None:
+    project, job, _ = await running(world)
+    file = await world.an_open_file(project)
+    await world.finish(job, {"x": link(file)})
+    await world.call(f"/{project}/removeObjects", {"objects": [file]})
     assert (await end_of(world, job))[:2] == ("failed", "OutputError")
 
 

@@ -172,15 +172,17 @@ async def test_a_master_job_starts_again_when_its_sub_job_fails(world: World) ->
     assert (await world.job_row(master)).failure_reason == "JobTreeFailure"
 
 
-async def test_a_master_job_that_waits_for_its_sub_jobs_starts_again_too(world: World) -> None:
+async def test_a_sub_job_starts_again_by_itself_once_its_master_has_put_out(world: World) -> None:
+    """A job whose process has ended never goes back to running (contract F.4)."""
     master = await a_running_job(world)
     child = await world.a_subjob(master)
     await world.lease(child)
     assert await world.finish(master, {"x": 1}) == "waiting_on_output"
-    await world.fail(child, "UnresponsiveWorker")
+    assert await world.fail(child, "UnresponsiveWorker") == "runnable"
     described = await world.describe(master)
-    assert (described["state"], described["try"], described["output"]) == ("runnable", 1, None)
-    assert await world.finish(master, {"x": 2}) == "done"
+    assert (described["state"], described["try"]) == ("waiting_on_output", 0)
+    await world.finish(child)
+    assert await world.state(master) == "done"
 
 
 async def test_only_the_master_of_the_sub_job_starts_again(world: World) -> None:

@@ -377,6 +377,18 @@ async def test_any_member_may_leave(world: World) -> None:
     assert (await world.refused(f"/{project}/describe", as_=BOB)).type == "PermissionDenied"
 
 
+async def test_the_last_administrator_stays(world: World) -> None:
+    project = await world.a_project()
+    await world.a_member(project, "CONTRIBUTE")
+    await world.a_member(project, "ADMINISTER", user="PUBLIC")
+    lower = {"user-alice": "CONTRIBUTE"}
+    for route, body in ((f"/{project}/leave", {}), (f"/{project}/decreasePermissions", lower)):
+        assert (await world.refused(route, body)).type == "InvalidState"
+    await world.a_member(project, "ADMINISTER")
+    await world.call(f"/{project}/leave")
+    await world.call(f"/{project}/destroy", as_=BOB)
+
+
 async def test_a_public_project_is_readable_by_all_and_writable_by_none(world: World) -> None:
     """Whatever level PUBLIC was given, somebody without a token or with a job's only reads."""
     project = await world.a_project()
@@ -418,7 +430,9 @@ async def test_unfinished_jobs_keep_a_project_unless_they_may_be_terminated(
     world.dispatcher.machine = Machine(64 * GIB, jobs_max=1)
     project = await world.a_project()
     applet = await world.an_applet(project)
-    running, runnable = await world.a_job(applet), await world.a_job(applet)
+    running = await world.a_job(applet)
+    world.clock.advance(1)
+    runnable = await world.a_job(applet)
     await world.lease(running)
     refusal = await world.refused(f"/{project}/destroy")
     assert (refusal.type, "2 unfinished jobs" in refusal.message) == ("InvalidState", True)

@@ -1,0 +1,111 @@
+"""Check what a job puts out, and put it where it belongs (contract F.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plasmid.domain import failures, io_spec, links
+from plasmid.domain.access import Level
+from plasmid.domain.failures import JobFailure
+from plasmid.executions import cloning
+from plasmid.executions.world import Moment
+from plasmid.metadata import jobs, objects, projects
+from plasmid.metadata.rows import JobRow
+
+
+async def check(moment: Moment, row: JobRow, output: dict[str, Any]) -> dict[str, Any]:
+    """Return an output as its spec wants it; raises JobFailure (OutputError) if it is wrong.
+
+    It may link what the launcher of the job sees, and refer to jobs below this one: others could
+    belong to somebody else, or wait for this job themselves.
+    """
+    checked = await fit(moment, row, output)
+    for object_id in links.object_ids(checked):
+        if not await _is_visible(moment, row, object_id):
+            raise JobFailure(
+                failures.OUTPUT_ERROR,
+                f"the output links {object_id}, which does not exist; upload it before linking it",
+            )
+    for reference in links.references(checked):
+        if not await _is_below(moment, row, reference.execution):
+            raise JobFailure(
+                failures.OUTPUT_ERROR,
+                f"the output refers to {reference.execution}, which {row.id} did not start;"
+                " give that job's output to this one as an input",
+            )
+    return checked
+
+
+async def fit(moment: Moment, row: JobRow, output: dict[str, Any]) -> dict[str, Any]:
+    """Return the output of main of a master job as its spec wants it, others as they are."""
+    spec = None
+    if row.function == "main" and not await is_subjob(moment, row):
+        executable = await objects.find_object(moment.tx, row.executable)
+        spec = executable.body.get("outputSpec") if executable else None
+    return io_spec.check_output(spec, output)
+
+
+async def is_subjob(moment: Moment, row: JobRow) -> bool:
+    """Say whether a job works in its parent's workspace."""
+    if row.parent_job is None:
+        return False
+    parent = await jobs.find_job(moment.tx, row.parent_job)
+    return parent is not None and parent.workspace == row.workspace
+
+
+async def _is_visible(moment: Moment, row: JobRow, object_id: str) -> bool:
+    for place in await objects.find_placements(moment.tx, object_id):
+        if place.container == row.workspace:
+            return True
+        container = await projects.find_container(moment.tx, place.container)
+        project = container.project if container and container.project else place.container
+        members = await projects.find_members(moment.tx, project)
+        if Level.NONE != max(
+            members.get(row.launched_by, Level.NONE), members.get(projects.PUBLIC, Level.NONE)
+        ):
+            return True
+    return False
+
+
+async def _is_below(moment: Moment, row: JobRow, job_id: str) -> bool:
+    found = await jobs.find_job(moment.tx, job_id)
+    while found is not None and found.parent_job is not None:
+        if found.parent_job == row.id:
+            return True
+        found = await jobs.find_job(moment.tx, found.parent_job)
+    return False
+
+
+async def left_open(moment: Moment, row: JobRow, pending: set[str]) -> str | None:
+    """Return an object for which a job would wait for ever, or None.
+
+    An open object of a workspace can only be closed by a job of its tree that is not over.
+    """
+    if await jobs.find_states(moment.tx, row.root_execution, but=row.id) & jobs.MAY_ACT:
+        return None
+    for object_id in sorted(pending):
+        places = await objects.find_placements(moment.tx, object_id)
+        if places and all(place.container.startswith("container-") for place in places):
+            return object_id
+    return None
+
+
+async def clone(moment: Moment, row: JobRow, output: Any) -> None:
+    """Clone the outputs of a master job to its project, or to the workspace of who launched it."""
+    if await is_subjob(moment, row):
+        return
+    destination, below = row.project, row.folder
+    if row.parent_job is not None:
+        parent = await jobs.find_job(moment.tx, row.parent_job)
+        if parent is not None:
+            destination, below = parent.workspace, "/"
+    object_ids = links.object_ids(output)
+    if object_ids and await projects.find_container(moment.tx, destination):
+        await cloning.clone_objects(
+            moment,
+            object_ids,
+            source=row.workspace,
+            destination=destination,
+            below=below,
+            keeps_folders=True,
+        )
