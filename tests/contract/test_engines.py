@@ -191,6 +191,8 @@ async def test_memory_within_the_limit_is_given_and_its_peak_is_told(workshop: W
 
 
 async def test_processes_are_limited(workshop: Workshop) -> None:
+    if os.geteuid() != 0 and not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("without root no limit holds with version 1 cgroups")
     script = "for i in $(seq 100); do sleep 100 & done; wait"
     sandbox = await workshop.started(script, processes_max=30)
     await until(lambda: any("fork" in line for line in output(sandbox, "stderr")))
@@ -211,7 +213,8 @@ async def test_both_streams_are_kept_apart_and_long_lines_whole(workshop: Worksh
     sandbox = await workshop.started(script)
     await sandbox.wait()
     assert output(sandbox)[0] == "x" * 50000
-    assert "no end" in sandbox.log_path.read_text().splitlines()[-1]
+    entries = sandbox.log_path.read_text().splitlines()
+    assert any(entry.endswith(" no end") and " stdout " in entry for entry in entries)
     assert output(sandbox, "stderr") == ["oops"]
 
 

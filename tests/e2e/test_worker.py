@@ -13,13 +13,14 @@ import tarfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import uvicorn
 
 from plasmid import config
-from plasmid.domain import assignments
+from plasmid.domain import assignments, ids
 from plasmid.environments import images
 from plasmid.worker import connect, resident
 from plasmid.worker.settings import WorkerSettings
@@ -27,7 +28,8 @@ from tests.unit.worker import fake_platform
 
 pytestmark = pytest.mark.e2e
 
-JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
+# Groups of the kernel are named for jobs, so tests that run at once need jobs of their own.
+JOB = ids.mint("job", os.urandom(15))
 FILE = "file-BBBBBBBBBBBBBBBBBBBBBBB1"
 SANDBOX_SECONDS_MAX = 90.0
 
@@ -56,6 +58,10 @@ def settings(tmp_path: Path) -> Iterator[WorkerSettings]:
     )
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["worker.lock"]
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+def an_assignment(code: str, **options: Any) -> assignments.Assignment:
+    return fake_platform.an_assignment(code, job=JOB, **options)
 
 
 class Site:
@@ -112,7 +118,7 @@ async def test_a_bash_job_reads_its_input_and_writes_its_output(
         'main() { echo "$who $(id -un) $(hostname) $PWD $0"; echo oops >&2\n'
         'dx-jobutil-add-output out "$who" --class string; }'
     )
-    report = await site.run(settings, fake_platform.an_assignment(code, input={"who": "it's me"}))
+    report = await site.run(settings, an_assignment(code, input={"who": "it's me"}))
     assert report.output == {"out": "it's me"}
     assert site.said("STDOUT") == [
         f"bash running (job ID {JOB})",
@@ -128,7 +134,7 @@ async def test_a_python_job_is_called_and_logs_by_the_sockets(
         '@dxpy.entry_point("main")\ndef main(n):\n'
         '    import logging\n    logging.warning("careful")\n    return {"m": n + 1}\n'
     )
-    given = fake_platform.an_assignment(code, interpreter="python3", input={"n": 1})
+    given = an_assignment(code, interpreter="python3", input={"n": 1})
     report = await site.run(settings, given)
     assert report.output == {"m": 2}
     assert site.said("WARNING") == ["careful"]
@@ -149,7 +155,7 @@ async def test_a_python_job_is_called_and_logs_by_the_sockets(
 async def test_a_failure_has_its_reason(
     site: Site, settings: WorkerSettings, *, interpreter: str, code: str, reason: str, message: str
 ) -> None:
-    report = await site.run(settings, fake_platform.an_assignment(code, interpreter=interpreter))
+    report = await site.run(settings, an_assignment(code, interpreter=interpreter))
     assert report.failure_reason == reason
     assert message in str(report.failure_message)
 
@@ -158,7 +164,7 @@ async def test_a_job_that_wants_too_much_memory_is_told_so(
     site: Site, settings: WorkerSettings
 ) -> None:
     code = 'main() { python3 -c "bytearray(900 << 20)"; }'
-    report = await site.run(settings, fake_platform.an_assignment(code, memory_bytes=200 << 20))
+    report = await site.run(settings, an_assignment(code, memory_bytes=200 << 20))
     assert report.failure_reason == "AppInsufficientResourceError"
 
 
@@ -166,7 +172,7 @@ async def test_a_job_over_its_time_is_ended_with_all_of_its_processes(
     site: Site, settings: WorkerSettings
 ) -> None:
     code = "main() { setsid sleep 1000 & echo started; sleep 1000; }"
-    report = await site.run(settings, fake_platform.an_assignment(code, timeout_ms=1500))
+    report = await site.run(settings, an_assignment(code, timeout_ms=1500))
     assert report.failure_reason == "JobTimeoutExceeded"
     assert "started" in site.said("STDOUT")
 
@@ -180,7 +186,7 @@ async def test_resources_are_unpacked_over_the_root(site: Site, settings: Worker
         archive.addfile(tool, io.BytesIO(content))
     site.platform.files[FILE] = ("x", packed.getvalue())
     bundled = [{"name": "my resources.tar.gz", "id": {"$dnanexus_link": FILE}}]
-    given = fake_platform.an_assignment("main() { mytool; }", bundled_depends=bundled)
+    given = an_assignment("main() { mytool; }", bundled_depends=bundled)
     report = await site.run(settings, given)
     assert (report.output, site.said("STDOUT")[-1]) == ({}, "tool runs")
 
@@ -192,14 +198,14 @@ async def test_a_job_without_network_reaches_the_api_and_nothing_else(
         "main() { dx describe $DX_JOB_ID --json | grep -c workspace\n"
         "curl -sS -m 5 http://192.0.2.1/ 2>&1 || echo refused; }"
     )
-    await site.run(settings, fake_platform.an_assignment(code))
+    await site.run(settings, an_assignment(code))
     assert site.said("STDOUT")[1] == "1"
     assert site.said("STDOUT")[-1] == "refused"
 
 
 async def test_the_client_works_beside_the_proxy(site: Site, settings: WorkerSettings) -> None:
     code = "main() { dx describe $DX_JOB_ID --json | grep -c workspace; }"
-    await site.run(settings, fake_platform.an_assignment(code, network=["*"]))
+    await site.run(settings, an_assignment(code, network=["*"]))
     assert site.said("STDOUT")[1:] == ["1"]
     assert site.said("STDERR") == []
 
@@ -211,7 +217,7 @@ async def test_apps_find_and_end_the_process_that_they_replace(
         "kill $(ps aux | grep pcp-dstat | head -n1 | awk '{print $2}')\n"
         "/usr/bin/dx-dstat 100 &\nmain() { echo on; }"
     )
-    report = await site.run(settings, fake_platform.an_assignment(code))
+    report = await site.run(settings, an_assignment(code))
     assert (report.output, site.said("STDOUT")[-1]) == ({}, "on")
 
 
@@ -243,7 +249,7 @@ async def test_killed_workers_lose_and_double_no_line(site: Site, settings: Work
     given = msgspec.structs.replace(settings, server_url=site.url)
     async with site.serving():
         worker = spawn(given)
-        await site.platform.assign(fake_platform.an_assignment(code))
+        await site.platform.assign(an_assignment(code))
         for count in (20, 90, 160, 230):
             await site.platform.until(lambda least=count: len(site.said("STDOUT")) > least, 60)  # type: ignore[misc]
             worker.send_signal(signal.SIGKILL if count % 20 else signal.SIGTERM)

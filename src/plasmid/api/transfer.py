@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from plasmid.api import answers
@@ -23,7 +23,7 @@ from plasmid.methods import signing
 from plasmid.methods.call import Platform
 from plasmid.methods.signing import DownloadClaim, UploadClaim
 
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)", re.IGNORECASE)
 _log = structlog.get_logger()
 
 
@@ -48,6 +48,8 @@ class Transfers:
             return _bad_part(f"Part {claim.part} of {claim.file} has {error}")
         except NoSpaceError as error:
             raise errors.ServiceUnavailable(str(error)) from error
+        except ClientDisconnect:
+            return _bad_part(f"Part {claim.part} of {claim.file} broke off; upload it again")
         if claim.size_bytes is not None and written.size_bytes != claim.size_bytes:
             await platform.blobs.remove(name)
             return _bad_part(
@@ -126,13 +128,12 @@ class Transfers:
 def _range_of(header: str | None, size_bytes: int) -> tuple[int, int, int]:
     """Return (start, end, status) of what is asked for; end is not included."""
     found = _RANGE.fullmatch(header.strip()) if header else None
-    if found is None or (not found.group(1) and not found.group(2)):
+    first, last = found.groups() if found else ("", "")
+    if not (first or last) or (first and last and int(last) < int(first)):
         return 0, size_bytes, 200
-    if not found.group(1):
-        return max(size_bytes - int(found.group(2)), 0), size_bytes, 206
-    start = int(found.group(1))
-    end = min(int(found.group(2)) + 1, size_bytes) if found.group(2) else size_bytes
-    if start >= size_bytes or end <= start:
+    start = int(first) if first else max(size_bytes - int(last), 0)
+    end = min(int(last) + 1, size_bytes) if first and last else size_bytes
+    if start >= end:
         raise HTTPException(416, headers={"content-range": f"bytes */{size_bytes}"})
     return start, end, 206
 

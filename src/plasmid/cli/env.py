@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,6 +14,9 @@ import msgspec
 from plasmid.bootstrap import Keys
 from plasmid.cli.serve import SERVER_FILE, ServerFile
 from plasmid.cli.trouble import CommandError
+
+
+PROXIES: Final = frozenset({"http_proxy", "https_proxy"})
 
 
 def variables(url: str, token: str, user: str) -> dict[str, str]:
@@ -39,6 +44,10 @@ def show(data: Path, *, write: bool) -> None:
     found = variables(server.url, keys.user_token, keys.user)
     if write:
         _write(found)
+    proxies = sorted(name for name in os.environ if name.lower() in PROXIES and os.environ[name])
+    if proxies:
+        # dxpy asks a proxy even for 127.0.0.1, whatever no_proxy says, and cannot speak http to it
+        print(f"plasmid: dx will fail while these are set: {' '.join(proxies)}", file=sys.stderr)
     for name, value in found.items():
         print(f"export {name}={shlex.quote(value)}")
     print("unset DX_PROJECT_CONTEXT_ID DX_WORKSPACE_ID DX_JOB_ID")

@@ -147,7 +147,13 @@ def with_links(values: Any, ids: dict[LocalFile, str]) -> Any:
 
 
 def _check(spec: list[dict[str, Any]] | None, values: dict[str, Any]) -> None:
-    """Refuse wrong values before anything is started."""
+    """Refuse missing and wrong values before anything is started."""
+    for field in spec or ():
+        name, is_needed = field["name"], not field.get("optional") and "default" not in field
+        if is_needed and values.get(name) is None:
+            raise CommandError(
+                f'input "{name}" ({field["class"]}) is missing; give it as -i{name}=VALUE', 2
+            )
     stand_ins = dict.fromkeys(files(values), _PLACEHOLDER)
     try:
         io_spec.check_values(spec, with_links(values, stand_ins))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from plasmid.cli.trouble import CommandError
 from plasmid.client.api import ApiClient
 from plasmid.domain import links
 
+INPUTS: Final = "/.inputs"
+"""The project's folder of local inputs: one that is put out again has no folder of its own."""
+
 
 async def fetch(client: ApiClient, output: dict[str, Any], folder: Path, *, token: str) -> Any:
-    """Download every file of an output to FOLDER/FIELD/NAME; return the output with those paths.
+    """Download every file of an output to FOLDER/FIELD; return the output with those paths.
 
-    Where two files of a field have one name, the later ones go to FOLDER/FIELD/INDEX/NAME.
+    Sub-folders that the job made are kept. Where two files of a field have one name, the later ones
+    go into folders named by their index.
     """
     fetched: dict[str, Any] = {}
     for field, value in output.items():
@@ -31,9 +35,11 @@ async def _fetched(client: ApiClient, value: Any, folder: Path, *, index: int, t
     file_id = links.linked_id(value)
     if file_id is None or not file_id.startswith("file-"):
         return value
-    described = await client.call(f"/{file_id}/describe", {"fields": {"name": True}})
+    wanted = {"fields": {"name": True, "folder": True}}
+    described = await client.call(f"/{file_id}/describe", wanted)
+    steps = [] if described["folder"] == INPUTS else described["folder"].strip("/").split("/")
     name = safe_name(described["name"])
-    target = folder / name
+    target = folder.joinpath(*(safe_name(step) for step in steps if step), name)
     if index and target.exists():
         target = folder / str(index) / name
     try:

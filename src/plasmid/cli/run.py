@@ -144,7 +144,7 @@ async def _start(client: ApiClient, applet: AppletFolder, values: dict[str, Any]
     ids = {}
     for local in inputs.files(values):
         ids[local] = await upload.upload(
-            client, local.path, project=project, folder="/inputs", name=local.path.name
+            client, local.path, project=project, folder=outputs.INPUTS, name=local.path.name
         )
     spec = dict(applet.body["runSpec"])
     if applet.resources is not None:

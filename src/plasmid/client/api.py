@@ -174,7 +174,6 @@ class ApiClient:
                     await self._fetch(url, headers, sink.fileno(), before)
                     return sink.seek(0, os.SEEK_END)
                 except (httpx2.TransportError, _Answered) as error:
-                    sink.seek(0, os.SEEK_END)
                     failed_tries = 1 if sink.tell() > before else failed_tries + 1
                     if failed_tries >= self._retry.tries_max:
                         raise Unreachable(f"The download of {file_id} failed: {error}") from error

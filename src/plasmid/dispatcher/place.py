@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from plasmid.dispatcher.world import Summary, World
-from plasmid.domain import instance_types, placement
+from plasmid.domain import failures, instance_types, placement
+from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
 from plasmid.domain.placement import Demand
 from plasmid.executions import advance, settle
-from plasmid.metadata import jobs
+from plasmid.executions.world import Moment
+from plasmid.metadata import jobs, objects
 from plasmid.metadata.jobs import Turn
+from plasmid.metadata.rows import JobRow
 
 TURNS_MAX: Final = 1000
 
@@ -36,12 +39,26 @@ async def tick(now_ms: int, world: World) -> Summary:
             row = await jobs.find_job(moment.tx, job_id)
             if row is None or row.state != State.RUNNABLE:
                 continue
-            changes: dict[str, Any] = {"worker": workers[0]}
-            if row.started_running_ms is None:
-                changes["started_running_ms"] = now_ms
-            await advance.apply(moment, row, Event.LEASED, changes)
-            moment.tx.notify(settle.worker_topic(workers[0]))
+            if await objects.find_object(moment.tx, row.executable) is None:
+                await settle.fail(moment, row, _nothing_to_run(row))
+            else:
+                await _lease(moment, row, workers[0])
     return Summary("place", len(chosen))
+
+
+async def _lease(moment: Moment, row: JobRow, worker: str) -> None:
+    changes: dict[str, Any] = {"worker": worker}
+    if row.started_running_ms is None:
+        changes["started_running_ms"] = moment.now_ms
+    await advance.apply(moment, row, Event.LEASED, changes)
+    moment.tx.notify(settle.worker_topic(worker))
+
+
+def _nothing_to_run(row: JobRow) -> JobFailure:
+    return JobFailure(
+        failures.EXECUTION_ERROR,
+        f"{row.executable} ({row.executable_name}) was removed before the job could start",
+    )
 
 
 def _demand(turn: Turn) -> Demand:

@@ -254,6 +254,7 @@ class OciEngine:
         # Root inside passes through the folder; nobody else outside needs to.
         os.chown(spec.folder, 0, overlay.ROOT_ID)
         spec.folder.chmod(0o710)
+        overlay.check_owner(spec.base_image, overlay.ROOT_ID)
         overlay.mount(spec.base_image, spec.folder)
         overlay.put_files(sandbox.root, {**_name_files(spec.hostname), **spec.files})
         for group in _limited(groups):

@@ -48,6 +48,18 @@ def options(lower: Path, folder: Path, *, root_id: int = ROOT_ID) -> str:
     return f"{layers},workdir={_escaped(folder / 'work')},{kind}"
 
 
+def check_owner(lower: Path, owner: int) -> None:
+    """Raise OSError unless a base image is stored with the ids that sandboxes here need."""
+    found = lower.stat().st_uid
+    if found != owner:
+        raise OSError(
+            errno.EPERM,
+            f"its root belongs to user {found} and not to {owner}, so it was built by another "
+            "user: build it anew with `plasmid image build`",
+            str(lower),
+        )
+
+
 def mount(lower: Path, folder: Path, *, root_id: int = ROOT_ID) -> None:
     """Mount `folder/root` over a base image, with `folder/upper` and `folder/work` made here.
 

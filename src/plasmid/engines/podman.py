@@ -287,6 +287,7 @@ class PodmanEngine:
 def _make_root(spec: engine.SandboxSpec) -> None:
     hosts = f"127.0.0.1 localhost {spec.hostname}\n::1 localhost\n".encode()
     files = {"/etc/hosts": hosts, **spec.files}
+    overlay.check_owner(spec.base_image, os.geteuid() or overlay.ROOT_ID)
     if os.geteuid() == 0:
         os.chown(spec.folder, 0, overlay.ROOT_ID)
         spec.folder.chmod(0o710)

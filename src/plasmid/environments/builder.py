@@ -29,11 +29,15 @@ _SYSTEM_PYTHONS: Final = ("/usr/bin/python3", "python3")
 _TAIL_LINES_MAX: Final = 12
 # Lines of mmdebstrap that are no step.
 _UNTOLD: Final = (
-    "I: running --customize-hook",
-    "I: success in",
-    "I: chroot arch",
     "I: automatically",
+    "I: chroot arch",
+    "I: done",
     "I: finding",
+    "I: removing",
+    "I: running --customize-hook",
+    "I: skipping",
+    "I: success in",
+    "I: using",
 )
 
 

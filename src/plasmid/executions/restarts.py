@@ -40,7 +40,7 @@ async def job_to_restart(moment: Moment, row: JobRow, reason: str) -> JobRow | N
 async def _is_master_only(moment: Moment, row: JobRow) -> bool:
     executable = await objects.find_object(moment.tx, row.executable)
     spec = executable.body.get("runSpec", {}) if executable else {}
-    return spec.get("restartableEntryPoints", "master") == "master"
+    return bool(spec.get("restartableEntryPoints", "master") == "master")
 
 
 async def _master_of(moment: Moment, row: JobRow) -> JobRow:

@@ -7,7 +7,7 @@ import re
 from typing import Any, Final
 from urllib.parse import quote
 
-from plasmid.domain import errors, ids, object_states, properties, upload_limits
+from plasmid.domain import errors, ids, keys, object_states, properties, upload_limits
 from plasmid.domain.upload_limits import UploadedPart, UploadLimits
 from plasmid.metadata import objects, projects
 from plasmid.metadata.rows import PartRow
@@ -18,6 +18,7 @@ from plasmid.methods.targets import Access, DataObject
 
 UPLOAD_MS: Final = 24 * 3600 * 1000
 DOWNLOAD_MS: Final = 24 * 3600 * 1000
+DOWNLOAD_MS_MAX: Final = 10 * 366 * 24 * 3600 * 1000
 WINDOW_MS: Final = 3600 * 1000
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -26,9 +27,9 @@ _MD5: Final = re.compile(r"[0-9a-f]{32}")
 async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     """Create a file, open for upload."""
     await _require_upload_allowed(call, body.get("project"))
-    media = body.get("media")
-    if media is not None and not isinstance(media, str):
-        raise errors.InvalidInput('Expected key "media" of input to be a string')
+    media = keys.string(body, "media")
+    if media is not None and not (media.isascii() and media.isprintable()):
+        raise errors.InvalidInput('Expected key "media" of input to be a media type')
     state = object_states.born("file")
     return Ref(await creation.create(call, "file", body, state=state, content={"media": media}))
 
@@ -97,7 +98,7 @@ async def download(call: Call, target: DataObject, body: dict[str, Any]) -> dict
     """Return a URL for the file's bytes; the same question within an hour gives the same URL."""
     _require_in_project(target, body.get("project"))
     object_states.require_closed(target.id, target.row.state)
-    await _require_download_allowed(call, target)
+    await _require_download_allowed(call, target, body.get("project"))
     duration_ms = _duration(body)
     name = body.get("filename")
     name = target.place.name if name is None else properties.check_name(name, "filename")
@@ -120,10 +121,11 @@ def _require_in_project(target: DataObject, project: object) -> None:
         raise errors.ResourceNotFound(f"{target.id} could not be found in {project}")
 
 
-async def _require_download_allowed(call: Call, target: DataObject) -> None:
+async def _require_download_allowed(call: Call, target: DataObject, project: str | None) -> None:
+    """Raise PermissionDenied if the project, or each that holds the file, forbids downloads."""
     if call.actor.job is not None:
         return
-    containers = [place.container for place, _ in target.places]
+    containers = [project] if project else [place.container for place, _ in target.places]
     found = await projects.find_containers(call.reader, containers)
     if found and all(row.flags.get("downloadRestricted") for row in found):
         raise errors.PermissionDenied(f"{target.place.container} does not allow downloads")
@@ -135,6 +137,9 @@ def _duration(body: dict[str, Any]) -> int:
         return DOWNLOAD_MS
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or seconds <= 0:
         raise errors.InvalidInput('Expected key "duration" of input to be a positive number')
+    if seconds * 1000 > DOWNLOAD_MS_MAX:
+        longest = DOWNLOAD_MS_MAX // 1000
+        raise errors.InvalidInput(f'Expected key "duration" of input to be at most {longest}')
     return int(seconds * 1000)
 
 

@@ -48,5 +48,7 @@ cd /home/dnanexus || exit 1
 /usr/bin/pcp-dstat < /dev/null > /dev/null 2>&1 &
 echo "$interpreter running (job ID $DX_JOB_ID)"
 echo running > "$state/phase"
+# Not by exec: this process stays to collect what the job leaves behind, and a job that signals
+# itself must not be the first process, which signals do not end.
 "$interpreter" "/home/dnanexus/$DX_JOB_ID"
 exit $?

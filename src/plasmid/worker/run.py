@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -238,6 +238,14 @@ def _image(world: World, assignment: assignments.Assignment) -> adapters.Image:
         raise failures.JobFailure(failures.EXECUTION_ERROR, str(error)) from error
 
 
+def _package_hosts(world: World, assignment: assignments.Assignment) -> Sequence[str]:
+    """Return the hosts of the base image's packages; none if a running job's image was removed."""
+    try:
+        return _image(world, assignment).apt_hosts
+    except failures.JobFailure:
+        return ()
+
+
 @contextlib.asynccontextmanager
 async def _connected(
     world: World, current: Try, sandbox: engine.Sandbox, pump: log_pump.LogPump
@@ -258,7 +266,7 @@ async def _connected(
             sandbox,
             allowed=current.assignment.network,
             on_refused=on_refused,
-            package_hosts=_image(world, current.assignment).apt_hosts,
+            package_hosts=_package_hosts(world, current.assignment),
         ):
             yield
     finally:

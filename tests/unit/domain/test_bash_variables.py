@@ -186,6 +186,14 @@ def test_a_file_that_no_folder_can_hold_is_refused(name: str) -> None:
         bash_variables.compute({"f": link(FILE_1)}, {FILE_1: name})
 
 
+def test_the_shortest_prefix_of_all_patterns_is_taken() -> None:
+    spec = [{"name": "f", "patterns": ["*.gz", "*.bwa-index.tar.gz", "*.tar.gz", "x*"]}]
+    computed = bash_variables.compute(
+        {"f": link(FILE_1)}, {FILE_1: "a.bwa-index.tar.gz"}, input_spec=spec
+    )
+    assert computed.definitions["f_prefix"] == "( a )"
+
+
 def test_a_slash_in_a_file_name_is_escaped() -> None:
     computed = bash_variables.compute({"f": link(FILE_1)}, {FILE_1: "a/b.txt"})
     assert computed.definitions["f_name"] == "( a%2Fb.txt )"

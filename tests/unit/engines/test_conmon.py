@@ -69,8 +69,10 @@ def test_pids_and_exit_codes_are_none_until_written(files: conmon.Files) -> None
 @pytest.fixture
 def sleeper(files: conmon.Files) -> Iterator[subprocess.Popen[bytes]]:
     """A process that has the bundle in its command line, like conmon, and ends with its input."""
-    command = ["/bin/sh", "-c", "read line", "sh", "--bundle", str(files.bundle)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    command = ["/bin/sh", "-c", "echo ready; read line", "sh", "--bundle", str(files.bundle)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
     yield process
     process.communicate()
 

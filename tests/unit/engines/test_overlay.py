@@ -71,6 +71,12 @@ def test_a_large_file_is_written_whole(tmp_path: Path) -> None:
     assert (tmp_path / "big").read_bytes() == content
 
 
+def test_an_image_that_another_user_built_is_an_error_with_its_remedy(tmp_path: Path) -> None:
+    overlay.check_owner(tmp_path, ME)
+    with pytest.raises(OSError, match="plasmid image build"):
+        overlay.check_owner(tmp_path, ME + 1)
+
+
 def test_special_characters_in_paths_are_escaped_in_mount_options() -> None:
     made = overlay.options(Path("/a:b,c"), Path("/f\\g"))
     assert made == ("lowerdir=/a\\:b\\,c,upperdir=/f\\\\g/upper,workdir=/f\\\\g/work,volatile")

@@ -1,0 +1,81 @@
+"""One server for all tests; each module works in a project of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plasmid import config
+from plasmid.engines import oci
+from plasmid.environments import images
+from tests.e2e.driver import ROOT, Dx, Site
+
+
+@pytest.fixture(scope="session")
+def images_folder() -> Path:
+    """The machine's base images; the one that stands in for all is made if it is not there."""
+    if os.geteuid() != 0:
+        pytest.skip("sandboxes with limits of their own need root")
+    if missing := asyncio.run(oci.OciEngine(None).check()):
+        pytest.skip(f"no engine: {missing[0]}")
+    found = config.load(os.environ)
+    try:
+        images.Images(found.images_folder, found.images).find("Ubuntu", "24.04", "0")
+    except images.ImageError:
+        subprocess.run(
+            [sys.executable, "-P", "-m", "plasmid", "image", "build"],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            check=True,
+        )
+    return found.images_folder
+
+
+@pytest.fixture(scope="session")
+def site(images_folder: Path) -> Iterator[Site]:
+    """The server that the tests share."""
+    site = Site(images_folder)
+    try:
+        site.start()
+        yield site
+    finally:
+        site.close()
+
+
+@pytest.fixture
+def own_site(images_folder: Path) -> Iterator[Site]:
+    """A server that a test may treat badly."""
+    site = Site(images_folder)
+    try:
+        site.start()
+        yield site
+    finally:
+        site.close()
+
+
+def _user(site: Site, home: Path, name: str) -> Dx:
+    dx = Dx(site, home)
+    dx.use(dx.call("/project/new", {"name": name})["id"])
+    return dx
+
+
+@pytest.fixture(scope="module")
+def dx(
+    site: Site, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Dx]:
+    """The client, in a project that is named for the module and removed after it."""
+    name = request.module.__name__.rpartition(".")[2]
+    dx = _user(site, tmp_path_factory.mktemp(name), name)
+    yield dx
+    dx.call(f"/{dx.project}/destroy", {"terminateJobs": True})
+
+
+@pytest.fixture
+def own_dx(own_site: Site, tmp_path: Path) -> Dx:
+    """The client of one's own server."""
+    return _user(own_site, tmp_path, "own")

@@ -1,0 +1,58 @@
+"""The loop that runs the chores."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from plasmid.dispatcher import loop
+from plasmid.dispatcher.world import Summary
+from plasmid.dispatcher.world import World as DispatcherWorld
+from tests.worlds import World
+
+
+class Enough(Exception):
+    """Ends a loop that would go on for ever."""
+
+
+async def test_a_chore_that_breaks_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 0)
+    went_well = asyncio.Event()
+    times: list[int] = []
+
+    async def tick(now_ms: int, _: DispatcherWorld) -> Summary:
+        times.append(now_ms)
+        if len(times) < 3:
+            raise RuntimeError("broken on purpose")
+        went_well.set()
+        return Summary("test", 0)
+
+    async with asyncio.timeout(5):
+        with contextlib.suppress(asyncio.CancelledError):
+            async with asyncio.TaskGroup() as group:
+                repeating = group.create_task(
+                    loop._repeat(tick, 0, world.dispatcher, now_ms=world.clock)
+                )
+                await went_well.wait()
+                repeating.cancel()
+    assert len(times) >= 3
+
+
+async def test_a_runnable_job_is_placed_without_waiting_for_the_clock(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PLACE_SECONDS", "EXPIRE_SECONDS", "COLLECT_SECONDS"):
+        monkeypatch.setattr(loop, name, 3600)
+    await world.sync()
+    applet = await world.an_applet(await world.a_project())
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        running = group.create_task(loop.run(world.dispatcher, world.clock))
+        with world.platform.changes.subscribe("jobs") as news:
+            job = await world.a_job(applet)
+            while await world.state(job) != "running":
+                await news.wait(5)
+        running.cancel()
