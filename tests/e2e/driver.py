@@ -163,6 +163,7 @@ class Site:
         if self._server is not None:
             with contextlib.suppress(RefusedError, OSError):
                 self._terminate_all()
+                until(lambda: not leftovers.find_tries(self.home))
             if self.server.poll() is None:
                 self.stop()
             until(lambda: not self.worker_pids())

@@ -62,7 +62,7 @@ class TestWhoAndWhere:
 
 class TestFolders:
     def test_folders_are_made_listed_moved_and_removed(self, dx: Dx) -> None:
-        assert "could not be found" in dx("mkdir", "/f/g/h", code=3).text
+        assert "code 404" in dx("mkdir", "/f/g/h", code=3).text
         dx("mkdir", "-p", "/f/g/h")
         assert "already exists" in dx("mkdir", "/f", code=3).text
         dx("mkdir", "/m")
@@ -76,7 +76,6 @@ class TestFolders:
 
     def test_a_folder_comes_back_as_it_went(self, dx: Dx, tree: Path, tmp_path: Path) -> None:
         dx("upload", "-r", str(tree), "--wait")
-        dx("download", "-r", "tree", "-o", str(tmp_path / "back"), code=1)
         (tmp_path / "back").mkdir()
         dx("download", "-r", "tree", "-o", str(tmp_path / "back"))
         same = ["diff", "-r", str(tree), str(tmp_path / "back" / "tree")]
@@ -84,18 +83,21 @@ class TestFolders:
         assert "-r/--recursive" in dx("download", "tree", code=1).text
 
     def test_a_copy_in_another_project_is_the_same_object(self, dx: Dx, tree: Path) -> None:
+        dx("mkdir", "/copied")
         dx("upload", "-r", str(tree), "--path", "/copied/", "--wait")
         other = dx.id("new", "project", "other")
-        dx("cp", "/copied", f"{other}:/")
-        assert "would conflict" in dx("cp", "/copied", f"{other}:/", code=3).text
-        here, there = (dx(*w).out for w in (("find", "data", "--brief", "--path", p) for p in ("/copied", f"{other}:/copied")))
-        assert {line.split(":")[1] for line in here.split()} == {
-            line.split(":")[1] for line in there.split()
-        }
-        dx("cp", "/copied/one", f"{other}:/")
-        assert "already existed" in dx("cp", "/copied/one", f"{other}:/").text
+        dx("cp", "/copied/tree", f"{other}:/")
+        assert "would conflict" in dx("cp", "/copied/tree", f"{other}:/", code=3).text
+        found = [
+            dx("find", "data", "--brief", "--path", path).out.split()
+            for path in ("/copied/tree", f"{other}:/tree")
+        ]
+        here, there = ({name.partition(":")[2] for name in names} for names in found)
+        assert here == there
+        assert len(here) == 3
+        assert "already existed" in dx("cp", "/copied/tree/one", f"{other}:/").text
         dx("rmproject", "-y", other)
-        assert dx("cat", "/copied/one").out == "one"
+        assert dx("cat", "/copied/tree/one").out == "one"
 
 
 class TestFiles:

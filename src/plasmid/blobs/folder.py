@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,36 +20,55 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Writing:
-    """One file being written; its methods run in a thread of the store."""
+    """One file being written; its methods run in a thread of the store.
+
+    A thread cannot be cancelled with its write, so one may still be at work when the file is to be
+    discarded: the lock lets it end first, and nothing begins after that.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.md5 = hashlib.md5(usedforsecurity=False)
         self.size_bytes = 0
         self._file = path.open("xb", buffering=0)
+        self._lock = threading.Lock()
+        self._is_discarded = False
 
     def append(self, batch: list[bytes]) -> None:
-        for piece in batch:
-            self.md5.update(piece)
-            view = memoryview(piece)
-            while view:
-                view = view[self._file.write(view) :]
-            self.size_bytes += len(piece)
+        with self._lock:
+            for piece in () if self._is_discarded else batch:
+                self.md5.update(piece)
+                view = memoryview(piece)
+                while view:
+                    view = view[self._file.write(view) :]
+                self.size_bytes += len(piece)
 
     def keep_as(self, target: Path) -> None:
-        os.fdatasync(self._file.fileno())
-        self._file.close()
-        target.parent.mkdir(exist_ok=True)
-        self.path.rename(target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with self._lock:
+            if self._is_discarded:
+                return
+            os.fdatasync(self._file.fileno())
+            self._file.close()
+            if not target.parent.exists():
+                target.parent.mkdir(exist_ok=True)
+                _sync(target.parent.parent)
+            self.path = self.path.rename(target)
+            _sync(target.parent)
 
     def discard(self) -> None:
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+        with self._lock:
+            self._is_discarded = True
+            self._file.close()
+            self.path.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class FolderStore:
@@ -69,6 +89,9 @@ class FolderStore:
         try:
             await self._append_all(writing, content, bytes_max)
             await asyncio.to_thread(writing.keep_as, self._path(name))
+        except asyncio.CancelledError:
+            self._threads.submit(writing.discard)
+            raise
         except OSError as error:
             writing.discard()
             raise _understood(error) from error

@@ -15,7 +15,6 @@ from plasmid.bootstrap import Keys
 from plasmid.cli.serve import SERVER_FILE, ServerFile
 from plasmid.cli.trouble import CommandError
 
-
 PROXIES: Final = frozenset({"http_proxy", "https_proxy"})
 
 

@@ -122,6 +122,16 @@ def object_ids(value: object) -> list[str]:
     return list(dict.fromkeys(object_id for object_id in found if object_id is not None))
 
 
+def named_projects(value: object) -> dict[str, str]:
+    """Return the container in which each data object is linked, for those linked with one."""
+    found: dict[str, str] = {}
+    for item in _walk(value):
+        object_id, project = linked_id(item), linked_project(item)
+        if object_id is not None and project is not None:
+            found.setdefault(object_id, project)
+    return found
+
+
 def references(value: object) -> list[JobReference]:
     """Return all references anywhere in a value, once each, first seen first."""
     found = (reference_of(item) for item in _walk(value))

@@ -37,6 +37,8 @@ _KERNEL_MIN: Final = (5, 11)
 
 
 class _State(msgspec.Struct, frozen=True):
+    """What another process needs to know to take a sandbox over."""
+
     name: str
     options: tuple[str, ...]
 

@@ -43,6 +43,8 @@ class Behavior(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _State(msgspec.Struct):
+    """What another instance needs to know to go on."""
+
     name: str
     behavior: Behavior
     started: bool = False

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from plasmid.domain import folders, run_spec
+import msgspec
+
+from plasmid.domain import folders, links, run_spec
 from plasmid.executions.world import Moment
 from plasmid.metadata import objects, projects
-from plasmid.metadata.rows import PlacementRow
+from plasmid.metadata.rows import JobRow, PlacementRow
+
+
+class Launcher(msgspec.Struct, frozen=True):
+    """Who launched a job, in which project, and in which container each input was named."""
+
+    user: str
+    project: str
+    named: Mapping[str, str]
+
+
+def launcher_of(row: JobRow, value: object = None) -> Launcher:
+    """Return a job's launcher; `value` is where links may name containers."""
+    return Launcher(row.launched_by, row.project, links.named_projects(value))
 
 
 async def clone_objects(
@@ -19,10 +34,11 @@ async def clone_objects(
     below: str = "/",
     keeps_folders: bool = False,
     moved: tuple[str, str] | None = None,
+    launcher: Launcher | None = None,
 ) -> list[str]:
     """Place objects in a container and return the ids of those that were there already.
 
-    `source` is the container whose names are taken (any place if None). With `keeps_folders` the
+    `source` is the container whose names are taken (if None, what `launcher` knows best). With `keeps_folders` the
     folder of the source is kept below `below`; with `moved` (old, new) what lies inside the old
     folder goes to the same place inside the new one, everything else to `below`. Hidden objects
     that a cloned one links to come along, and all that an applet bundles.
@@ -35,14 +51,14 @@ async def clone_objects(
     while waiting:
         object_id = waiting.pop(0)
         row = await objects.find_object(moment.tx, object_id)
-        place = await _place_of(moment, object_id, source)
+        place = await _place_of(moment, object_id, source=source, launcher=launcher)
         if row is None or place is None or (object_id not in named and not row.hidden):
             continue
         if await _place(moment, place, destination, _folder_for(place, below, moved)):
             existing.append(object_id)
         if row.class_name == "applet":
             named.update(run_spec.bundled_ids(row.body["runSpec"]))
-        fresh = [link for link in row.links if link not in seen]
+        fresh = [target for target in row.links if target not in seen]
         seen.update(fresh)
         waiting.extend(fresh)
     return existing
@@ -54,13 +70,30 @@ def _folder_for(place: PlacementRow, below: str, moved: tuple[str, str] | None) 
     return below
 
 
-async def _place_of(moment: Moment, object_id: str, source: str | None) -> PlacementRow | None:
+async def _place_of(
+    moment: Moment, object_id: str, *, source: str | None, launcher: Launcher | None
+) -> PlacementRow | None:
     if source is not None:
-        found = await objects.find_placement(moment.tx, source, object_id)
-        if found is not None:
-            return found
+        return await objects.find_placement(moment.tx, source, object_id)
+    return await best_place(moment, object_id, launcher or Launcher("", "", {}))
+
+
+async def best_place(
+    moment: Moment, object_id: str, launcher: Launcher
+) -> PlacementRow | None:
+    """Return the place of an object that a job's launcher means, or None if it lies nowhere.
+
+    The same object has other names, tags and properties in projects that are not theirs.
+    """
+    own = await projects.find_memberships(moment.tx, launcher.user)
+
+    def preference(place: PlacementRow) -> tuple[bool, bool, bool]:
+        container = place.container
+        is_named = launcher.named.get(object_id) == container
+        return is_named, container == launcher.project, container in own
+
     places = await objects.find_placements(moment.tx, object_id)
-    return places[0] if places and source is None else None
+    return max(places, key=preference, default=None)
 
 
 async def _place(moment: Moment, place: PlacementRow, destination: str, folder: str) -> bool:

@@ -96,4 +96,10 @@ async def _clone_input(moment: Moment, row: JobRow, value: Any) -> None:
     if executable is not None:
         object_ids += run_spec.bundled_ids(executable.body.get("runSpec", {}))
     if object_ids:
-        await cloning.clone_objects(moment, object_ids, source=None, destination=row.workspace)
+        await cloning.clone_objects(
+            moment,
+            object_ids,
+            source=None,
+            destination=row.workspace,
+            launcher=cloning.launcher_of(row, value),
+        )

@@ -8,6 +8,7 @@ from plasmid.domain import failures, links
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import State
 from plasmid.domain.links import JobReference
+from plasmid.executions import cloning
 from plasmid.executions.world import Moment
 from plasmid.metadata import jobs, objects
 from plasmid.metadata.rows import JobRow
@@ -30,7 +31,7 @@ async def settle_value(
         source = known[job_id] = known.get(job_id) or await source_of(moment, row, job_id)
         if source.state != State.DONE:
             pending.add(source.id)
-    metadata = await _metadata_wanted(moment, value, known)
+    metadata = await _metadata_wanted(moment, row, value, known=known)
 
     def settled(reference: JobReference) -> Any:
         source = known.get(reference.execution)
@@ -69,7 +70,7 @@ def _output_of(
 
 
 async def _metadata_wanted(
-    moment: Moment, value: Any, known: dict[str, JobRow]
+    moment: Moment, row: JobRow, value: Any, *, known: dict[str, JobRow]
 ) -> dict[tuple[str, str], Any]:
     """Return the metadata (name, size, ...) of objects that references with `metadata` name."""
     found: dict[tuple[str, str], Any] = {}
@@ -79,22 +80,22 @@ async def _metadata_wanted(
             continue
         for object_id in links.object_ids((source.output or {}).get(reference.field)):
             found[object_id, reference.metadata] = await _metadata_of(
-                moment, object_id, reference.metadata
+                moment, row, object_id, name=reference.metadata
             )
     return found
 
 
-async def _metadata_of(moment: Moment, object_id: str, name: str) -> Any:
+async def _metadata_of(moment: Moment, job: JobRow, object_id: str, *, name: str) -> Any:
     row = await objects.find_object(moment.tx, object_id)
-    places = await objects.find_placements(moment.tx, object_id)
-    if row is None or not places:
+    place = await cloning.best_place(moment, object_id, cloning.launcher_of(job))
+    if row is None or place is None:
         raise JobFailure(failures.INPUT_ERROR, f"{object_id} was removed before it could be used")
     if name == "name":
-        return places[0].name
+        return place.name
     if name == "size":
         return row.size_bytes
     if name.startswith("properties."):
-        return places[0].properties.get(name.removeprefix("properties."))
+        return place.properties.get(name.removeprefix("properties."))
     if name == "details" and row.details is not None:
         return row.details
     raise JobFailure(failures.INPUT_ERROR, f'"{name}" is no metadata of {object_id}')

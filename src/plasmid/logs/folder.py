@@ -110,7 +110,10 @@ _UNLOCKED = asyncio.Lock()
 
 
 def _write_at(path: Path, offset: int, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    is_new = not path.exists()
+    if is_new and not path.parent.exists():
+        path.parent.mkdir(exist_ok=True)
+        _sync(path.parent.parent)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, offset)
@@ -118,6 +121,17 @@ def _write_at(path: Path, offset: int, data: bytes) -> None:
         while written < len(data):
             written += os.pwrite(descriptor, data[written:], offset + written)
         os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    if is_new:
+        _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -39,9 +39,13 @@ class Changes:
         for subscription in self._subscriptions.get(topic, ()):
             subscription.wake()
 
+    def topics(self) -> list[str]:
+        """Return the topics that somebody waits for."""
+        return sorted(self._subscriptions)
+
     def wake_all(self) -> None:
         """Wake every subscription."""
-        for topic in list(self._subscriptions):
+        for topic in self.topics():
             self.publish(topic)
 
     @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import io_spec, links, object_states, run_spec
+from plasmid.domain import io_spec, keys, links, object_states, run_spec
 from plasmid.methods import creation, running
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
@@ -23,6 +23,10 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     """Create an applet from what a dxapp.json says, its code inlined; it is closed at once."""
     given = await creation.initialised(call, body, "applet")
     spec = run_spec.check_run_spec(given.get("runSpec"))
+    for name in ("title", "summary", "description", "developerNotes"):
+        keys.string(given, name)
+    keys.boolean(given, "ignoreReuse")
+    keys.hash_of(given, "httpsApp")
     content = {name: given[name] for name in _KEPT if given.get(name) is not None}
     content["runSpec"] = spec
     content["access"] = run_spec.check_access(given.get("access"), default=DEFAULT_ACCESS)

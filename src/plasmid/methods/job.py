@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, job_states, properties
+from plasmid.domain import errors, job_states, keys, properties
 from plasmid.executions import settle
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
@@ -42,20 +42,13 @@ async def update(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
         raise errors.InvalidState(f"{target.id} is {target.state}; it cannot be changed any more")
     changes: dict[str, Any] = {"modified_ms": call.now_ms}
     if "allowSSH" in body:
-        changes["settings"] = target.settings | {"allowSSH": _allow_ssh(body)}
+        allowed = keys.strings(body, "allowSSH") or []
+        changes["settings"] = target.settings | {"allowSSH": allowed}
     if "rank" in body:
-        if not isinstance(body["rank"], int) or not -1024 <= body["rank"] <= 1023:
-            raise errors.InvalidInput('Expected key "rank" of input to be in range [-1024, 1023]')
-        changes["rank"] = body["rank"]
+        rank = keys.integer(body, "rank", minimum=running.RANK_MIN, maximum=running.RANK_MAX)
+        changes["rank"] = rank or 0
     await jobs.update_job(call.tx, target.id, changes)
     return Ref(target.id)
-
-
-def _allow_ssh(body: dict[str, Any]) -> list[str]:
-    given = body["allowSSH"]
-    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
-        raise errors.InvalidInput('Expected key "allowSSH" of input to be an array of strings')
-    return given
 
 
 @method("/job-xxxx/addTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)

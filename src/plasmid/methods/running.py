@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import errors, folders, ids, io_spec, keys, links, properties, run_spec
+from plasmid.domain import (
+    errors,
+    folders,
+    ids,
+    io_spec,
+    keys,
+    links,
+    properties,
+    requirements,
+    run_spec,
+)
 from plasmid.domain.access import Level
 from plasmid.executions import cloning, launch
 from plasmid.executions.launch import Launch
@@ -18,6 +28,8 @@ PRIORITIES: Final = ("low", "normal", "high")
 DEBUG_REASONS: Final = (
     "AppError", "AppInternalError", "AppInsufficientResourceError", "ExecutionError",
 )  # fmt: skip
+RANK_MIN: Final = -1024
+RANK_MAX: Final = 1023
 _ECHOED: Final = (
     "details", "debug", "allowSSH", "ignoreReuse", "delayWorkspaceDestruction", "costLimit",
     "preserveJobOutputs", "singleContext", "detailedJobMetrics", "maxTreeSpotWaitTime",
@@ -28,7 +40,7 @@ _ECHOED: Final = (
 async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
     """Start a master job of an executable and return its id; raises for whatever is wrong."""
     parent = await caller_job(call)
-    is_detached = parent is None or bool(body.get("detach"))
+    is_detached = keys.boolean(body, "detach") or parent is None
     project = await _project_of(call, parent, body, is_detached=is_detached)
     given = body.get("input")
     if not isinstance(given, dict):
@@ -123,10 +135,7 @@ def _priority(body: dict[str, Any], parent: JobRow | None) -> str:
 
 
 def _rank(body: dict[str, Any]) -> int:
-    rank = body.get("rank") or 0
-    if not isinstance(rank, int) or not -1024 <= rank <= 1023:
-        raise errors.InvalidInput('Expected key "rank" of input to be in range [-1024, 1023]')
-    return rank
+    return keys.integer(body, "rank", minimum=RANK_MIN, maximum=RANK_MAX) or 0
 
 
 def _settings(
@@ -166,7 +175,10 @@ def _settings(
 
 def _timeouts(body: dict[str, Any], parent: JobRow | None) -> dict[str, Any]:
     """Return timeoutPolicyByExecutable: what a job says beats what those below it say."""
-    given = keys.hash_of(body, "timeoutPolicyByExecutable") or {}
+    where = "timeoutPolicyByExecutable"
+    given = keys.hash_of(body, where) or {}
+    for executable, policy in given.items():
+        requirements.check_timeout_policy(policy, where=f"{where}.{executable}")
     inherited = parent.settings.get("timeoutPolicyByExecutable") if parent else None
     return {**given, **(inherited or {})}
 

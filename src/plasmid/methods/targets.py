@@ -155,6 +155,8 @@ async def find_data_object(
         if level >= Level.VIEW:
             places.append((placement, level))
     if not places:
+        places = await _own_applet(call, row)
+    if not places:
         return None
     own = call.actor.containers
 
@@ -168,6 +170,17 @@ async def find_data_object(
 
     best = max(places, key=preference)
     return DataObject(row, places, best[0], best[1])
+
+
+async def _own_applet(call: Call, row: ObjectRow) -> list[tuple[PlacementRow, Level]]:
+    """Return where the applet that a calling job runs lies: the job sees it wherever that is."""
+    if call.actor.job is None or row.class_name != "applet":
+        return []
+    job = await jobs.find_job(call.reader, call.actor.job)
+    if job is None or job.executable != row.id:
+        return []
+    places = await objects.find_placements(call.reader, row.id)
+    return [(place, Level.VIEW) for place in places[:1]]
 
 
 async def get_data_object(call: Call, object_id: str, hint: str | None = None) -> DataObject:
@@ -228,11 +241,10 @@ async def get_job(call: Call, job_id: str) -> JobRow:
 
 async def job_level(call: Call, row: JobRow) -> Level:
     """Return the caller's level on a job: a job's token may control its own tree (contract I.9)."""
-    actor = call.actor
-    if actor.job is not None and row.workspace in actor.containers:
-        return Level.CONTRIBUTE
-    if actor.job is not None and actor.job == row.parent_job:
-        return Level.CONTRIBUTE
+    if call.actor.job is not None:
+        own = await jobs.find_job(call.reader, call.actor.job)
+        if own is not None and own.root_execution == row.root_execution:
+            return Level.CONTRIBUTE
     return await level_on(call, row.project)
 
 

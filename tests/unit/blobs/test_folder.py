@@ -81,13 +81,15 @@ async def test_a_disk_that_fails_at_the_last_moment_leaves_nothing(
         raise OSError(number, os.strerror(number))
 
     blobs = FolderStore(tmp_path)
-    with monkeypatch.context() as patched:
-        patched.setattr(os, failing, fail)
-        with pytest.raises(raised):
-            await blobs.write(NAME, stream(b"x"), 1)
-    assert files_in(tmp_path) == []
-    await blobs.write(NAME, stream(b"x"), 1)
-    assert files_in(tmp_path) == [NAME]
+    neighbour = "blob-" + "C" * 22 + "BB"
+    for before in ([], [neighbour]):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, failing, fail)
+            with pytest.raises(raised):
+                await blobs.write(NAME, stream(b"x"), 1)
+        assert files_in(tmp_path) == before
+        await blobs.write(neighbour if not before else NAME, stream(b"x"), 1)
+    assert files_in(tmp_path) == [NAME, neighbour]
 
 
 @pytest.mark.parametrize("at", ["write", "fdatasync"])
@@ -116,7 +118,7 @@ async def test_a_write_that_is_cancelled_leaves_nothing_though_its_thread_goes_o
         await asyncio.to_thread(entered.wait, 10)
         writing.cancel()
         go_on.set()
-    blobs.close()
+    blobs._threads.shutdown(wait=True)
     assert files_in(tmp_path) == []
 
 

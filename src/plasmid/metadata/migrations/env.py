@@ -1,0 +1,16 @@
+"""How Alembic runs the migrations: on the connection that it is given, in its transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from plasmid.metadata import schema
+
+# SQLite cannot change a column in place: batch mode makes the table anew and moves the rows.
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=schema.tables,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,195 @@
+"""Every store of logs keeps the promises of logs/store.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from plasmid.domain.assignments import LogEntry
+from plasmid.logs.folder import FolderLogs
+from plasmid.logs.memory import MemoryLogs
+from plasmid.logs.store import LogStore, NoLogSpaceError
+from tests.small_disk import small_disk
+
+JOB = "job-" + "B" * 24
+OTHER = "job-" + "F" * 24
+MAKERS: dict[str, Callable[[Path], LogStore]] = {
+    "folder": FolderLogs,
+    "memory": lambda _: MemoryLogs(),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def logs(request: pytest.FixtureRequest, tmp_path: Path) -> LogStore:
+    return MAKERS[request.param](tmp_path / "logs")
+
+
+def entry(text: str, level: str = "STDOUT") -> LogEntry:
+    return LogEntry(timestamp=1_800_000_000_000, source="DX_APP_STREAM", level=level, msg=text)
+
+
+async def add(logs: LogStore, *lines: str, cursor: int = 0, job: str = JOB, attempt: int = 0) -> None:
+    entries = [entry(line) for line in lines]
+    await logs.append(job, attempt, entries=entries, cursors={"stdout": cursor})
+
+
+async def lines_of(logs: LogStore, job: str = JOB, attempt: int = 0, offset: int = 0) -> list[str]:
+    """Read on until the end, as a reader does."""
+    found: list[str] = []
+    while True:
+        piece = await logs.read(job, attempt, offset=offset, first_line=len(found))
+        assert piece.first_line == len(found)
+        if piece.next_offset == offset:
+            assert piece.entries == []
+            return found
+        offset = piece.next_offset
+        found += [line.msg for line in piece.entries]
+
+
+ODD = [
+    "",
+    " ",
+    "#",
+    '#{"stdout": 9}',
+    "a\nb",
+    "a\r\nb\rc",
+    "\u2028 and \u2029 and \x85 and \x1c",
+    "\x00\x1b[31mred\x1b[0m",
+    "ünïcödé \U0001f9ec",
+    '{"timestamp": 1}',
+    "\\n",
+    '"',
+    "x" * 200_000,
+]
+
+
+@pytest.mark.parametrize("line", ODD, ids=range(len(ODD)))
+async def test_a_line_comes_back_as_it_was(logs: LogStore, line: str) -> None:
+    await add(logs, "before", line, "after")
+    await add(logs, line)
+    assert await lines_of(logs) == ["before", line, "after", line]
+
+
+async def test_all_of_an_entry_comes_back(logs: LogStore) -> None:
+    given = LogEntry(timestamp=-5, source="MONITOR", level="INFO", msg="m")
+    await logs.append(JOB, 0, entries=[given], cursors={})
+    assert (await logs.read(JOB, 0, offset=0, first_line=0)).entries == [given]
+
+
+async def test_a_log_that_nobody_wrote_is_empty(logs: LogStore) -> None:
+    assert await lines_of(logs) == []
+    assert await logs.cursors(JOB, 0) == {}
+
+
+async def test_batches_of_no_lines_only_move_the_cursors(logs: LogStore) -> None:
+    await add(logs, cursor=1)
+    assert await lines_of(logs) == []
+    await add(logs, "a", cursor=2)
+    await add(logs, cursor=3)
+    assert await lines_of(logs) == ["a"]
+    assert await logs.cursors(JOB, 0) == {"stdout": 3}
+
+
+async def test_the_cursors_are_those_of_the_last_batch(logs: LogStore) -> None:
+    await logs.append(JOB, 0, entries=[entry("a")], cursors={"stdout": 5, "dgram": 7})
+    await logs.append(JOB, 0, entries=[entry("b")], cursors={"stdout": 9})
+    assert await logs.cursors(JOB, 0) == {"stdout": 9}
+
+
+async def test_tries_and_jobs_do_not_mix(logs: LogStore) -> None:
+    await add(logs, "first try", cursor=1)
+    await add(logs, "second try", cursor=2, attempt=1)
+    await add(logs, "other job", cursor=3, job=OTHER)
+    assert await lines_of(logs) == ["first try"]
+    assert await lines_of(logs, attempt=1) == ["second try"]
+    assert await lines_of(logs, OTHER) == ["other job"]
+    assert [await logs.cursors(JOB, 0), await logs.cursors(JOB, 1)] == [
+        {"stdout": 1},
+        {"stdout": 2},
+    ]
+
+
+async def test_a_removed_log_is_gone_with_all_its_tries_and_others_stay(logs: LogStore) -> None:
+    for attempt in (0, 1, 11):
+        await add(logs, "x", cursor=1, attempt=attempt)
+    await add(logs, "kept", job=OTHER)
+    await logs.remove(JOB)
+    for attempt in (0, 1, 11):
+        assert await lines_of(logs, attempt=attempt) == []
+        assert await logs.cursors(JOB, attempt) == {}
+    assert await lines_of(logs, OTHER) == ["kept"]
+    await logs.remove(JOB)
+    await add(logs, "anew")
+    assert await lines_of(logs) == ["anew"]
+
+
+async def test_a_reader_goes_on_from_where_it_was(logs: LogStore) -> None:
+    offset, seen = 0, []
+    for number in range(5):
+        await add(logs, f"{number}a", f"{number}b", cursor=number)
+        piece = await logs.read(JOB, 0, offset=offset, first_line=len(seen))
+        assert [line.msg for line in piece.entries] == [f"{number}a", f"{number}b"]
+        seen += piece.entries
+        assert piece.next_offset > offset
+        offset = piece.next_offset
+    assert (await logs.read(JOB, 0, offset=offset, first_line=10)).entries == []
+
+
+async def test_100000_lines_come_back_in_order_in_bounded_pieces(logs: LogStore) -> None:
+    for start in range(0, 100_000, 5000):
+        await add(logs, *(f"line {start + n}" for n in range(5000)), cursor=start + 5000)
+    assert await lines_of(logs) == [f"line {number}" for number in range(100_000)]
+    if isinstance(logs, FolderLogs):
+        first = await logs.read(JOB, 0, offset=0, first_line=0)
+        assert 0 < len(first.entries) < 20_000
+    assert await logs.cursors(JOB, 0) == {"stdout": 100_000}
+
+
+async def test_writers_at_once_keep_their_batches_whole(logs: LogStore) -> None:
+    async with asyncio.TaskGroup() as group:
+        for writer in range(20):
+            group.create_task(add(logs, *(f"{writer} {n}" for n in range(50)), cursor=writer))
+    found = await lines_of(logs)
+    assert len(found) == 1000
+    for start in range(0, 1000, 50):
+        writer = found[start].split()[0]
+        assert found[start : start + 50] == [f"{writer} {n}" for n in range(50)]
+
+
+# ------------------------------------------------------------------------------------- no space
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", size_bytes=2 << 20) as mounted:
+        yield mounted
+
+
+@pytest.fixture(params=MAKERS)
+def full(request: pytest.FixtureRequest, disk: Path) -> LogStore:
+    return MAKERS[request.param](disk / "logs")
+
+
+async def test_a_batch_that_finds_no_space_is_not_kept_at_all(full: LogStore, disk: Path) -> None:
+    await add(full, "before", cursor=1)
+    filler = disk / "filler"
+    filler.write_bytes(b"x" * (1 << 20))
+    if isinstance(full, MemoryLogs):
+        full.is_full = True
+    for _ in range(3):
+        with pytest.raises(NoLogSpaceError, match="full"):
+            await add(full, *("y" * 100_000 for _ in range(20)), cursor=2)
+        assert await lines_of(full) == ["before"]
+        assert await full.cursors(JOB, 0) == {"stdout": 1}
+    if isinstance(full, MemoryLogs):
+        full.is_full = False
+    filler.unlink()
+    await add(full, "after", cursor=2)
+    assert await lines_of(full) == ["before", "after"]
+    if isinstance(full, FolderLogs):
+        reopened = FolderLogs(disk / "logs")
+        assert await lines_of(reopened) == ["before", "after"]
+        assert await reopened.cursors(JOB, 0) == {"stdout": 2}

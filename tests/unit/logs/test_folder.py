@@ -1,0 +1,161 @@
+"""What a crash leaves of a log in a folder, and what the next process makes of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from plasmid.domain.assignments import LogEntry
+from plasmid.logs import folder
+from plasmid.logs.folder import FolderLogs
+
+JOB = "job-" + "B" * 24
+
+
+def entries(*lines: str) -> list[LogEntry]:
+    return [LogEntry(timestamp=1, source="s", level="STDOUT", msg=line) for line in lines]
+
+
+async def lines_of(logs: FolderLogs) -> list[str]:
+    found: list[str] = []
+    offset = 0
+    while True:
+        piece = await logs.read(JOB, 0, offset=offset, first_line=len(found))
+        if piece.next_offset == offset:
+            return found
+        found += [entry.msg for entry in piece.entries]
+        offset = piece.next_offset
+
+
+def file_of(tmp_path: Path) -> Path:
+    return next(tmp_path.rglob("*.log"))
+
+
+async def two_batches(tmp_path: Path) -> None:
+    logs = FolderLogs(tmp_path)
+    await logs.append(JOB, 0, entries=entries("a", "b"), cursors={"stdout": 2})
+    await logs.append(JOB, 0, entries=entries("c"), cursors={"stdout": 3})
+
+
+async def test_lines_and_cursors_survive_a_new_process(tmp_path: Path) -> None:
+    await two_batches(tmp_path)
+    logs = FolderLogs(tmp_path)
+    assert await logs.cursors(JOB, 0) == {"stdout": 3}
+    assert await lines_of(logs) == ["a", "b", "c"]
+    await logs.append(JOB, 0, entries=entries("d"), cursors={"stdout": 4})
+    assert await lines_of(FolderLogs(tmp_path)) == ["a", "b", "c", "d"]
+
+
+async def test_every_cut_of_the_last_batch_leaves_the_batches_before_it(tmp_path: Path) -> None:
+    await two_batches(tmp_path)
+    path = file_of(tmp_path)
+    whole = path.read_bytes()
+    first_end = whole.index(b"\n#") + 1
+    first_end = whole.index(b"\n", first_end) + 1
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        logs = FolderLogs(tmp_path)
+        kept = ["a", "b"] if cut >= first_end else []
+        assert await lines_of(logs) == kept, cut
+        assert await logs.cursors(JOB, 0) == ({"stdout": 2} if kept else {}), cut
+        await logs.append(JOB, 0, entries=entries("again"), cursors={"stdout": 9})
+        assert await lines_of(FolderLogs(tmp_path)) == [*kept, "again"], cut
+
+
+async def test_a_last_batch_of_no_lines_is_found_too(tmp_path: Path) -> None:
+    logs = FolderLogs(tmp_path)
+    await logs.append(JOB, 0, entries=[], cursors={"stdout": 1})
+    assert await FolderLogs(tmp_path).cursors(JOB, 0) == {"stdout": 1}
+    await logs.append(JOB, 0, entries=[], cursors={"stdout": 2})
+    assert await FolderLogs(tmp_path).cursors(JOB, 0) == {"stdout": 2}
+
+
+@pytest.mark.parametrize("tail_bytes", [1, 7, 64])
+async def test_the_end_is_found_however_long_the_torn_tail_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail_bytes: int
+) -> None:
+    monkeypatch.setattr(folder, "TAIL_BYTES", tail_bytes)
+    await two_batches(tmp_path)
+    path = file_of(tmp_path)
+    with path.open("ab") as file:
+        file.write(b'{"timestamp":1}\n' * 10 + b'{"tor')
+    logs = FolderLogs(tmp_path)
+    assert await logs.cursors(JOB, 0) == {"stdout": 3}
+    assert await lines_of(logs) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("read_bytes", [1, 10, 50, 51, 52, 53, 54, 55])
+async def test_pieces_end_between_lines_wherever_the_limit_falls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
+) -> None:
+    monkeypatch.setattr(folder, "READ_BYTES", read_bytes)
+    logs = FolderLogs(tmp_path)
+    for number in range(20):
+        await logs.append(JOB, 0, entries=entries("x" * number), cursors={"stdout": number})
+    assert await lines_of(logs) == ["x" * number for number in range(20)]
+
+
+async def test_a_batch_is_on_disk_when_it_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    original = os.fdatasync
+
+    def note(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    await two_batches(tmp_path)
+    assert synced[-1] == file_of(tmp_path).stat().st_size
+    assert len(synced) == 2
+
+
+async def test_a_new_log_file_has_a_name_that_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch of a try makes the file: its folder has to be synced as well."""
+    synced: list[str] = []
+    original = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        original(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    await two_batches(tmp_path / "logs")
+    assert synced == ["logs", "BB"]
+
+
+async def test_what_is_remembered_of_logs_has_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "STATES_MAX", 4)
+    logs = FolderLogs(tmp_path)
+    for attempt in range(20):
+        await logs.append(JOB, attempt, entries=entries(f"{attempt}"), cursors={"s": attempt})
+        assert len(logs._ends) <= 5
+        assert len(logs._locks) <= 5
+    for attempt in range(20):
+        assert await logs.cursors(JOB, attempt) == {"s": attempt}
+
+
+async def test_only_the_owner_reads_logs(tmp_path: Path) -> None:
+    await two_batches(tmp_path)
+    assert file_of(tmp_path).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("error", [OSError(5, "I/O error"), OSError(30, "read-only")])
+async def test_other_troubles_of_the_disk_are_not_called_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    logs = FolderLogs(tmp_path)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(OSError, match=error.strerror):
+        await logs.append(JOB, 0, entries=entries("x"), cursors={})
+    assert await lines_of(logs) == []
