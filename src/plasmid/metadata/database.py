@@ -37,6 +37,9 @@ _PRAGMAS = (
 )
 
 
+_FULL = ("disk is full", "disk I/O")
+
+
 class DatabaseUnusableError(Exception):
     """The database cannot be opened; the message says what to do."""
 
@@ -164,17 +167,17 @@ class Database:
     """A SQLite file, or memory if no path is given."""
 
     def __init__(self, path: Path | None) -> None:
+        """Open it, and bring it up to date; raises DatabaseUnusableError."""
         self._writer = _connect(path)
-        self._reader_connection = _connect(path) if path else self._writer
+        try:
+            migrate.bring_up_to_date(self._writer)
+            self._reader_connection = _connect(path) if path else self._writer
+        except sqlite3.DatabaseError as error:
+            self._writer.close()
+            raise _unusable(path, error) from error
         self.reader = Reader(self._reader_connection)
         self._lock = asyncio.Lock()
         self.listeners: list[Callable[[str], None]] = []
-        try:
-            migrate.bring_up_to_date(self._writer)
-        except sqlite3.DatabaseError as error:
-            raise DatabaseUnusableError(
-                f"{path}: not a usable database ({error}); restore it from a backup or move it away"
-            ) from error
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -205,14 +208,27 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path or ":memory:", isolation_level=None, cached_statements=512
         )
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, error) from error
+    try:
         for pragma in _PRAGMAS:
             connection.execute(pragma)
     except sqlite3.DatabaseError as error:
-        raise DatabaseUnusableError(
-            f"{path}: cannot be opened as a database ({error}); "
-            "check its folder, or restore it from a backup"
-        ) from error
+        connection.close()
+        raise _unusable(path, error) from error
     return connection
+
+
+def _unusable(path: Path | None, error: sqlite3.DatabaseError) -> DatabaseUnusableError:
+    """Return one line that says what to do about a database that cannot be opened."""
+    if isinstance(error, migrate.MigrationError):
+        return DatabaseUnusableError(f"{path}: {error}")
+    remedy = "check its folder, restore it from a backup, or move it away"
+    if any(sign in str(error) for sign in _FULL):
+        remedy = "free space on its disk and start again"
+    elif "locked" in str(error):
+        remedy = "stop the other program that uses it"
+    return DatabaseUnusableError(f"{path}: cannot be opened as a database ({error}); {remedy}")
 
 
 def _statement(connection: sqlite3.Connection, text: str) -> None:
@@ -225,7 +241,7 @@ def _statement(connection: sqlite3.Connection, text: str) -> None:
 def _understood(error: sqlite3.OperationalError) -> Exception:
     """Return the answer for troubles that pass (no space, lock held); bugs stay as they are."""
     text = str(error)
-    if "disk is full" in text or "disk I/O" in text:
+    if any(sign in text for sign in _FULL):
         return errors.ServiceUnavailable(
             "The disk that holds the database is full; nothing was changed. "
             "Free space in the data folder and try again"

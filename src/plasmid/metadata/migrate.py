@@ -20,12 +20,12 @@ HEAD: Final = "0001"
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
-class NewerDatabaseError(sqlite3.DatabaseError):
-    """The database was written by a newer Plasmid."""
+class MigrationError(sqlite3.DatabaseError):
+    """The database cannot be brought up to date; it is as it was."""
 
 
 def bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """Create or migrate the tables; raises NewerDatabaseError for a version unknown here."""
+    """Create or migrate the tables; raises MigrationError, also for a version unknown here."""
     version = _version_of(connection)
     if version is None:
         _create(connection)
@@ -68,10 +68,21 @@ def _upgrade(connection: sqlite3.Connection, version: str) -> None:
     try:
         ScriptDirectory.from_config(config).get_revision(version)
     except CommandError as error:
-        raise NewerDatabaseError(
-            f"version {version} is not known to this Plasmid (it knows up to {HEAD}); upgrade it"
+        raise MigrationError(
+            f"it was written by a newer Plasmid (version {version}; this one knows up to {HEAD});"
+            " install that one, or restore a backup from before"
         ) from error
     engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.StaticPool)
-    with engine.connect() as bound:
-        config.attributes["connection"] = bound
-        command.upgrade(config, HEAD)
+    try:
+        with engine.connect() as bound:
+            # not before: SQLAlchemy rolls back when it connects
+            connection.execute("BEGIN IMMEDIATE")
+            config.attributes["connection"] = bound
+            command.upgrade(config, HEAD)
+            connection.execute("COMMIT")
+    except (CommandError, sa.exc.SQLAlchemyError, sqlite3.DatabaseError) as error:
+        connection.rollback()
+        raise MigrationError(
+            f"it cannot be brought from version {version} to {HEAD}"
+            f" ({str(error).splitlines()[0]}); nothing was changed"
+        ) from error

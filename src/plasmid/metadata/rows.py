@@ -200,10 +200,11 @@ def stored(value: Any) -> Any:
 
 
 @cache
-def _json_fields(struct: type[msgspec.Struct]) -> frozenset[str]:
+def _json_fields(struct: type[msgspec.Struct]) -> dict[str, bool]:
+    """Return the fields that are kept as JSON, and whether their None is kept as JSON, too."""
     hints = typing.get_type_hints(struct)
     names = [struct.__struct_fields__[index] for index, _ in _decoders(struct)]
-    return frozenset(name for name in names if hints[name] is not bool)
+    return {name: hints[name] is Any for name in names if hints[name] is not bool}
 
 
 def columns(row: msgspec.Struct) -> dict[str, Any]:
@@ -214,13 +215,13 @@ def columns(row: msgspec.Struct) -> dict[str, Any]:
 def changes(struct: type[msgspec.Struct], values: dict[str, Any]) -> dict[str, Any]:
     """Return some of a Struct's fields as the values of their columns.
 
-    A JSON field is encoded even when it is text (details may be any JSON); its None is NULL.
+    A JSON field is encoded even when it is text (details may be any JSON).
     """
     as_json = _json_fields(struct)
     return {
         name: (
             msgspec.json.encode(value).decode()
-            if name in as_json and value is not None
+            if name in as_json and (value is not None or as_json[name])
             else stored(value)
         )
         for name, value in values.items()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
-from plasmid.engines import engine, oci, podman, simulated
+from plasmid.engines import choice, engine
 from plasmid.environments import images
 from plasmid.network import sandbox_network
 from plasmid.worker import adapters
@@ -17,21 +17,10 @@ from plasmid.worker.settings import WorkerSettings
 def adapters_from(settings: WorkerSettings) -> adapters.Adapters:
     """Return the real engine, images and network."""
     return adapters.Adapters(
-        engine=_engine(settings.engine),
+        engine=choice.named(settings.engine),
         images=images.Images(settings.images_folder, settings.image_table),
         network=_network(settings),
     )
-
-
-def _engine(name: str) -> engine.Engine:
-    """Return the engine of a name; `auto` is an OCI runtime for root, else podman."""
-    if name == "auto":
-        name = "oci" if os.geteuid() == 0 else "podman"
-    if name == "podman":
-        return podman.PodmanEngine()
-    if name == "simulated":
-        return simulated.SimulatedEngine()
-    return oci.OciEngine(None if name == "oci" else name)
 
 
 def _network(settings: WorkerSettings) -> adapters.OpenNetwork:

@@ -1,0 +1,169 @@
+"""A migrated database has the tables of a new one; what cannot be migrated is left as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from plasmid.metadata import migrate, settings
+from plasmid.metadata.database import Database, DatabaseUnusableError
+
+
+def tables(connection: sqlite3.Connection) -> dict[str, object]:
+    """Return what a database is made of, whoever wrote its statements how."""
+    found: dict[str, object] = {}
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+        if kind == "table" and not name.startswith("sqlite_"):
+            found[name] = (
+                connection.execute(f"PRAGMA table_info({name})").fetchall(),
+                sorted(re.sub(r"\s+", " ", check) for check in re.findall(r"CHECK .*", sql)),
+            )
+        elif kind == "index":
+            found[name] = (
+                connection.execute(f"PRAGMA index_xinfo({name})").fetchall(),
+                sql and re.sub(r"\s+", " ", sql),
+            )
+    return found
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+def migrated(path: Path, revision: str) -> None:
+    """Make a database by the migrations alone."""
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    return ScriptDirectory.from_config(config)
+
+
+def test_all_migrations_make_the_tables_of_a_new_database(tmp_path: Path) -> None:
+    migrated(tmp_path / "migrated", "head")
+    Database(tmp_path / "new").close()
+    with opened(tmp_path / "migrated") as old, opened(tmp_path / "new") as new:
+        assert tables(old) == tables(new)
+        version = "SELECT * FROM alembic_version"
+        assert old.execute(version).fetchall() == new.execute(version).fetchall()
+
+
+def test_the_migrations_are_one_line_that_ends_at_the_head() -> None:
+    assert scripts().get_heads() == [migrate.HEAD]
+    assert scripts().get_bases() == ["0001"]
+
+
+async def test_a_database_of_each_earlier_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    for script in scripts().walk_revisions():
+        path = tmp_path / script.revision
+        migrated(path, script.revision)
+        with opened(path) as connection:
+            connection.execute("INSERT INTO settings VALUES ('kept', 'yes')")
+        database = Database(path)
+        assert await settings.find_setting(database.reader, "kept") == "yes"
+        database.close()
+        Database(tmp_path / "new").close()
+        with opened(path) as old, opened(tmp_path / "new") as new:
+            assert tables(old) == tables(new)
+
+
+# ----------------------------------------------------------------- a next version, made up here
+
+NEXT = '''
+from alembic import op
+import sqlalchemy as sa
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    op.add_column("settings", sa.Column("more", sa.Text))
+    op.execute("UPDATE settings SET more = 'added'")
+    {}
+'''
+
+
+@pytest.fixture
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a database of this version, to be opened by a Plasmid that has one more."""
+    path = tmp_path / "plasmid.sqlite"
+    Database(path).close()
+    with opened(path) as connection:
+        connection.execute("INSERT INTO settings VALUES ('kept', 'yes')")
+    scripts = tmp_path / "migrations"
+    shutil.copytree(migrate.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(migrate, "SCRIPTS", scripts)
+    monkeypatch.setattr(migrate, "HEAD", "0002")
+    (scripts / "versions" / "0002_next.py").write_text(NEXT.format(""))
+    return path
+
+
+async def test_an_upgrade_keeps_what_there_is_and_is_done_once(next_version: Path) -> None:
+    for _ in range(2):
+        database = Database(next_version)
+        assert await settings.find_setting(database.reader, "kept") == "yes"
+        database.close()
+        with opened(next_version) as connection:
+            found = connection.execute("SELECT * FROM settings").fetchall()
+            assert found == [("kept", "yes", "added")]
+            assert connection.execute("SELECT * FROM alembic_version").fetchall() == [("0002",)]
+
+
+async def test_an_upgrade_that_breaks_changes_nothing_and_says_so(next_version: Path) -> None:
+    script = migrate.SCRIPTS / "versions" / "0002_next.py"
+    script.write_text(NEXT.format('op.execute("INSERT INTO nowhere VALUES (1)")'))
+    with opened(next_version) as connection:
+        before = tables(connection)
+    with pytest.raises(DatabaseUnusableError) as caught:
+        Database(next_version)
+    message = str(caught.value)
+    assert str(next_version) in message
+    assert "from version 0001 to 0002" in message
+    assert "nowhere" in message
+    assert "nothing was changed" in message
+    assert "\n" not in message
+    with opened(next_version) as connection:
+        assert tables(connection) == before
+        assert connection.execute("SELECT * FROM alembic_version").fetchall() == [("0001",)]
+
+
+async def test_a_database_of_a_newer_plasmid_is_refused_and_left_alone(
+    next_version: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Database(next_version).close()
+    monkeypatch.undo()
+    before = next_version.read_bytes()
+    with pytest.raises(DatabaseUnusableError) as caught:
+        Database(next_version)
+    message = str(caught.value)
+    assert str(next_version) in message
+    assert "newer Plasmid (version 0002; this one knows up to 0001)" in message
+    assert "\n" not in message
+    assert next_version.read_bytes() == before
+
+
+def test_a_new_database_does_not_need_alembic() -> None:
+    """It takes 0.2 s to import, which every start would pay."""
+    source = Path(importlib.import_module("plasmid.metadata.migrate").__file__ or "").read_text()
+    assert not re.search(r"^(from|import) alembic", source, re.MULTILINE)
