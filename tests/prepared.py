@@ -65,6 +65,12 @@ class Prepared(msgspec.Struct):
         page = {"limit": 10, "starting": None, "describe": {"fields": {"id": True}}}
         times = {"after": 1, "before": 2**53}
         named = {"name": {"glob": "*"}, "tags": {"$and": []}, "properties": {"$and": []}}
+        executions: dict[str, Any] = {
+            **page, **named, "launchedBy": "self", "executable": self.applet,
+            "project": self.project, "state": "runnable", "originJob": [self.job],
+            "parentJob": None, "parentAnalysis": None, "rootExecution": self.job,
+            "created": times, "includeSubjobs": False, "includeRestarted": False,
+        }  # fmt: skip
         return {
             "/system/whoami": {"fields": {"clientIp": True}},
             "/system/greet": {"client": "dx", "version": "1", "platform": "x"},
@@ -95,15 +101,7 @@ class Prepared(msgspec.Struct):
             },
             "/system/findApps": {**page, "name": "x"},
             "/system/findGlobalWorkflows": {**page, "name": "x"},
-            **dict.fromkeys(
-                ("/system/findExecutions", "/system/findJobs", "/system/findAnalyses"),
-                {
-                    **page, **named, "launchedBy": "self", "executable": self.applet,
-                    "project": self.project, "state": "runnable", "originJob": [self.job],
-                    "parentJob": None, "parentAnalysis": None, "rootExecution": self.job,
-                    "created": times, "includeSubjobs": False, "includeRestarted": False,
-                },
-            ),
+            **{f"/system/find{what}": executions for what in ("Executions", "Jobs", "Analyses")},
         }  # fmt: skip
 
     def _constructors(self) -> dict[str, dict[str, Any]]:

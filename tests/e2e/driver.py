@@ -161,6 +161,8 @@ class Site:
     def close(self) -> None:
         """End everything and check that nothing is left of it."""
         if self._server is not None:
+            if self.server.poll() is not None and leftovers.find_tries(self.home):
+                self.start()
             with contextlib.suppress(RefusedError, OSError):
                 self._terminate_all()
                 until(lambda: not leftovers.find_tries(self.home))
@@ -228,8 +230,8 @@ class Site:
         first = {"access_token": self.keys["user_token"], "token_type": "Bearer", "tail": True}
         with websocket.connect(url, proxy=None) as stream:
             stream.send(json.dumps(first | {"numRecentMessages": 262144, **asked}))
-            for text in stream:
-                told = json.loads(text)
+            while True:
+                told = json.loads(stream.recv())
                 if told.get("msg") == "END_LOG":
                     return
                 yield told

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from plasmid.dispatcher.world import Summary, World
-from plasmid.domain import failures, instance_types, placement
-from plasmid.domain.failures import JobFailure
+from plasmid.domain import instance_types, placement
 from plasmid.domain.job_states import Event, State
 from plasmid.domain.placement import Demand
 from plasmid.executions import advance, settle
@@ -40,7 +39,7 @@ async def tick(now_ms: int, world: World) -> Summary:
             if row is None or row.state != State.RUNNABLE:
                 continue
             if await objects.find_object(moment.tx, row.executable) is None:
-                await settle.fail(moment, row, _nothing_to_run(row))
+                await settle.fail(moment, row, advance.nothing_to_run(row))
             else:
                 await _lease(moment, row, workers[0])
     return Summary("place", len(chosen))
@@ -52,13 +51,6 @@ async def _lease(moment: Moment, row: JobRow, worker: str) -> None:
         changes["started_running_ms"] = moment.now_ms
     await advance.apply(moment, row, Event.LEASED, changes)
     moment.tx.notify(settle.worker_topic(worker))
-
-
-def _nothing_to_run(row: JobRow) -> JobFailure:
-    return JobFailure(
-        failures.EXECUTION_ERROR,
-        f"{row.executable} ({row.executable_name}) was removed before the job could start",
-    )
 
 
 def _demand(turn: Turn) -> Demand:

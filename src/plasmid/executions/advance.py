@@ -61,6 +61,14 @@ async def apply(
     return moved
 
 
+def nothing_to_run(row: JobRow) -> failures.JobFailure:
+    """Return the failure of a job whose executable was removed before it could start."""
+    return failures.JobFailure(
+        failures.EXECUTION_ERROR,
+        f"{row.executable} ({row.executable_name}) was removed before the job could start",
+    )
+
+
 def failure_of(
     row: JobRow, failure: failures.JobFailure, *, origin: dict[str, Any] | None = None
 ) -> dict[str, Any]:

@@ -38,10 +38,10 @@ async def clone_objects(
 ) -> list[str]:
     """Place objects in a container and return the ids of those that were there already.
 
-    `source` is the container whose names are taken (if None, what `launcher` knows best). With `keeps_folders` the
-    folder of the source is kept below `below`; with `moved` (old, new) what lies inside the old
-    folder goes to the same place inside the new one, everything else to `below`. Hidden objects
-    that a cloned one links to come along, and all that an applet bundles.
+    `source` is the container whose names are taken (if None, what `launcher` knows best). With
+    `keeps_folders` the folder of the source is kept below `below`; with `moved` (old, new) what
+    lies inside the old folder goes to the same place inside the new one, everything else to
+    `below`. Hidden objects that a cloned one links to come along, and all that an applet bundles.
     """
     moved = ("/", below) if keeps_folders else moved
     waiting = list(dict.fromkeys(object_ids))
@@ -78,9 +78,7 @@ async def _place_of(
     return await best_place(moment, object_id, launcher or Launcher("", "", {}))
 
 
-async def best_place(
-    moment: Moment, object_id: str, launcher: Launcher
-) -> PlacementRow | None:
+async def best_place(moment: Moment, object_id: str, launcher: Launcher) -> PlacementRow | None:
     """Return the place of an object that a job's launcher means, or None if it lies nowhere.
 
     The same object has other names, tags and properties in projects that are not theirs.

@@ -63,7 +63,7 @@ def _has_try_left(row: JobRow, reason: str) -> bool:
 
 
 async def restart(moment: Moment, row: JobRow, failure: JobFailure) -> JobRow:
-    """Give a running job a new try and return it, runnable."""
+    """Give a running job a new try and return it, runnable; it has not run in this try yet."""
     counts = {**row.failure_counts, failure.reason: row.failure_counts.get(failure.reason, 0) + 1}
     stopped = await advance.apply(
         moment, row, Event.FAILED_WITH_TRIES_LEFT, {"failure_counts": counts, "worker": None}
@@ -72,5 +72,10 @@ async def restart(moment: Moment, row: JobRow, failure: JobFailure) -> JobRow:
         moment,
         stopped,
         Event.TRY_ADDED,
-        {"attempt": row.attempt + 1, "attempt_created_ms": moment.now_ms},
+        {
+            "attempt": row.attempt + 1,
+            "attempt_created_ms": moment.now_ms,
+            "started_running_ms": None,
+            "stopped_running_ms": None,
+        },
     )

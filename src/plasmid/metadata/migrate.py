@@ -74,14 +74,12 @@ def _upgrade(connection: sqlite3.Connection, version: str) -> None:
         ) from error
     engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.StaticPool)
     try:
-        with engine.connect() as bound:
-            # not before: SQLAlchemy rolls back when it connects
+        with engine.begin() as bound:
+            # SQLAlchemy leaves this to the driver, which is told to leave it to us
             connection.execute("BEGIN IMMEDIATE")
             config.attributes["connection"] = bound
             command.upgrade(config, HEAD)
-            connection.execute("COMMIT")
     except (CommandError, sa.exc.SQLAlchemyError, sqlite3.DatabaseError) as error:
-        connection.rollback()
         raise MigrationError(
             f"it cannot be brought from version {version} to {HEAD}"
             f" ({str(error).splitlines()[0]}); nothing was changed"

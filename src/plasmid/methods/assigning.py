@@ -9,8 +9,10 @@ from plasmid.domain import instance_types, links
 from plasmid.domain.access import Actor, Level
 from plasmid.domain.assignments import Assignment, Resources
 from plasmid.domain.job_states import State
+from plasmid.executions import advance, settle, waking
+from plasmid.executions.world import Moment
 from plasmid.metadata import jobs, objects, users
-from plasmid.metadata.database import Reader
+from plasmid.metadata.database import Reader, Transaction
 from plasmid.metadata.rows import JobRow, ObjectRow, PlacementRow
 from plasmid.methods.call import Platform
 from plasmid.methods.wire import data_object
@@ -31,6 +33,7 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
             return None
         executable = await objects.find_object(tx, row.executable)
         if executable is None:
+            await _fail_without_executable(platform, tx, current, now_ms=now_ms)
             return None
         await users.remove_job_tokens(tx, row.id)
         await tokens.add(
@@ -44,6 +47,20 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
         names = await _file_names(tx, current)
     platform.authenticator.forget()
     return _assignment(current, executable, token, names)
+
+
+async def _fail_without_executable(
+    platform: Platform, tx: Transaction, row: JobRow, *, now_ms: int
+) -> None:
+    """Fail a job whose executable was removed after it was leased: nothing can be run."""
+    moment = Moment(
+        tx,
+        now_ms=now_ms,
+        randomness=platform.randomness,
+        authenticator=platform.authenticator,
+    )
+    async with waking.following(moment):
+        await settle.fail(moment, row, advance.nothing_to_run(row), may_restart=False)
 
 
 def _actor(row: JobRow, executable: ObjectRow) -> Actor:

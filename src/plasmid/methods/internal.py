@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from plasmid.domain import errors
+from plasmid.domain import errors, failures
 from plasmid.domain.assignments import (
     Acknowledged,
     Assignment,
@@ -46,6 +46,7 @@ class HolderOfTry(msgspec.Struct):
 @method("/internal/worker/sync", access=Access.WORKER, body=SyncRequest, mode=Mode.OWN)
 async def sync(call: Call, target: None, body: SyncRequest) -> SyncReply:
     """Tell a worker what to start and stop, as soon as there is something, or after its wait."""
+    _require_own_name(call, body.worker)
     platform = call.platform
     with platform.changes.subscribe(settle.worker_topic(body.worker)) as news:
         deadline_ms = call.now_ms + min(body.wait_ms, 10_000)
@@ -77,7 +78,13 @@ async def _news_for(call: Call, body: SyncRequest, now_ms: int) -> SyncReply:
     return SyncReply(start, stop)
 
 
-def _require_lease(target: JobRow, worker: str, attempt: int) -> None:
+def _require_own_name(call: Call, worker: str) -> None:
+    if call.actor.worker != worker:
+        raise errors.PermissionDenied(f"This token is not that of the worker {worker}")
+
+
+def _require_lease(call: Call, target: JobRow, worker: str, attempt: int) -> None:
+    _require_own_name(call, worker)
     if target.worker != worker or target.attempt != attempt:
         raise errors.InvalidState(
             f"{worker} does not hold try {attempt} of {target.id}"
@@ -88,7 +95,7 @@ def _require_lease(target: JobRow, worker: str, attempt: int) -> None:
 @method("/internal/job-xxxx/log", access=Access.WORKER, body=LogBatch, mode=Mode.OWN)
 async def keep_log(call: Call, target: JobRow, body: LogBatch) -> Acknowledged:
     """Keep a batch of lines; they are durable when this answers."""
-    _require_lease(target, body.worker, body.attempt)
+    _require_lease(call, target, body.worker, body.attempt)
     try:
         await call.platform.logs.append(
             target.id, body.attempt, entries=body.entries, cursors=body.cursors
@@ -103,14 +110,14 @@ async def keep_log(call: Call, target: JobRow, body: LogBatch) -> Acknowledged:
 @method("/internal/job-xxxx/logCursors", access=Access.WORKER, body=HolderOfTry)
 async def log_cursors(call: Call, target: JobRow, body: HolderOfTry) -> LogCursors:
     """Return how far the log of a try is kept."""
-    _require_lease(target, body.worker, body.attempt)
+    _require_lease(call, target, body.worker, body.attempt)
     return LogCursors(await call.platform.logs.cursors(target.id, body.attempt))
 
 
 @method("/internal/job-xxxx/finished", access=Access.WORKER, body=Finished, mode=Mode.WRITE)
 async def finished(call: Call, target: JobRow, body: Finished) -> Acknowledged:
     """Take how a try ended; the same report again changes nothing."""
-    _require_lease(target, body.worker, body.attempt)
+    _require_lease(call, target, body.worker, body.attempt)
     if target.state not in _HELD:
         return Acknowledged(target.id)
     async with moments.of(call) as moment:
@@ -123,7 +130,9 @@ async def finished(call: Call, target: JobRow, body: Finished) -> Acknowledged:
         if target.state == State.TERMINATING:
             await settle.stopped(moment, target)
         elif body.failure_reason is not None:
-            failure = JobFailure(body.failure_reason, body.failure_message or "")
+            is_known = body.failure_reason in failures.ALL
+            reason = body.failure_reason if is_known else failures.APP_INTERNAL_ERROR
+            failure = JobFailure(reason, body.failure_message or "")
             await settle.fail(moment, target, failure)
         else:
             await settle.succeed(moment, target, _output(body))

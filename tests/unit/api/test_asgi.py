@@ -393,7 +393,7 @@ async def test_a_caller_who_goes_away_in_the_middle_of_a_body_leaves_no_bug(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sent: list[MutableMapping[str, Any]] = []
-    frames = [
+    frames: list[MutableMapping[str, Any]] = [
         {"type": "http.request", "body": b"{", "more_body": True},
         {"type": "http.disconnect"},
     ]

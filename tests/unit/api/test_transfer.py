@@ -49,7 +49,9 @@ async def test_bytes_that_were_not_announced_are_refused_and_not_kept(
     assert (await world.http.put(url, content=b"hello")).status_code == 200
 
 
-async def test_a_put_needs_no_token_and_may_be_repeated(world: World, opened: str, url: str) -> None:
+async def test_a_put_needs_no_token_and_may_be_repeated(
+    world: World, opened: str, url: str
+) -> None:
     for _ in range(3):
         assert (await world.http.put(url, content=b"hello")).status_code == 200
     assert list(world.blobs._blobs.values()) == [b"hello"]
@@ -133,7 +135,7 @@ async def test_a_client_that_goes_away_in_the_middle_leaves_nothing(
     world: World, opened: str, url: str
 ) -> None:
     sent: list[MutableMapping[str, Any]] = []
-    frames = [
+    frames: list[MutableMapping[str, Any]] = [
         {"type": "http.request", "body": b"he", "more_body": True},
         {"type": "http.disconnect"},
     ]
@@ -159,9 +161,8 @@ async def test_a_part_is_written_as_it_comes_and_never_held_whole(
 ) -> None:
     seen: list[int] = []
 
-    async def write(name: str, content: AsyncIterator[bytes], bytes_max: int) -> Written:
-        async for piece in content:
-            seen.append(len(piece))
+    async def write(name: str, content: AsyncIterator[bytes], _: int) -> Written:
+        seen.extend([len(piece) async for piece in content])
         return Written(name, 6, "md5")
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -180,7 +181,7 @@ async def test_the_store_is_told_how_much_was_announced(
 ) -> None:
     limits: list[int] = []
 
-    async def write(name: str, content: AsyncIterator[bytes], bytes_max: int) -> Written:
+    async def write(_: str, __: AsyncIterator[bytes], bytes_max: int) -> Written:
         limits.append(bytes_max)
         raise (TooLargeError if bytes_max == 5 else NoSpaceError)("no")
 
@@ -291,7 +292,7 @@ async def test_a_download_that_was_tampered_with_is_refused(world: World, source
         assert (response.status_code, error_of(response)) == (401, "PermissionDenied")
 
 
-async def test_an_upload_url_downloads_nothing(world: World, opened: str, url: str) -> None:
+async def test_an_upload_url_downloads_nothing(world: World, url: str) -> None:
     await world.http.put(url, content=b"hello")
     response = await world.http.get(url.replace("/U/", "/F/"))
     assert (response.status_code, error_of(response)) == (401, "PermissionDenied")

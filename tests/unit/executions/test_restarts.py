@@ -107,7 +107,8 @@ async def test_a_new_try_has_a_new_number_token_and_log(world: World) -> None:
         assert [entry.msg for entry in piece.entries] == [line]
     described = await world.describe(job)
     assert described["tryCreated"] == world.clock.now_ms - 1000
-    assert described["startedRunning"] == world.clock.now_ms - 2000
+    assert described["startedRunning"] == world.clock.now_ms
+    assert "stoppedRunning" not in described
     moves = [move["newState"] for move in described["stateTransitions"]]
     assert moves == ["runnable", "running", "restartable", "runnable", "running"]
     assert described["failureCounts"] == {"ExecutionError": 1}

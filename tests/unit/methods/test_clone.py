@@ -48,7 +48,11 @@ async def test_a_clone_is_the_same_object_in_two_places(world: World, two: Two) 
     assert answer == {"id": two.source, "project": two.into, "exists": []}
     described = await world.describe(file, project=two.into, properties=True)
     assert described["folder"] == "/d"
-    assert (described["name"], described["tags"], described["properties"]) == ("f", ["t"], {"k": "v"})
+    assert (described["name"], described["tags"], described["properties"]) == (
+        "f",
+        ["t"],
+        {"k": "v"},
+    )
     assert (described["created"], described["modified"]) == (START_MS, START_MS + 7)
     assert await world.call(f"/{file}/listProjects") == {
         two.source: "ADMINISTER", two.into: "ADMINISTER"
@@ -76,9 +80,7 @@ async def test_each_place_has_its_own_name_tags_and_properties(world: World, two
     ]  # fmt: skip
 
 
-async def test_what_is_there_already_stays_as_it_is_and_is_reported(
-    world: World, two: Two
-) -> None:
+async def test_what_is_there_already_stays_as_it_is_and_is_reported(world: World, two: Two) -> None:
     old, new = await world.a_closed_file(two.source), await world.a_closed_file(two.source)
     await two.clone(objects=[old], destination="/a", parents=True)
     answer = await two.clone(objects=[old, new], destination="/b", parents=True)
@@ -220,9 +222,7 @@ async def test_cloning_takes_view_here_and_upload_there(world: World, two: Two) 
     body = {"objects": [file], "project": two.into}
     route = f"/{two.source}/clone"
     for source, into in (("VIEW", "VIEW"), (None, "UPLOAD")):
-        await world.call(
-            f"/{two.source}/decreasePermissions", {"user-bob": None}
-        )
+        await world.call(f"/{two.source}/decreasePermissions", {"user-bob": None})
         if source:
             await world.a_member(two.source, source)
         await world.a_member(two.into, into)

@@ -142,9 +142,7 @@ async def test_an_empty_file_is_one_empty_part(world: World, project: str) -> No
     assert await world.read(empty) == b""
 
 
-async def test_a_part_that_is_put_again_replaces_the_old_one(
-    world: World, project: str
-) -> None:
+async def test_a_part_that_is_put_again_replaces_the_old_one(world: World, project: str) -> None:
     opened = await world.an_open_file(project)
     for content in (b"first try", b"second"):
         await world.put_part(opened, content)
@@ -230,9 +228,7 @@ async def test_a_url_is_good_for_the_whole_duration_and_not_much_longer(
     world: World, project: str, seconds: float
 ) -> None:
     closed = await world.a_closed_file(project)
-    place = await world.call(
-        f"/{closed}/download", {"preauthenticated": True, "duration": seconds}
-    )
+    place = await world.call(f"/{closed}/download", {"preauthenticated": True, "duration": seconds})
     duration_ms = int(seconds * 1000)
     assert duration_ms < place["expires"] - START_MS <= duration_ms + max(1000, duration_ms // 10)
     world.clock.advance(duration_ms)
@@ -298,9 +294,7 @@ async def test_an_open_file_is_not_readable(world: World, project: str) -> None:
     assert (await world.refused(f"/{opened}/download")).type == "InvalidState"
 
 
-async def test_a_project_may_forbid_downloads_outside_of_jobs(
-    world: World, project: str
-) -> None:
+async def test_a_project_may_forbid_downloads_outside_of_jobs(world: World, project: str) -> None:
     closed = await world.a_closed_file(project)
     job = await world.a_job(await world.an_applet(project))
     await world.lease(job)
@@ -328,9 +322,7 @@ async def test_a_token_for_uploads_uploads_and_closes(world: World, project: str
     token = await world.add_token("uploader", actor)
     made = await world.a_closed_file(project, as_=token, name="n")
     assert (await world.describe(made, as_=token))["name"] == "n"
-    refusal = await world.refused(
-        f"/{made}/rename", {"project": project, "name": "m"}, as_=token
-    )
+    refusal = await world.refused(f"/{made}/rename", {"project": project, "name": "m"}, as_=token)
     assert refusal.type == "PermissionDenied"
 
 

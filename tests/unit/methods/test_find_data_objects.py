@@ -196,9 +196,7 @@ async def test_an_entry_has_project_and_id_only_unless_a_describe_is_asked_for(
         ({"starting": {"project": "p", "id": "i"}}, ""),
     ],
 )
-async def test_a_wrong_condition_is_named(
-    world: World, question: dict[str, Any], key: str
-) -> None:
+async def test_a_wrong_condition_is_named(world: World, question: dict[str, Any], key: str) -> None:
     refusal = await world.refused("/system/findDataObjects", question)
     assert refusal.type == "InvalidInput"
     assert f'"{key}"' in refusal.message or not key

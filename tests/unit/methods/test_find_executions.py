@@ -146,7 +146,8 @@ async def test_the_question_of_dx_find_jobs_is_answered(world: World, family: Fa
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 5, 6])
-async def test_pages_hold_each_job_once(world: World, family: Family, limit: int) -> None:
+@pytest.mark.usefixtures("family")
+async def test_pages_hold_each_job_once(world: World, limit: int) -> None:
     assert len(await found(world, {"limit": limit})) == 5
     assert len(set(await found(world, {"limit": limit}))) == 5
 
@@ -172,9 +173,7 @@ async def test_jobs_of_others_are_found_only_in_shared_projects(
 
 
 async def test_a_forbidden_or_unknown_project_is_refused(world: World, family: Family) -> None:
-    refusal = await world.refused(
-        "/system/findExecutions", {"project": family.project}, as_=BOB
-    )
+    refusal = await world.refused("/system/findExecutions", {"project": family.project}, as_=BOB)
     assert refusal.type == "PermissionDenied"
     unknown = {"project": "project-" + "0" * 24}
     assert (await world.refused("/system/findExecutions", unknown)).type == "ResourceNotFound"

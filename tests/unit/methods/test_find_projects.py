@@ -72,7 +72,8 @@ async def test_an_entry_says_the_level_and_where_it_comes_from(world: World) -> 
         "id": project, "level": "UPLOAD", "permissionSources": ["user-bob"], "public": False
     }  # fmt: skip
     assert answer == {"results": [entry], "next": None}
-    for describe in (True, {}):
+    describes: list[Any] = [True, {}]
+    for describe in describes:
         answer = await world.call("/system/findProjects", {"describe": describe}, as_=BOB)
         described = await world.describe(project, as_=BOB)
         assert answer["results"] == [{**entry, "describe": described}]

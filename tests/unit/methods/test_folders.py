@@ -130,6 +130,7 @@ async def test_a_listing_holds_direct_children_with_full_paths(
     world: World,
     project: str,
     shelf: dict[str, str],
+    *,
     options: dict[str, Any],
     objects: list[str],
     paths: list[str],
@@ -138,9 +139,8 @@ async def test_a_listing_holds_direct_children_with_full_paths(
     assert listed == {"objects": [{"id": shelf[name]} for name in objects], "folders": paths}
 
 
-async def test_subfolder_flags_say_whether_there_is_more_below(
-    world: World, project: str, shelf: dict[str, str]
-) -> None:
+@pytest.mark.usefixtures("shelf")
+async def test_subfolder_flags_say_whether_there_is_more_below(world: World, project: str) -> None:
     listed = await world.call(f"/{project}/listFolder", {"hasSubfolderFlags": True})
     assert listed["folders"] == [["/a", True], ["/a0", False], ["/ab", False]]
 
@@ -164,8 +164,9 @@ async def test_a_listing_describes_if_asked(
         ({"describe": 5}, "InvalidInput"),
     ],
 )
+@pytest.mark.usefixtures("shelf")
 async def test_a_wrong_listing_is_refused(
-    world: World, project: str, shelf: dict[str, str], options: dict[str, Any], kind: str
+    world: World, project: str, options: dict[str, Any], kind: str
 ) -> None:
     assert (await world.refused(f"/{project}/listFolder", options)).type == kind
 
@@ -188,9 +189,8 @@ async def test_only_an_empty_folder_goes_without_recurse(
     await world.describe(shelf["top"])
 
 
-async def test_the_root_stays_and_only_its_content_can_go(
-    world: World, project: str, shelf: dict[str, str]
-) -> None:
+@pytest.mark.usefixtures("shelf")
+async def test_the_root_stays_and_only_its_content_can_go(world: World, project: str) -> None:
     assert (await world.refused(f"/{project}/removeFolder", {"folder": "/"})).status == 422
     await world.call(f"/{project}/removeFolder", {"folder": "/", "recurse": True})
     assert await world.call(f"/{project}/listFolder") == {"objects": [], "folders": []}
@@ -280,10 +280,11 @@ async def test_moved_folders_keep_their_last_name(
         ("move", {"objects": "x", "destination": "/"}, "InvalidInput"),
     ],
 )
+@pytest.mark.usefixtures("shelf")
 async def test_what_cannot_be_moved_is_refused_and_nothing_moves(
     world: World,
     project: str,
-    shelf: dict[str, str],
+    *,
     verb: str,
     body: dict[str, Any],
     kind: str,
@@ -293,17 +294,16 @@ async def test_what_cannot_be_moved_is_refused_and_nothing_moves(
     assert await tree(world, project) == before
 
 
-async def test_a_move_is_all_or_nothing(
-    world: World, project: str, shelf: dict[str, str]
-) -> None:
+async def test_a_move_is_all_or_nothing(world: World, project: str, shelf: dict[str, str]) -> None:
     body = {"objects": [shelf["top"]], "folders": ["/a", "/none"], "destination": "/ab"}
     assert (await world.refused(f"/{project}/move", body)).type == "ResourceNotFound"
     assert (await world.describe(shelf["top"]))["folder"] == "/"
     assert "/a" in await tree(world, project)
 
 
+@pytest.mark.usefixtures("shelf")
 async def test_a_folder_of_a_name_that_is_taken_there_is_not_moved(
-    world: World, project: str, shelf: dict[str, str]
+    world: World, project: str
 ) -> None:
     await world.call(f"/{project}/newFolder", {"folder": "/ab/a"})
     body = {"folders": ["/a"], "destination": "/ab"}
@@ -321,9 +321,7 @@ async def test_a_folder_moved_to_where_it_is_stays(
 # --------------------------------------------------------------------------- removeObjects
 
 
-async def test_removed_objects_are_gone_here_and_stay_elsewhere(
-    world: World, project: str
-) -> None:
+async def test_removed_objects_are_gone_here_and_stay_elsewhere(world: World, project: str) -> None:
     other = await world.a_project()
     kept, lost = await world.a_closed_file(project), await world.a_closed_file(project)
     await world.call(f"/{project}/clone", {"objects": [kept], "project": other})
@@ -333,9 +331,7 @@ async def test_removed_objects_are_gone_here_and_stay_elsewhere(
     assert (await world.describe(kept))["project"] == other
 
 
-async def test_unknown_objects_are_refused_whole_unless_forced(
-    world: World, project: str
-) -> None:
+async def test_unknown_objects_are_refused_whole_unless_forced(world: World, project: str) -> None:
     record = await world.a_record(project)
     body = {"objects": [record, "record-" + "0" * 24]}
     assert (await world.refused(f"/{project}/removeObjects", body)).type == "ResourceNotFound"
@@ -377,9 +373,7 @@ async def test_a_hidden_bundle_goes_with_its_applet(world: World, project: str) 
 
 async def test_hidden_objects_that_link_in_a_circle_go_too(world: World, project: str) -> None:
     first = await world.a_record(project, hidden=True)
-    second = await world.a_record(
-        project, hidden=True, details={"to": {"$dnanexus_link": first}}
-    )
+    second = await world.a_record(project, hidden=True, details={"to": {"$dnanexus_link": first}})
     await world.call(f"/{first}/setDetails", {"to": {"$dnanexus_link": second}})
     shown = await world.a_record(project, details={"to": {"$dnanexus_link": first}})
     await world.call(f"/{project}/removeObjects", {"objects": [shown]})

@@ -13,6 +13,9 @@ from plasmid.domain.assignments import Assignment, SyncReply
 from tests.worlds import START_MS, WORKER, WORKER_NAME, World
 
 NOBODY = "job-" + "0" * 24
+ENDS: list[dict[str, Any]] = [
+    {"output": {}}, {"failure_reason": "AppError", "failure_message": "m"}
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -114,9 +117,7 @@ async def test_a_worker_that_lost_its_folder_ends_what_is_to_stop(
 
 
 @pytest.mark.parametrize("attempt", [0, 7])
-async def test_a_worker_drops_what_is_not_its_own(
-    world: World, applet: str, attempt: int
-) -> None:
+async def test_a_worker_drops_what_is_not_its_own(world: World, applet: str, attempt: int) -> None:
     job = await world.a_job(applet)
     await world.finish(job)
     world.held.update({(job, attempt), (NOBODY, 0)})
@@ -191,9 +192,7 @@ async def test_a_report_of_another_try_is_refused(
 
 
 @pytest.mark.parametrize("verb", ["log", "logCursors", "finished"])
-async def test_a_report_of_another_worker_is_refused(
-    world: World, applet: str, verb: str
-) -> None:
+async def test_a_report_of_another_worker_is_refused(world: World, applet: str, verb: str) -> None:
     job = await world.a_job(applet)
     await world.lease(job)
     other = await world.add_token("other", Actor(worker="other"))
@@ -294,10 +293,8 @@ async def test_a_report_of_a_try_that_was_restarted_is_refused_the_second_time(
     world.held.clear()
 
 
-async def test_whatever_a_stopped_try_reports_it_is_terminated(
-    world: World, applet: str
-) -> None:
-    for report in ({"output": {}}, {"failure_reason": "AppError", "failure_message": "m"}):
+async def test_whatever_a_stopped_try_reports_it_is_terminated(world: World, applet: str) -> None:
+    for report in ENDS:
         job = await world.a_job(applet)
         await world.lease(job)
         await world.call(f"/{job}/terminate")
@@ -306,7 +303,7 @@ async def test_whatever_a_stopped_try_reports_it_is_terminated(
 
 
 async def test_the_peak_of_memory_is_kept_whatever_the_end(world: World, applet: str) -> None:
-    for report in ({"output": {}}, {"failure_reason": "AppError"}):
+    for report in ENDS:
         job = await world.a_job(applet)
         await world.lease(job)
         await world.report(job, peak_memory_bytes=123, **report)

@@ -41,7 +41,7 @@ async def test_a_new_project_has_the_defaults_and_belongs_to_its_maker(world: Wo
 
 
 async def test_what_is_given_is_kept(world: World) -> None:
-    given = {
+    given: dict[str, Any] = {
         "name": "n", "summary": "s", "description": "d", "region": "azure:westus",
         "protected": True, "externalUploadRestricted": True, "databaseUIViewOnly": True,
         "databaseResultsRestricted": 10, "tags": ["a", "b"], "properties": {"k": "v"},
@@ -192,8 +192,8 @@ async def test_a_workspace_is_described_as_a_container(world: World) -> None:
         "remoteDataUsage": 0.0, "project": project,
     }  # fmt: skip
     assert described == expected
-    asked = {"fields": {"fileUploadParameters": True}}
-    assert set(await world.describe(workspace, **asked)) == {"id", "fileUploadParameters"}
+    asked = {"fileUploadParameters": True}
+    assert set(await world.describe(workspace, fields=asked)) == {"id", "fileUploadParameters"}
     assert (await world.describe(workspace))["level"] == "VIEW"
     assert (await world.refused(f"/{workspace}/describe", as_=BOB)).type == "PermissionDenied"
 
@@ -242,7 +242,7 @@ RESTRICTIONS = ("restricted", "downloadRestricted", "previewViewerRestricted")
     ],
 )
 async def test_restrictions_bring_each_other(
-    world: World, steps: list[dict[str, bool]], expected: tuple[bool, ...]
+    world: World, steps: list[dict[str, Any]], expected: tuple[bool, ...]
 ) -> None:
     for is_made_so in (False, True):
         project = await world.a_project(**(steps[0] if is_made_so else {}))
@@ -321,9 +321,7 @@ async def test_an_invitation_by_address_finds_the_user(world: World) -> None:
         ({"invitee": 7, "level": "VIEW"}, "InvalidInput"),
     ],
 )
-async def test_a_wrong_invitation_is_refused(
-    world: World, body: dict[str, Any], kind: str
-) -> None:
+async def test_a_wrong_invitation_is_refused(world: World, body: dict[str, Any], kind: str) -> None:
     assert (await world.refused(f"/{await world.a_project()}/invite", body)).type == kind
 
 
@@ -395,9 +393,7 @@ async def test_a_public_project_is_readable_by_all_and_writable_by_none(world: W
     record = await world.a_record(project, name="r", close=True)
     await world.call(f"/{project}/invite", {"invitee": "PUBLIC", "level": "CONTRIBUTE"})
     for as_ in (EVE, None):
-        assert (await world.call(f"/{project}/listFolder", as_=as_))["objects"] == [
-            {"id": record}
-        ]
+        assert (await world.call(f"/{project}/listFolder", as_=as_))["objects"] == [{"id": record}]
         assert (await world.call(f"/{record}/describe", as_=as_))["name"] == "r"
     refusal = await world.refused(f"/{project}/newFolder", {"folder": "/x"}, as_=None)
     assert refusal.type == "PermissionDenied"
@@ -447,7 +443,7 @@ async def test_unfinished_jobs_keep_a_project_unless_they_may_be_terminated(
 
 @pytest.mark.parametrize("flags", [{"protected": True}, {"protected": True, "restricted": True}])
 async def test_protection_does_not_stop_an_administrator(
-    world: World, flags: dict[str, bool]
+    world: World, flags: dict[str, Any]
 ) -> None:
     project = await world.a_project(**flags)
     await world.a_record(project)

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from plasmid.dispatcher import collect
 from plasmid.domain import errors
 from plasmid.domain.access import Actor
-from plasmid.dispatcher import collect
 from plasmid.methods import (
     applet,
     decode,
@@ -30,6 +30,7 @@ from plasmid.methods import (
     user,
 )
 from plasmid.methods.registry import METHODS, Mode
+from plasmid.methods.targets import Access
 from tests.worlds import ALICE, BOB, EVE, RUN_SPEC, World
 
 MODULES = (
@@ -48,7 +49,7 @@ def test_every_module_of_methods_is_declared(module: ModuleType) -> None:
 
 def test_two_methods_for_one_route_are_refused() -> None:
     with pytest.raises(RuntimeError, match="two methods for /system/whoami"):
-        registry.method("/system/whoami", access=registry.Access.LOGIN)(system.whoami)
+        registry.method("/system/whoami", access=Access.LOGIN)(system.whoami)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +108,7 @@ class _Body(msgspec.Struct):
         (b"[]", "input is not a hash"),
     ],
 )
-def test_what_is_wrong_in_a_body_is_said_in_the_words_of_the_api(
-    body: bytes, message: str
-) -> None:
+def test_what_is_wrong_in_a_body_is_said_in_the_words_of_the_api(body: bytes, message: str) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         decode.decode(body, _Body)
     assert caught.value.message == message

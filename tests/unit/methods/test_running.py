@@ -213,7 +213,7 @@ async def test_what_a_run_says_is_reported_back(world: World, project: str, appl
     ],
 )
 async def test_a_wrong_run_is_refused(
-    world: World, project: str, applet: str, body: dict[str, Any], kind: str, text: str
+    world: World, project: str, applet: str, *, body: dict[str, Any], kind: str, text: str
 ) -> None:
     given = {"project": project, "input": {}, **body}
     refusal = await world.refused(f"/{applet}/run", given)
@@ -286,14 +286,12 @@ async def test_how_long_a_job_may_run(
     expected: int,
 ) -> None:
     applet = await world.an_applet(project, runSpec={"timeoutPolicy": spec})
-    body = {} if given is None else {"timeoutPolicyByExecutable": {applet: given}}
-    job = await world.a_job(applet, **body)
+    by_executable = None if given is None else {applet: given}
+    job = await world.a_job(applet, timeoutPolicyByExecutable=by_executable)
     assert (await world.describe(job))["timeout"] == expected
 
 
-async def test_the_operator_limits_how_long_any_job_runs(
-    world: World, project: str, applet: str
-) -> None:
+async def test_the_operator_limits_how_long_any_job_runs(world: World, applet: str) -> None:
     world.platform.limits = Limits(job_timeout_ms=HOUR)
     assert (await world.describe(await world.a_job(applet)))["timeout"] == HOUR
 
@@ -323,6 +321,7 @@ A, B, C = ({"instanceType": f"mem1_ssd1_x{cores}"} for cores in (2, 4, 8))
 async def test_the_machine_is_resolved_layer_by_layer(
     world: World,
     project: str,
+    *,
     spec: dict[str, Any],
     runtime: dict[str, Any] | None,
     by_executable: dict[str, Any] | None,
@@ -374,9 +373,7 @@ async def test_old_releases_have_their_own_default_machine(world: World, project
 # ------------------------------------------------------------------------- runs inside a job
 
 
-async def test_a_sub_job_shares_workspace_executable_and_tree(
-    world: World, project: str, applet: str
-) -> None:
+async def test_a_sub_job_shares_workspace_executable_and_tree(world: World, applet: str) -> None:
     root = await world.a_job(applet, folder="/out", name="root", priority="high")
     await world.lease(root)
     sub = await world.a_subjob(
@@ -534,9 +531,7 @@ async def test_a_job_sees_its_own_applet_and_bundles_wherever_they_lie(
     await world.a_member(project, "VIEW")
     elsewhere = await world.a_project(as_=BOB)
     for project_of_run, as_ in ((project, ALICE), (elsewhere, BOB)):
-        job = await world.new(
-            f"/{applet}/run", {"project": project_of_run, "input": {}}, as_=as_
-        )
+        job = await world.new(f"/{applet}/run", {"project": project_of_run, "input": {}}, as_=as_)
         token = (await world.lease(job))["token"]
         workspace = (await world.describe(job, as_=as_))["workspace"]
         assert (await world.describe(applet, as_=token, project=workspace))["id"] == applet
@@ -545,9 +540,7 @@ async def test_a_job_sees_its_own_applet_and_bundles_wherever_they_lie(
     assert (await world.refused(f"/{applet}/describe", as_=EVE)).type == "ResourceNotFound"
 
 
-async def test_a_jobs_inputs_are_readable_whatever_its_access(
-    world: World, project: str
-) -> None:
+async def test_a_jobs_inputs_are_readable_whatever_its_access(world: World, project: str) -> None:
     applet = await world.an_applet(project, access={"project": None})
     file = await world.a_closed_file(project, name="in.txt", properties={"k": "v"})
     job = await world.a_job(applet, {"f": link(file, project)})
@@ -575,9 +568,7 @@ async def test_an_input_keeps_the_name_of_the_project_it_was_named_in(
         assert assignment["input_files"] == {file: "mine"}
 
 
-async def test_a_job_may_describe_and_terminate_its_own_tree(
-    world: World, project: str
-) -> None:
+async def test_a_job_may_describe_and_terminate_its_own_tree(world: World, project: str) -> None:
     applet = await world.an_applet(project, access={"project": None})
     root = await world.a_job(applet)
     token = (await world.lease(root))["token"]

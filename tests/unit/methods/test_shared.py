@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.worlds import BOB, EVE, START_MS, World
@@ -90,7 +91,7 @@ async def test_what_is_given_is_kept(world: World, project: str, kind: str) -> N
     ],
 )
 async def test_a_wrong_new_object_is_refused(
-    world: World, project: str, kind: str, body: dict[str, Any], error: str, text: str
+    world: World, project: str, kind: str, *, body: dict[str, Any], error: str, text: str
 ) -> None:
     given = {"project": project, "runSpec": {"interpreter": "bash", "code": ""}, **body}
     refusal = await world.refused(f"/{kind}/new", given)
@@ -122,7 +123,7 @@ async def test_an_object_can_be_initialised_from_another(
         "name": "n", "tags": ["t"], "properties": {"k": "v"}, "types": ["T"],
         "details": {"a": 1}, "hidden": True,
     }  # fmt: skip
-    source = await make(world, kind, project, **given, **({} if kind == "applet" else {}))
+    source = await make(world, kind, project, **given)
     body: dict[str, Any] = {
         "project": other,
         "initializeFrom": {"id": source, "project": project},
@@ -275,7 +276,7 @@ async def test_names_tags_and_properties_change_in_any_state(
     ],
 )
 async def test_a_wrong_change_is_refused(
-    world: World, project: str, kind: str, verb: str, body: dict[str, Any], text: str
+    world: World, project: str, kind: str, *, verb: str, body: dict[str, Any], text: str
 ) -> None:
     entity = await make(world, kind, project)
     refusal = await world.refused(f"/{entity}/{verb}", {"project": project, **body})
@@ -353,8 +354,7 @@ async def test_a_wrong_change_of_an_open_object_is_refused(
     world: World, project: str, verb: str, body: Any, text: str
 ) -> None:
     record = await world.a_record(project)
-    response = await world.answer(f"/{record}/{verb}", content=b"null" if body is None else None,
-                                  body=body)
+    response = await world.answer(f"/{record}/{verb}", content=msgspec.json.encode(body))
     error = response.json()["error"]
     assert (error["type"], text in error["message"]) == ("InvalidInput", True), error
 

@@ -34,13 +34,12 @@ def test_the_same_claim_gives_the_same_path() -> None:
 
 def test_another_key_or_another_purpose_is_refused() -> None:
     path = signing.upload_path(b"key", UPLOAD)
-    for key, damaged, kind in (
-        (b"other", path, UploadClaim),
-        (b"key", path.replace("/U/", "/F/"), DownloadClaim),
-        (b"key", path.replace(FILE, "file-" + "F" * 24), UploadClaim),
-    ):
-        with pytest.raises(errors.PermissionDenied):
-            signing.verify(key, damaged, kind, 0)
+    with pytest.raises(errors.PermissionDenied):
+        signing.verify(b"other", path, UploadClaim, 0)
+    with pytest.raises(errors.PermissionDenied):
+        signing.verify(b"key", path.replace("/U/", "/F/"), DownloadClaim, 0)
+    with pytest.raises(errors.PermissionDenied):
+        signing.verify(b"key", path.replace(FILE, "file-" + "F" * 24), UploadClaim, 0)
 
 
 @given(st.integers(0, 200), st.characters(codec="ascii"))
@@ -60,6 +59,7 @@ def test_no_change_of_a_letter_passes(position: int, letter: str) -> None:
 
 @given(st.text(max_size=60))
 def test_no_path_is_a_bug(text: str) -> None:
-    for kind in (UploadClaim, DownloadClaim):
-        with pytest.raises(errors.PermissionDenied):
-            signing.verify(b"key", text, kind, 0)
+    with pytest.raises(errors.PermissionDenied):
+        signing.verify(b"key", text, UploadClaim, 0)
+    with pytest.raises(errors.PermissionDenied):
+        signing.verify(b"key", text, DownloadClaim, 0)

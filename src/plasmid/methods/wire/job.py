@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plasmid.domain import errors, job_states
+from plasmid.domain import errors, job_states, keys
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.wire import fields
 
@@ -35,11 +35,12 @@ _ECHOED: Final[dict[str, Any]] = {
 
 def describe(row: JobRow, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a job that the options ask for; raises ResourceNotFound for a try."""
-    attempt = options.get("try")
+    asked = dict(options)
+    attempt = keys.integer(asked, "try")
     if attempt is not None and attempt != row.attempt:
         raise errors.ResourceNotFound(f"The entity {row.id} has no try {attempt}")
     everything = _defaults(row)
-    if options.get("io") is False:
+    if not keys.boolean(asked, "io", default=True):
         for name in IO:
             del everything[name]
     if options.get("fields") is None:
