@@ -56,6 +56,7 @@ RUN_SPEC: Final[dict[str, Any]] = {
 }
 # Refusals are expected here: their stories would hide what a failing test has to say.
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+_JOBS: Final = Prepared(schema.jobs.select())
 _REQUEST_ID: Final = re.compile(r"\d{13}-\d{1,6}")
 
 
@@ -215,6 +216,23 @@ class World:
     async def a_record(self, project: str, *, as_: str = ALICE, **body: Any) -> str:
         """Make a record, open unless `close` is given."""
         return await self.new("/record/new", {"project": project, **body}, as_=as_)
+
+    async def many_records(self, project: str, count: int) -> list[str]:
+        """Make many closed records at once, behind the back of the platform."""
+        numbers = (
+            "WITH RECURSIVE n(value) AS"
+            f" (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < {count})"
+        )
+        made = "printf('record-%024d', value)"
+        await self.rows(
+            f"INSERT INTO objects {numbers} SELECT {made}, 'record', 'closed', 0, '[]', '{{}}',"
+            " '[]', 0, 'user-alice', NULL, NULL, NULL, NULL, '{}' FROM n"
+        )
+        await self.rows(
+            f"INSERT INTO placements {numbers} SELECT '{project}', {made}, '/', 'many', '[]',"
+            " '{}', 0 FROM n"
+        )
+        return [f"record-{number:024d}" for number in range(1, count + 1)]
 
     async def an_open_file(self, project: str, *, as_: str = ALICE, **body: Any) -> str:
         """Make a file and leave it open."""
@@ -381,8 +399,7 @@ class World:
         await self._audit_blobs()
 
     async def _audit_jobs(self) -> None:
-        statement = Prepared(schema.jobs.select())
-        every = await self.database.reader.structs(JobRow, statement)
+        every = await self.database.reader.structs(JobRow, _JOBS)
         moves = {(row.state, row.next) for row in job_states.TRANSITIONS}
         waiting = {row[0] for row in await self.rows("SELECT job FROM waits")}
         with_token = {row[0] for row in await self.rows("SELECT job FROM tokens")} - {None}

@@ -55,9 +55,7 @@ def pattern(size: int) -> bytes:
         (5 * BATCH_BYTES, 3 * BATCH_BYTES),
     ],
 )
-async def test_what_was_written_is_read_bit_by_bit(
-    store: BlobStore, size: int, piece: int
-) -> None:
+async def test_what_was_written_is_read_bit_by_bit(store: BlobStore, size: int, piece: int) -> None:
     content = pattern(size)
     written = await store.write(NAME, stream(content, piece), size)
     assert (written.name, written.size_bytes) == (NAME, size)
@@ -99,7 +97,7 @@ async def require_nothing(store: BlobStore, tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-class BrokenPipe(Exception):
+class GoneAwayError(Exception):
     """The client went away."""
 
 
@@ -110,9 +108,9 @@ async def test_a_stream_that_breaks_leaves_nothing(
     async def broken() -> AsyncIterator[bytes]:
         if after:
             yield pattern(after)
-        raise BrokenPipe
+        raise GoneAwayError
 
-    with pytest.raises(BrokenPipe):
+    with pytest.raises(GoneAwayError):
         await store.write(NAME, broken(), 1 << 30)
     await require_nothing(store, tmp_path)
     assert (await store.write(NAME, stream(b"again"), 5)).size_bytes == 5

@@ -31,7 +31,9 @@ def entry(text: str, level: str = "STDOUT") -> LogEntry:
     return LogEntry(timestamp=1_800_000_000_000, source="DX_APP_STREAM", level=level, msg=text)
 
 
-async def add(logs: LogStore, *lines: str, cursor: int = 0, job: str = JOB, attempt: int = 0) -> None:
+async def add(
+    logs: LogStore, *lines: str, cursor: int = 0, job: str = JOB, attempt: int = 0
+) -> None:
     entries = [entry(line) for line in lines]
     await logs.append(job, attempt, entries=entries, cursors={"stdout": cursor})
 
@@ -127,7 +129,8 @@ async def test_a_removed_log_is_gone_with_all_its_tries_and_others_stay(logs: Lo
 
 
 async def test_a_reader_goes_on_from_where_it_was(logs: LogStore) -> None:
-    offset, seen = 0, []
+    offset = 0
+    seen: list[LogEntry] = []
     for number in range(5):
         await add(logs, f"{number}a", f"{number}b", cursor=number)
         piece = await logs.read(JOB, 0, offset=offset, first_line=len(seen))
@@ -155,8 +158,8 @@ async def test_writers_at_once_keep_their_batches_whole(logs: LogStore) -> None:
     found = await lines_of(logs)
     assert len(found) == 1000
     for start in range(0, 1000, 50):
-        writer = found[start].split()[0]
-        assert found[start : start + 50] == [f"{writer} {n}" for n in range(50)]
+        who = found[start].split()[0]
+        assert found[start : start + 50] == [f"{who} {n}" for n in range(50)]
 
 
 # ------------------------------------------------------------------------------------- no space

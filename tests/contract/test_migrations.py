@@ -90,18 +90,18 @@ async def test_a_database_of_each_earlier_version_is_brought_up_to_date(tmp_path
 
 # ----------------------------------------------------------------- a next version, made up here
 
-NEXT = '''
+NEXT = """
 from alembic import op
 import sqlalchemy as sa
 
-revision = "0002"
-down_revision = "0001"
+revision = '0002'
+down_revision = '0001'
 
 def upgrade():
-    op.add_column("settings", sa.Column("more", sa.Text))
+    op.add_column('settings', sa.Column('more', sa.Text))
     op.execute("UPDATE settings SET more = 'added'")
     {}
-'''
+"""
 
 
 @pytest.fixture

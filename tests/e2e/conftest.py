@@ -14,7 +14,7 @@ import pytest
 from plasmid import config
 from plasmid.engines import oci
 from plasmid.environments import images
-from tests.e2e.driver import ROOT, Dx, Site
+from tests.e2e.driver import ROOT, Dx, Site, opened, user
 
 
 @pytest.fixture(scope="session")
@@ -39,29 +39,15 @@ def images_folder() -> Path:
 @pytest.fixture(scope="session")
 def site(images_folder: Path) -> Iterator[Site]:
     """The server that the tests share."""
-    site = Site(images_folder)
-    try:
-        site.start()
+    with opened(images_folder) as site:
         yield site
-    finally:
-        site.close()
 
 
 @pytest.fixture
 def own_site(images_folder: Path) -> Iterator[Site]:
     """A server that a test may treat badly."""
-    site = Site(images_folder)
-    try:
-        site.start()
+    with opened(images_folder) as site:
         yield site
-    finally:
-        site.close()
-
-
-def _user(site: Site, home: Path, name: str) -> Dx:
-    dx = Dx(site, home)
-    dx.use(dx.call("/project/new", {"name": name})["id"])
-    return dx
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +56,7 @@ def dx(
 ) -> Iterator[Dx]:
     """The client, in a project that is named for the module and removed after it."""
     name = request.module.__name__.rpartition(".")[2]
-    dx = _user(site, tmp_path_factory.mktemp(name), name)
+    dx = user(site, tmp_path_factory.mktemp(name), name)
     yield dx
     dx.call(f"/{dx.project}/destroy", {"terminateJobs": True})
 
@@ -78,4 +64,4 @@ def dx(
 @pytest.fixture
 def own_dx(own_site: Site, tmp_path: Path) -> Dx:
     """The client of one's own server."""
-    return _user(own_site, tmp_path, "own")
+    return user(own_site, tmp_path, "own")

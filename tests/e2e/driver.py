@@ -158,7 +158,7 @@ class Site:
             if mark in line
         ]
 
-    def close(self) -> None:
+    def close(self, *, keeps_folder: bool = False) -> None:
         """End everything and check that nothing is left of it."""
         if self._server is not None:
             if self.server.poll() is not None and leftovers.find_tries(self.home):
@@ -169,10 +169,19 @@ class Site:
             if self.server.poll() is None:
                 self.stop()
             until(lambda: not self.worker_pids())
-        left = leftovers.find(self.home, "no-job")
-        if not leftovers.find_mounts(self.home):  # never delete through a mount
-            shutil.rmtree(self.home)
+        left = [
+            entry
+            for entry in leftovers.find(self.home, "no-job")
+            if not (keeps_folder and entry.startswith("mount") and "sandbox" not in entry)
+        ]
+        if not keeps_folder:
+            self.remove_folder()
         assert not left, left
+
+    def remove_folder(self) -> None:
+        """Delete the home, but never through a mount."""
+        if not leftovers.find_mounts(self.home):
+            shutil.rmtree(self.home)
 
     def _terminate_all(self) -> None:
         found = self.call("/system/findExecutions", {"describe": {"fields": {"state": True}}})
@@ -351,6 +360,28 @@ class Dx:
     def build(self, folder: Path, *options: str) -> str:
         """Build an applet's folder with the client and return the applet's id."""
         return str(json.loads(self("build", str(folder), "--brief", *options).out)["id"])
+
+
+@contextlib.contextmanager
+def opened(images: Path, *, config: str = "", **options: str) -> Iterator[Site]:
+    """A server for the time of the block; nothing of it may be left afterwards.
+
+    `config` is its plasmid.toml, `options` are variables.
+    """
+    site = Site(images, options=options)
+    (site.home / "plasmid.toml").write_text(config)
+    try:
+        site.start()
+        yield site
+    finally:
+        site.close()
+
+
+def user(site: Site, home: Path, project: str) -> Dx:
+    """The first user's client, in a new project of that name."""
+    dx = Dx(site, home)
+    dx.use(dx.call("/project/new", {"name": project})["id"])
+    return dx
 
 
 def routes_of(debug: str) -> list[str]:

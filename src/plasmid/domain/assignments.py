@@ -60,10 +60,15 @@ class SyncRequest(msgspec.Struct):
 
 
 class SyncReply(msgspec.Struct):
-    """What the worker shall start and stop."""
+    """What the worker shall start and stop.
+
+    `is_last` says that the server is about to stop: the worker ends too, and leaves its sandboxes
+    running for the next one.
+    """
 
     start: list[Assignment]
     stop: list[HeldTry]
+    is_last: bool = False
 
 
 class LogEntry(msgspec.Struct):

@@ -20,7 +20,8 @@ from plasmid.metadata.rows import JobRow
 async def look_again(moment: Moment, row: JobRow, ended: str) -> None:
     """Settle the input of a waiting job after one of the things it waits for has ended.
 
-    A job that gathers the output of thousands does not look at all of them each time one ends.
+    A job that gathers the output of thousands does not look at all of them each time one ends; the
+    objects that have come are looked at with the last one.
     """
     others = await jobs.find_waits(moment.tx, row.id) - {ended}
     if not others or not ids.is_id(ended, "job"):
@@ -30,8 +31,6 @@ async def look_again(moment: Moment, row: JobRow, ended: str) -> None:
         settled, pending = await references.settle_value(moment, row, row.input, only=ended)
         if ended in row.depends_on:
             await references.source_of(moment, row, ended)
-        fresh = set(links.object_ids(settled)) - set(links.object_ids(row.input))
-        pending |= await references.pending_objects(moment, sorted(fresh))
     except JobFailure as failure:
         await settle.fail(moment, row, failure, may_restart=False)
         return
@@ -90,7 +89,7 @@ async def _fit(moment: Moment, row: JobRow, settled: Any) -> Any:
 
 
 async def _clone_input(moment: Moment, row: JobRow, value: Any) -> None:
-    """Put input objects and bundles into the workspace, so that the job's token reads them (F.8)."""
+    """Put input objects and bundles into the workspace, where the job's token reads them (F.8)."""
     object_ids = links.object_ids(value)
     executable = await objects.find_object(moment.tx, row.executable)
     if executable is not None:

@@ -60,9 +60,10 @@ async def _is_visible(moment: Moment, row: JobRow, object_id: str) -> bool:
         container = await projects.find_container(moment.tx, place.container)
         project = container.project if container and container.project else place.container
         members = await projects.find_members(moment.tx, project)
-        if max(
-            members.get(row.launched_by, Level.NONE), members.get(projects.PUBLIC, Level.NONE)
-        ) != Level.NONE:
+        if (
+            max(members.get(row.launched_by, Level.NONE), members.get(projects.PUBLIC, Level.NONE))
+            != Level.NONE
+        ):
             return True
     return False
 

@@ -24,14 +24,17 @@ async def settle_value(
     """
     known: dict[str, JobRow] = {}
     pending: set[str] = set()
-    for reference in links.references(value):
+    looked_at = [
+        reference
+        for reference in links.references(value)
+        if only is None or reference.execution == only
+    ]
+    for reference in looked_at:
         job_id = reference.execution
-        if only is not None and job_id != only:
-            continue
         source = known[job_id] = known.get(job_id) or await source_of(moment, row, job_id)
         if source.state != State.DONE:
             pending.add(source.id)
-    metadata = await _metadata_wanted(moment, row, value, known=known)
+    metadata = await _metadata_wanted(moment, row, looked_at, known=known)
 
     def settled(reference: JobReference) -> Any:
         source = known.get(reference.execution)
@@ -70,13 +73,13 @@ def _output_of(
 
 
 async def _metadata_wanted(
-    moment: Moment, row: JobRow, value: Any, *, known: dict[str, JobRow]
+    moment: Moment, row: JobRow, wanted: list[JobReference], *, known: dict[str, JobRow]
 ) -> dict[tuple[str, str], Any]:
     """Return the metadata (name, size, ...) of objects that references with `metadata` name."""
     found: dict[tuple[str, str], Any] = {}
-    for reference in links.references(value):
-        source = known.get(reference.execution)
-        if reference.metadata is None or source is None or source.state != State.DONE:
+    for reference in wanted:
+        source = known[reference.execution]
+        if reference.metadata is None or source.state != State.DONE:
             continue
         for object_id in links.object_ids((source.output or {}).get(reference.field)):
             found[object_id, reference.metadata] = await _metadata_of(

@@ -13,6 +13,7 @@ from plasmid.metadata.database import Prepared, Reader, Transaction, param
 from plasmid.metadata.rows import JobRow
 
 TERMINAL = ("done", "failed", "terminated")
+IDS_MAX = 500  # in one statement: SQLite limits its variables
 MAY_ACT = frozenset({"idle", "waiting_on_input", "runnable", "running", "restartable"})
 
 _j, _w = schema.jobs.c, schema.waits.c
@@ -29,9 +30,7 @@ _HELD = Prepared(
     .order_by(_j.created_ms, _j.id)
 )
 _PARENTS = Prepared(
-    sa.select(_j.parent_job)
-    .where(_j.state.not_in(TERMINAL), _j.parent_job.is_not(None))
-    .distinct()
+    sa.select(_j.parent_job).where(_j.state.not_in(TERMINAL), _j.parent_job.is_not(None)).distinct()
 )
 _IN_STATE = Prepared(
     sa.select(schema.jobs)
@@ -171,15 +170,20 @@ async def waits_for(reader: Reader, job_ids: Iterable[str], ancestors: Iterable[
 
     A job ends after what it waits for, and after its children.
     """
-    reached = sa.select(_j.id).where(_j.id.in_(list(job_ids))).cte("reached", recursive=True)
-    reached = reached.union(
-        sa.select(_w.target).join(reached, _w.job == reached.c.id),
-        sa.select(_j.id)
-        .join(reached, _j.parent_job == reached.c.id)
-        .where(_j.state.not_in(TERMINAL)),
-    )
-    statement = sa.select(reached.c.id).where(reached.c.id.in_(list(ancestors))).limit(1)
-    return await reader.row(statement) is not None
+    listed, above = list(job_ids), list(ancestors)
+    for start in range(0, len(listed), IDS_MAX):
+        first = sa.select(_j.id).where(_j.id.in_(listed[start : start + IDS_MAX]))
+        reached = first.cte("reached", recursive=True)
+        reached = reached.union(
+            sa.select(_w.target).join(reached, _w.job == reached.c.id),
+            sa.select(_j.id)
+            .join(reached, _j.parent_job == reached.c.id)
+            .where(_j.state.not_in(TERMINAL)),
+        )
+        found = sa.select(reached.c.id).where(reached.c.id.in_(above)).limit(1)
+        if await reader.row(found) is not None:
+            return True
+    return False
 
 
 async def count_unfinished_in(reader: Reader, project: str) -> int:

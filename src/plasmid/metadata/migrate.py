@@ -8,6 +8,7 @@ same tables.
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -43,12 +44,21 @@ def _version_of(connection: sqlite3.Connection) -> str | None:
     return str(row[0]) if row else None
 
 
+@cache
+def _statements() -> tuple[str, ...]:
+    """Return the statements that make all tables and their indexes."""
+    found = []
+    for table in schema.tables.sorted_tables:
+        found.append(str(CreateTable(table)))
+        by_name = sorted(table.indexes, key=lambda index: str(index.name))
+        found += [str(CreateIndex(index)) for index in by_name]
+    return tuple(found)
+
+
 def _create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    for table in schema.tables.sorted_tables:
-        connection.execute(str(CreateTable(table)))
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            connection.execute(str(CreateIndex(index)))
+    for statement in _statements():
+        connection.execute(statement)
     connection.execute(
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
         " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"

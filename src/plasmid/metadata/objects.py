@@ -29,6 +29,11 @@ _DROP_LINKS = Prepared(sa.delete(schema.links).where(_l.source == param("k")))
 _PARTS = Prepared(sa.select(schema.parts).where(_t.object == param("k")).order_by(_t.part))
 _PART = Prepared(sa.select(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
 _DROP_PART = Prepared(sa.delete(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
+_ORPHANS = Prepared(
+    sa.select(schema.parts)
+    .where(sa.not_(sa.select(_o.id).where(_o.id == _t.object).exists()))
+    .limit(param("n"))
+)
 # A statement names this many objects at most: SQLite limits its variables, and compiling costs.
 IDS_MAX: Final = 500
 
@@ -146,9 +151,7 @@ async def find_links_to(
     return found
 
 
-async def find_hidden_in(
-    reader: Reader, container_id: str, object_ids: Iterable[str]
-) -> list[str]:
+async def find_hidden_in(reader: Reader, container_id: str, object_ids: Iterable[str]) -> list[str]:
     """Return those of the objects that lie in a container and are hidden."""
     found = []
     for chunk in _chunks(object_ids):
@@ -176,9 +179,7 @@ async def update_placement(
     await tx.update(schema.placements, where, values)
 
 
-async def remove_placements(
-    tx: Transaction, container_id: str, object_ids: Iterable[str]
-) -> None:
+async def remove_placements(tx: Transaction, container_id: str, object_ids: Iterable[str]) -> None:
     """Take objects out of a container; those that then lie nowhere go, with their links."""
     for chunk in _chunks(object_ids):
         await tx.execute(
@@ -214,8 +215,7 @@ async def put_part(tx: Transaction, part: PartRow) -> None:
 
 async def find_orphan_parts(reader: Reader, limit: int) -> list[PartRow]:
     """Return parts whose file is gone, for the collector of bytes."""
-    gone = sa.not_(sa.select(_o.id).where(_o.id == _t.object).exists())
-    return await reader.structs(PartRow, sa.select(schema.parts).where(gone).limit(limit))
+    return await reader.structs(PartRow, _ORPHANS, {"n": limit})
 
 
 async def remove_part(tx: Transaction, part: PartRow) -> None:

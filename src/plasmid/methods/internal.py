@@ -54,7 +54,8 @@ async def sync(call: Call, target: None, body: SyncRequest) -> SyncReply:
             now_ms = platform.now_ms()
             platform.backend.seen(body.worker, now_ms)
             reply = await _news_for(call, body, now_ms)
-            if reply.start or reply.stop or now_ms >= deadline_ms or platform.is_stopping:
+            reply.is_last = platform.is_stopping
+            if reply.start or reply.stop or reply.is_last or now_ms >= deadline_ms:
                 return reply
             await news.wait((deadline_ms - now_ms) / 1000)
 

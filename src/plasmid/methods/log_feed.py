@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,8 @@ from plasmid.methods.call import Platform
 
 RECENT_MAX: Final = 262_144
 POLL_SECONDS: Final = 10.0
+
+Message = Callable[[], dict[str, Any]]
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -51,24 +53,35 @@ async def messages(
 ) -> AsyncIterator[dict[str, Any]]:
     """Give the log's messages in order; ends when all is said, or when the server stops.
 
-    The last `numRecentMessages` of the past come first. With `recurseJobs` the logs of the jobs
-    below this one are mixed in.
+    The last `numRecentMessages` of the past come first: the past is counted, then read again, so
+    that no log is ever held in memory. With `recurseJobs` the logs of the jobs below this one are
+    mixed in.
     """
-    positions: dict[str, _Position] = {}
     own = topics.tree_log(row.root_execution) if question.recurses else topics.log(row.id)
     with platform.changes.subscribe(own, advance.JOBS_TOPIC) as news:
-        kept_max = max(0, min(question.recent_max, RECENT_MAX))
-        recent: deque[dict[str, Any]] = deque(maxlen=kept_max)
+        positions: dict[str, _Position] = {}
         is_over = await _is_over(platform, row, question)
-        async for message in _new_messages(platform, row, question, positions):
-            recent.append(message)
-        for message in recent:
-            yield message
+        surplus = await _count_past(platform, row, question) - _recent_max(question)
+        async for message in _new_messages(platform, row, question, positions=positions):
+            surplus -= 1
+            if surplus < 0:
+                yield message()
         while question.tail and not is_over and not platform.is_stopping:
             await news.wait(POLL_SECONDS)
             is_over = await _is_over(platform, row, question)
-            async for message in _new_messages(platform, row, question, positions):
-                yield message
+            async for message in _new_messages(platform, row, question, positions=positions):
+                yield message()
+
+
+def _recent_max(question: Question) -> int:
+    return max(0, min(question.recent_max, RECENT_MAX))
+
+
+async def _count_past(platform: Platform, row: JobRow, question: Question) -> int:
+    count = 0
+    async for _ in _new_messages(platform, row, question, positions={}):
+        count += 1
+    return count
 
 
 async def _members(platform: Platform, row: JobRow, question: Question) -> list[JobRow]:
@@ -87,8 +100,9 @@ async def _is_over(platform: Platform, row: JobRow, question: Question) -> bool:
 
 
 async def _new_messages(
-    platform: Platform, row: JobRow, question: Question, positions: dict[str, _Position]
-) -> AsyncIterator[dict[str, Any]]:
+    platform: Platform, row: JobRow, question: Question, *, positions: dict[str, _Position]
+) -> AsyncIterator[Message]:
+    """Give what makes each message that is not sent yet."""
     for member in await _members(platform, row, question):
         position = positions.get(member.id)
         if position is None:
@@ -103,7 +117,7 @@ async def _new_messages(
 
 async def _read_on(
     platform: Platform, position: _Position, question: Question
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncIterator[Message]:
     while True:
         piece = await platform.logs.read(
             position.job, position.attempt, offset=position.offset, first_line=position.line
@@ -112,13 +126,13 @@ async def _read_on(
         position.offset = piece.next_offset
         for entry in piece.entries:
             if question.levels is None or entry.level in question.levels:
-                yield _message(entry, position, question)
+                yield partial(_message, entry, position)
             position.line += 1
         if is_end:
             return
 
 
-def _message(entry: LogEntry, position: _Position, question: Question) -> dict[str, Any]:
+def _message(entry: LogEntry, position: _Position) -> dict[str, Any]:
     message: dict[str, Any] = {
         "timestamp": entry.timestamp,
         "source": entry.source,

@@ -154,7 +154,8 @@ async def decrease_permissions(call: Call, target: Container, body: dict[str, An
     """Lower members to a level, or remove them with null; one's own entry without being admin."""
     members = await projects.find_members(call.reader, target.id)
     for member, wanted in body.items():
-        if member != call.actor.user and target.level < Level.ADMINISTER:
+        is_own = member == call.actor.user and call.actor.job is None
+        if not is_own and target.level < Level.ADMINISTER:
             raise errors.PermissionDenied("ADMINISTER permission is required to lower others")
         if member not in members and member != projects.PUBLIC:
             await _member(call, member)
@@ -184,7 +185,9 @@ async def _require_administrator(call: Call, target: Container) -> None:
 
 @method("/project-xxxx/leave", access=Access.VIEW, mode=Mode.WRITE)
 async def leave(call: Call, target: Container, body: dict[str, Any]) -> Ref:
-    """Give up one's own membership."""
+    """Give up one's own membership; a job cannot do that for its user."""
+    if call.actor.job is not None:
+        raise errors.PermissionDenied("A job may not give up its user's membership")
     await projects.set_member(call.tx, target.id, call.user, Level.NONE)
     await _require_administrator(call, target)
     return Ref(target.id)

@@ -131,7 +131,7 @@ class _Resident:
             self._start(group, run.Try(assignment, folder, is_adopted=True))
 
     async def _ask(self, group: asyncio.TaskGroup) -> None:
-        """Ask the platform for news; returns once it has been gone too long with nothing to do."""
+        """Ask the platform for news, until it stops or has been gone too long with nothing to do."""
         settings = self._world.settings
         loop = asyncio.get_running_loop()
         last_answer = loop.time()
@@ -150,6 +150,8 @@ class _Resident:
             last_answer = loop.time()
             failed_tries = 0
             self._apply(group, reply)
+            if reply.is_last:
+                return
             if not reply.start:
                 # A server that answers at once, whatever it was asked to wait, is not flooded.
                 await asyncio.sleep(SYNC_PAUSE_SECONDS)

@@ -96,9 +96,7 @@ async def test_remembering_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     authenticator = Authenticator()
     async with database.transaction() as tx:
         for number in range(10):
-            await tokens.add(
-                tx, f"t{number}", ACTOR, now_ms=1, expires_ms=None, label=f"{number}"
-            )
+            await tokens.add(tx, f"t{number}", ACTOR, now_ms=1, expires_ms=None, label=f"{number}")
     for number in range(10):
         await authenticator.actor_of(database.reader, f"Bearer t{number}", 5)
         assert len(authenticator._known) <= 3

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plasmid.blobs import store
-from plasmid.blobs.folder import FolderStore
+from plasmid.blobs.folder import BATCH_BYTES, FolderStore
 
 NAME = "blob-" + "B" * 24
 
@@ -50,7 +50,7 @@ async def test_bytes_are_synced_before_they_get_their_name(
         fdatasync(descriptor)
 
     def note_fsync(descriptor: int) -> None:
-        done.append(f"{Path(os.readlink(f'/proc/self/fd/{descriptor}')).name} synced")
+        done.append(f"{Path(f'/proc/self/fd/{descriptor}').readlink().name} synced")
         fsync(descriptor)
 
     monkeypatch.setattr(Path, "rename", note_rename)
@@ -120,6 +120,21 @@ async def test_a_write_that_is_cancelled_leaves_nothing_though_its_thread_goes_o
         go_on.set()
     blobs._threads.shutdown(wait=True)
     assert files_in(tmp_path) == []
+
+
+async def test_bytes_go_to_disk_while_the_stream_goes_on(tmp_path: Path) -> None:
+    """However large the stream, no more than two batches of it are in memory."""
+    blobs = FolderStore(tmp_path)
+    ahead: list[int] = []
+
+    async def watched() -> AsyncIterator[bytes]:
+        for number in range(1, 65):
+            yield b"x" * (BATCH_BYTES // 4)
+            written = (tmp_path / "incoming" / NAME).stat().st_size
+            ahead.append(number * (BATCH_BYTES // 4) - written)
+
+    await blobs.write(NAME, watched(), 1 << 30)
+    assert max(ahead) <= 2 * BATCH_BYTES
 
 
 async def test_a_blob_that_was_cut_off_from_outside_is_an_error(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from plasmid.dispatcher import collect
 from plasmid.dispatcher.collect import BATCH_MAX, NONCE_KEPT_MS
 from plasmid.metadata import objects
 from plasmid.metadata.rows import PartRow
@@ -92,15 +91,15 @@ async def test_a_crash_between_bytes_and_rows_only_repeats_the_work(
     file = await world.a_closed_file(project)
     await world.call(f"/{project}/removeObjects", {"objects": [file]})
 
-    class Crash(Exception):
+    class CrashError(Exception):
         pass
 
     async def crash(*_: object) -> None:
-        raise Crash
+        raise CrashError
 
     with monkeypatch.context() as patched:
-        patched.setattr(collect.objects, "remove_part", crash)
-        with pytest.raises(Crash):
+        patched.setattr(objects, "remove_part", crash)
+        with pytest.raises(CrashError):
             await world.collect()
     assert world.blobs._blobs == {}
     assert await world.collect() == 1

@@ -10,11 +10,8 @@ import pytest
 from plasmid.dispatcher import loop
 from plasmid.dispatcher.world import Summary
 from plasmid.dispatcher.world import World as DispatcherWorld
+from plasmid.domain.placement import Machine
 from tests.worlds import World
-
-
-class Enough(Exception):
-    """Ends a loop that would go on for ever."""
 
 
 async def test_a_chore_that_breaks_is_tried_again(
@@ -48,11 +45,19 @@ async def test_a_runnable_job_is_placed_without_waiting_for_the_clock(
     for name in ("PLACE_SECONDS", "EXPIRE_SECONDS", "COLLECT_SECONDS"):
         monkeypatch.setattr(loop, name, 3600)
     await world.sync()
+    world.dispatcher.machine = Machine(1, 1)
     applet = await world.an_applet(await world.a_project())
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         running = group.create_task(loop.run(world.dispatcher, world.clock))
         with world.platform.changes.subscribe("jobs") as news:
-            job = await world.a_job(applet)
-            while await world.state(job) != "running":
-                await news.wait(5)
+            # one because it is new, then one because there is room again
+            jobs = []
+            for _ in range(2):
+                jobs.append(await world.a_job(applet))
+                world.clock.advance(1)
+            for job in jobs:
+                while await world.state(job) != "running":
+                    await news.wait(5)
+                await world.sync()
+                await world.finish(job)
         running.cancel()

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import pytest
+
 from plasmid.dispatcher import place
 from plasmid.domain.placement import Machine
+from plasmid.metadata import jobs, schema
+from plasmid.metadata.database import Reader
 from tests.worlds import GIB, World
 
 
 async def test_what_fits_is_leased_in_the_order_of_rank_and_age(world: World) -> None:
     applet = await world.an_applet(await world.a_project())
-    jobs = []
+    ranked = []
     for rank in (0, 0, 5, -5):
-        jobs.append(await world.a_job(applet, rank=rank))
+        ranked.append(await world.a_job(applet, rank=rank))
         world.clock.advance(1)
     world.dispatcher.machine = Machine(64 * GIB, 1)
     await world.sync()
     order = []
-    for _ in jobs:
+    for _ in ranked:
         assert await world.place() == 1
-        running = [job for job in jobs if await world.state(job) == "running"]
+        running = [job for job in ranked if await world.state(job) == "running"]
         order += running
         await world.sync()
         await world.finish(running[0])
-    assert order == [jobs[2], jobs[0], jobs[1], jobs[3]]
+    assert order == [ranked[2], ranked[0], ranked[1], ranked[3]]
 
 
 async def test_nothing_is_placed_without_a_worker(world: World) -> None:
@@ -91,6 +95,30 @@ async def test_a_job_whose_executable_is_gone_fails_instead_of_waiting(world: Wo
     row = await world.job_row(job)
     assert (row.state, row.failure_reason) == ("failed", "ExecutionError")
     assert applet in (row.failure_message or "")
+
+
+@pytest.mark.parametrize("what", ["terminated", "gone"])
+async def test_a_job_that_moves_while_it_is_chosen_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    project = await world.a_project()
+    job = await world.a_job(await world.an_applet(project))
+    other = await world.a_job(await world.an_applet(project))
+    await world.sync()
+    original = jobs.find_unfinished_parents
+
+    async def meanwhile(reader: Reader) -> set[str]:
+        await world.call(f"/{job}/terminate")
+        if what == "gone":
+            async with world.database.transaction() as tx:
+                await tx.execute(schema.jobs.delete().where(schema.jobs.c.id == job))
+        return await original(reader)
+
+    monkeypatch.setattr(jobs, "find_unfinished_parents", meanwhile)
+    await world.place()
+    assert await world.state(other) == "running"
+    if what == "terminated":
+        assert await world.state(job) == "terminated"
 
 
 async def test_a_tick_with_nothing_to_do_says_so(world: World) -> None:

@@ -7,11 +7,11 @@ from plasmid.executions import restarts
 
 
 def test_the_reasons_have_the_apis_names() -> None:
-    assert failures.ALL == {
+    assert {
         "AppError", "AppInternalError", "AppInsufficientResourceError", "AuthError",
         "DependencyUnsatisfiable", "ExecutionError", "InputError", "JobTimeoutExceeded",
         "JobTreeFailure", "JMInternalError", "OutputError", "Terminated", "UnresponsiveWorker",
-    }  # fmt: skip
+    } == failures.ALL  # fmt: skip
 
 
 def test_a_failure_says_its_reason_and_message() -> None:

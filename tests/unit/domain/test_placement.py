@@ -96,7 +96,8 @@ def test_trees_of_any_depth_end_on_the_smallest_machine(slots: int, memory_gib: 
     """Each job makes two children, waits for them, then ends; two trees start at once."""
     machine = Machine(memory_gib * GIB, slots)
     children = {name: [name + "0", name + "1"] if len(name) < 4 else [] for name in names("ab", 4)}
-    turns, running, started, over = ["a", "b"], [], set[str](), set[str]()
+    turns, running = ["a", "b"], list[str]()
+    started, over = set[str](), set[str]()
     for _ in range(1000):
         unfinished = {job for job in running if set(children[job]) - over}
         chosen = placement.place(

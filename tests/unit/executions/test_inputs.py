@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from plasmid.executions import inputs
+from plasmid.metadata import jobs
 from tests.worlds import BOB, World
 
 
@@ -19,9 +20,7 @@ def ref(job: str, field: str = "x") -> dict[str, Any]:
 
 
 async def content_of(world: World, container: str, folder: str = "/") -> list[str]:
-    listed = await world.call(
-        f"/{container}/listFolder", {"folder": folder, "includeHidden": True}
-    )
+    listed = await world.call(f"/{container}/listFolder", {"folder": folder, "includeHidden": True})
     return sorted(entry["id"] for entry in listed["objects"])
 
 
@@ -254,3 +253,21 @@ async def test_settling_a_ready_job_twice_is_refused_by_the_table(world: World) 
     async with world.dispatcher.moment(world.clock.now_ms) as moment:
         with pytest.raises(Exception, match="inputs_ready cannot happen to a job that is runnable"):
             await inputs.settle_input(moment, row)
+
+
+async def test_a_job_may_wait_for_more_than_one_statement_can_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "IDS_MAX", 2)
+    applet = await world.an_applet(await world.a_project())
+    parent = await world.a_job(applet)
+    await world.lease(parent)
+    sources = [await world.a_subjob(parent) for _ in range(4)]
+    job = await world.a_subjob(parent, "gather", {"in": [ref(source) for source in sources]})
+    assert await world.state(job) == "waiting_on_input"
+    refusal = await world.refused(
+        "/job/new",
+        {"function": "f", "input": {"in": [ref(source) for source in [*sources, parent]]}},
+        as_=world.token_of(parent),
+    )
+    assert refusal.type == "InvalidInput"

@@ -143,7 +143,9 @@ async def test_a_link_to_what_the_launcher_can_see_is_kept_and_not_cloned(world:
     assert await places(world, given) == {shared: "/"}
 
 
-@pytest.mark.parametrize("related", ["itself", "its parent", "a sibling", "another tree", "nothing"])
+@pytest.mark.parametrize(
+    "related", ["itself", "its parent", "a sibling", "another tree", "nothing"]
+)
 async def test_an_output_may_refer_to_descendants_only(world: World, related: str) -> None:
     project, parent, _ = await running(world)
     job = await world.a_subjob(parent)
@@ -266,20 +268,32 @@ async def test_an_open_output_that_is_removed_fails_the_job(world: World) -> Non
 async def test_outputs_are_cloned_with_sub_folders_and_hidden_linked_objects(world: World) -> None:
     project, job, workspace = await running(world)
     as_ = world.token_of(job)
-    hidden = await world.a_record(workspace, as_=as_, hidden=True, folder="/h", parents=True, close=True)
+    hidden = await world.a_record(
+        workspace, as_=as_, hidden=True, folder="/h", parents=True, close=True
+    )
     index = await world.a_record(
-        workspace, as_=as_, name="index", folder="/a/b", parents=True, details=link(hidden), close=True
+        workspace,
+        as_=as_,
+        name="index",
+        folder="/a/b",
+        parents=True,
+        details=link(hidden),
+        close=True,
     )
     file = await world.a_closed_file(
         workspace, b"1", as_=as_, name="f", tags=["t"], properties={"k": "v"}
     )
     left = await world.a_closed_file(workspace, b"2", as_=as_)
-    assert await world.finish(job, {"x": [link(index), link(file)], "y": {"z": link(file)}}) == "done"
+    assert (
+        await world.finish(job, {"x": [link(index), link(file)], "y": {"z": link(file)}}) == "done"
+    )
     assert await places(world, index) == {project: "/out/a/b"}
     assert await places(world, hidden) == {project: "/out/h"}
     assert await places(world, file) == {project: "/out"}
     assert await places(world, left) == {}
-    described = await world.describe(file, project=project, fields={"tags": True, "properties": True})
+    described = await world.describe(
+        file, project=project, fields={"tags": True, "properties": True}
+    )
     assert (described["tags"], described["properties"]) == (["t"], {"k": "v"})
     assert await world.read(file, project=project) == b"1"
     assert (await world.describe(job))["output"]["x"] == [link(index), link(file)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from plasmid.domain.failures import JobFailure
 from plasmid.executions import references
 from plasmid.metadata import jobs, schema
 from tests.worlds import World
@@ -127,7 +128,12 @@ async def test_a_field_that_outputs_nothing_yet_keeps_its_dependent_waiting(worl
     ],
 )
 async def test_a_reference_to_what_is_not_put_out_is_an_input_error(
-    world: World, reference: dict[str, Any], output: dict[str, Any], words: str, *, is_done_first: bool
+    world: World,
+    reference: dict[str, Any],
+    output: dict[str, Any],
+    words: str,
+    *,
+    is_done_first: bool,
 ) -> None:
     project = await world.a_project()
     file = await world.a_closed_file(project)
@@ -214,5 +220,5 @@ async def test_a_source_that_vanished_is_an_input_error(world: World) -> None:
         await tx.execute(schema.jobs.delete().where(schema.jobs.c.id == source))
         assert await jobs.find_job(tx, source) is None
     async with world.dispatcher.moment(world.clock.now_ms) as moment:
-        with pytest.raises(references.JobFailure, match="InputError.*is gone"):
+        with pytest.raises(JobFailure, match=r"InputError.*is gone"):
             await references.source_of(moment, row, source)

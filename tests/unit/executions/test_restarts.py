@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from plasmid.domain.failures import JobFailure
 from plasmid.executions import settle
 from tests.worlds import World
 
@@ -22,10 +23,7 @@ async def a_running_job(world: World, *, policy: Any = None, **run_spec: Any) ->
 
 async def tries(world: World, job: str, *reasons: str) -> list[str]:
     """Let tries fail for these reasons, one after the other; return the states after each."""
-    seen = []
-    for reason in reasons:
-        seen.append(await world.fail(job, reason))
-    return seen
+    return [await world.fail(job, reason) for reason in reasons]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,7 @@ async def test_a_late_report_of_an_old_try_is_refused(world: World) -> None:
 async def test_a_try_that_is_no_longer_the_jobs_is_stopped(world: World) -> None:
     job = await a_running_job(world)
     async with world.dispatcher.moment(world.clock.now_ms) as moment:
-        failure = settle.JobFailure("UnresponsiveWorker", "silent")
+        failure = JobFailure("UnresponsiveWorker", "silent")
         await settle.fail(moment, await world.job_row(job), failure)
     reply = await world.sync()
     assert reply["stop"] == [{"job": job, "attempt": 0}]

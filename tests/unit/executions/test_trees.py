@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from plasmid.domain import job_states
+from plasmid.domain.job_states import Event
 from plasmid.executions import advance, launch, settle, waking
 from plasmid.executions.world import Moment
 from plasmid.metadata import jobs, projects
@@ -287,29 +289,29 @@ async def test_a_move_that_the_table_lacks_is_refused(world: World) -> None:
     job = await world.a_job(await world.an_applet(await world.a_project()))
     row = await world.job_row(job)
     async with world.dispatcher.moment(world.clock.now_ms) as moment:
-        with pytest.raises(advance.job_states.IllegalMoveError):
-            await advance.apply(moment, row, advance.Event.EXITED)
+        with pytest.raises(job_states.IllegalMoveError):
+            await advance.apply(moment, row, Event.EXITED)
         await settle.terminate_tree(moment, row)
     row = await world.job_row(job)
     async with world.dispatcher.moment(world.clock.now_ms) as moment:
-        with pytest.raises(advance.job_states.IllegalMoveError):
-            await advance.apply(moment, row, advance.Event.LEASED)
+        with pytest.raises(job_states.IllegalMoveError):
+            await advance.apply(moment, row, Event.LEASED)
 
 
 async def test_nothing_of_a_moment_that_breaks_is_kept(world: World) -> None:
     job = await world.a_job(await world.an_applet(await world.a_project()))
     row = await world.job_row(job)
 
-    class Trouble(Exception):
+    class OnPurposeError(Exception):
         pass
 
     async def broken() -> None:
         async with world.dispatcher.moment(world.clock.now_ms) as moment:
             await settle.terminate_tree(moment, row)
             assert (await jobs.find_job(moment.tx, job)) != row
-            raise Trouble
+            raise OnPurposeError
 
-    with pytest.raises(Trouble):
+    with pytest.raises(OnPurposeError):
         await broken()
     assert await world.job_row(job) == row
 

@@ -121,12 +121,16 @@ async def test_a_new_log_file_has_a_name_that_lasts(
     original = os.fsync
 
     def note(descriptor: int) -> None:
-        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         original(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
-    await two_batches(tmp_path / "logs")
+    logs = FolderLogs(tmp_path / "logs")
+    await logs.append(JOB, 0, entries=entries("a"), cursors={"stdout": 1})
     assert synced == ["logs", "BB"]
+    await logs.append(JOB, 0, entries=entries("b"), cursors={"stdout": 2})
+    await logs.append(JOB, 1, entries=entries("a"), cursors={"stdout": 1})
+    assert synced == ["logs", "BB", "BB"]
 
 
 async def test_what_is_remembered_of_logs_has_a_limit(

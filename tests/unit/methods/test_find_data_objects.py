@@ -309,9 +309,7 @@ async def test_pages_neither_skip_nor_repeat_what_stays_while_others_come_and_go
 
 
 async def test_a_limit_over_a_thousand_means_a_thousand(world: World) -> None:
-    project = await world.a_project()
-    for _ in range(1001):
-        await world.a_record(project)
+    await world.many_records(await world.a_project(), 1001)
     for limit in (5000, None):
         answer = await world.call("/system/findDataObjects", {"limit": limit})
         assert (len(answer["results"]), answer["next"] is None) == (1000, False)

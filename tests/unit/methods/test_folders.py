@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from plasmid.metadata import objects
 from plasmid.methods import folders
 from tests.worlds import BOB, START_MS, World
 
@@ -382,17 +383,9 @@ async def test_hidden_objects_that_link_in_a_circle_go_too(world: World, project
 
 
 async def test_many_objects_are_removed_at_once(world: World, project: str) -> None:
-    """More than a statement of SQLite may have variables on some systems."""
-    await world.rows(
-        "INSERT INTO objects SELECT printf('record-%024d', value), 'record', 'closed', 0, '[]',"
-        " '{}', '[]', 0, 'user-alice', NULL, NULL, NULL, NULL, '{}' FROM"
-        " (WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n"
-        " WHERE value < 40000) SELECT value FROM n)"
-    )
-    await world.rows(
-        f"INSERT INTO placements SELECT '{project}', id, '/', id, '[]', '{{}}', 0 FROM objects"
-    )
-    ids = [row[0] for row in await world.rows("SELECT id FROM objects")]
-    assert len(ids) == 40000
-    await world.call(f"/{project}/removeObjects", {"objects": ids, "force": True})
-    assert await world.rows("SELECT count(*) FROM objects") == [(0,)]
+    """More than one statement names."""
+    ids = await world.many_records(project, objects.IDS_MAX * 4 + 1)
+    linking = await world.a_record(project, details=[{"$dnanexus_link": ids[0]}])
+    body = {"objects": [*ids, linking]}
+    await world.call(f"/{project}/removeObjects", body)
+    assert await world.rows("SELECT * FROM objects") == []

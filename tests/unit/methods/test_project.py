@@ -375,6 +375,16 @@ async def test_any_member_may_leave(world: World) -> None:
     assert (await world.refused(f"/{project}/describe", as_=BOB)).type == "PermissionDenied"
 
 
+async def test_a_job_changes_no_membership_of_its_user(world: World) -> None:
+    project = await world.a_project()
+    applet = await world.an_applet(project, access={"project": "CONTRIBUTE"})
+    await world.a_member(project, "ADMINISTER")
+    token = (await world.lease(await world.a_job(applet)))["token"]
+    for verb, body in (("leave", {}), ("decreasePermissions", {"user-alice": "VIEW"})):
+        refusal = await world.refused(f"/{project}/{verb}", body, as_=token)
+        assert refusal.type == "PermissionDenied"
+
+
 async def test_the_last_administrator_stays(world: World) -> None:
     project = await world.a_project()
     await world.a_member(project, "CONTRIBUTE")

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - Alembic runs the files of a folder
 """How Alembic runs the migrations: on the connection that it is given, in its transaction."""
 
 from __future__ import annotations

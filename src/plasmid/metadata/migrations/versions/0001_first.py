@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - Alembic runs the files of a folder
 """The first tables.
 
 Written out, not taken from schema.py: what a released migration makes never changes.
@@ -105,7 +106,8 @@ def _jobs() -> None:
         Column("settings", Text, nullable=False),
         PrimaryKeyConstraint("id"),
         CheckConstraint(
-            "state IN ('idle','waiting_on_input','runnable','running','waiting_on_output','debug_hold','restartable','done','failed','terminating','terminated')",
+            "state IN ('idle','waiting_on_input','runnable','running','waiting_on_output',"
+            "'debug_hold','restartable','done','failed','terminating','terminated')",
             name="jobs_state",
         ),
         CheckConstraint(

@@ -1,0 +1,115 @@
+"""Who may call what: `permissions.txt`, made by really calling each route in each role.
+
+Every call is right in itself (tests/prepared.py), so an answer is either yes or the refusal of the
+caller. Review of policy is reading the diff of that file. Write it again with:
+python -m tests.contract.test_permissions
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from plasmid.methods import everything
+from plasmid.methods.registry import Method
+from tests import prepared
+from tests.worlds import BOB, WORKER, World, a_world
+
+TABLE = Path(__file__).parent / "permissions.txt"
+LEVELS = {
+    "viewer": "VIEW",
+    "uploader": "UPLOAD",
+    "contributor": "CONTRIBUTE",
+    "administrator": "ADMINISTER",
+}
+ROLES = ("anonymous", "stranger", *LEVELS, "job", "worker")
+YES = "yes"
+SHORT = {
+    "InvalidAuthentication": "login",
+    "PermissionDenied": "denied",
+    "ResourceNotFound": "hidden",
+}
+HEAD = """\
+# Who may call each route. All objects lie in a project of alice's; viewer to administrator is bob
+# with that level on it (and UPLOAD where things are cloned to), stranger is bob without. The job's
+# token is that of alice's running job, whose applet asks for CONTRIBUTE on the project.
+# yes: answered · login: InvalidAuthentication · denied: PermissionDenied · hidden: ResourceNotFound
+"""
+
+
+async def cell(world: World, ready: prepared.Prepared, method: Method, token: str | None) -> str:
+    """Return what one caller is answered."""
+    route, body = ready.call_of(method)
+    response = await world.answer(route, body, as_=token)
+    if response.status_code == 200:
+        return YES
+    error = response.json()["error"]
+    return SHORT.get(error["type"], f"{error['type']}({error['message']})")
+
+
+async def cells_of(role: str) -> dict[str, str]:
+    """Return {route: answer} for a role."""
+    async with a_world() as world:
+        ready = await prepared.prepare(world)
+        if role in LEVELS:
+            await world.a_member(ready.project, LEVELS[role])
+            await world.a_member(ready.other, "UPLOAD")
+        tokens = {"anonymous": None, "job": world.token_of(ready.job), "worker": WORKER}
+        token = tokens.get(role, BOB)
+        snapshot = prepared.Snapshot(world)
+        found = {}
+        for method in prepared.methods():
+            found[method.route] = await cell(world, ready, method, token)
+            snapshot.restore()
+        return found
+
+
+async def table() -> str:
+    """Return the whole table."""
+    everything.declare()
+    columns = [await cells_of(role) for role in ROLES]
+    rows = [("route", *ROLES)]
+    rows += [(route, *(column[route] for column in columns)) for route in columns[0]]
+    widths = (38, 10, 9, 7, 9, 12, 14, 7, 7)
+    lines = (
+        "".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    return HEAD + "\n".join(lines) + "\n"
+
+
+async def test_the_table_of_permissions_is_what_really_happens() -> None:
+    made = await table()
+    assert TABLE.read_text(encoding="utf-8") == made, "python -m tests.contract.test_permissions"
+
+
+def test_every_answer_is_yes_or_a_refusal_of_the_caller() -> None:
+    for line in TABLE.read_text(encoding="utf-8").splitlines()[5:]:
+        answers = set(line.split()[1:])
+        assert answers <= {YES, *SHORT.values()}, line
+
+
+def test_who_may_more_is_never_refused_what_who_may_less_is_answered() -> None:
+    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()[4:]]
+    by_role = {role: index + 1 for index, role in enumerate(ROLES)}
+    ladder = ["anonymous", "stranger", *LEVELS]
+    for line in lines[1:]:
+        answers = [line[by_role[role]] == YES for role in ladder]
+        assert answers == sorted(answers), line
+
+
+def test_a_stranger_and_nobody_change_nothing() -> None:
+    """Not even see, but for what is about themselves and for making projects of their own."""
+    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()[5:]]
+    open_to_all = {line[0] for line in lines if line[1] == YES}
+    assert open_to_all == {"/system/comeBackLater", "/system/greet", "/system/headers"}
+    of_strangers = {line[0] for line in lines if line[2] == YES} - open_to_all
+    assert of_strangers == {
+        "/project/new", "/system/describeDataObjects", "/system/findAnalyses", "/system/findApps",
+        "/system/findGlobalWorkflows", "/system/findProjects", "/system/getUserInfo",
+        "/system/whoami", "/user-xxxx/describe",
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    TABLE.write_text(asyncio.run(table()), encoding="utf-8")

@@ -1,0 +1,42 @@
+"""The client repeats a call whose answer was lost: it must be good twice (contract A.8)."""
+
+from __future__ import annotations
+
+from plasmid.methods.registry import Mode
+from tests import prepared
+from tests.worlds import ALICE, WORKER, a_world
+
+# The client never repeats these by itself (`retryable` is false in its table of wrappers), or has
+# no caller for them; a second project/destroy finds that the first has done its work.
+NOT_REPEATED = {
+    *(f"/{name}-xxxx/{verb}" for name in ("project", "container") for verb in ("clone", "move")),
+    *(f"/{name}-xxxx/renameFolder" for name in ("project", "container")),
+    "/project-xxxx/removeObjects",
+    "/project-xxxx/leave",
+    "/project-xxxx/destroy",
+}
+
+
+async def test_a_call_that_is_repeated_is_answered_again() -> None:
+    async with a_world() as world:
+        ready = await prepared.prepare(world)
+        await world.a_member(ready.project, "ADMINISTER")
+        snapshot = prepared.Snapshot(world)
+        refused = set()
+        for method in prepared.methods():
+            route, body = ready.call_of(method)
+            as_ = WORKER if "internal/" in route else ALICE
+            if method.route == "/job/new" or method.class_name == "container":
+                as_ = world.token_of(ready.job)
+            if method.route == "/container-xxxx/clone":
+                as_ = ALICE
+            first = await world.answer(route, body, as_=as_)
+            assert first.status_code == 200, f"{route}: {first.text}"
+            second = await world.answer(route, body, as_=as_)
+            if second.status_code != 200:
+                refused.add(method.route)
+            elif method.has_nonce:
+                assert first.json() == second.json()
+            if method.mode is not Mode.READ:
+                snapshot.restore()
+        assert refused == NOT_REPEATED
