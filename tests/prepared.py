@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from plasmid.methods.registry import METHODS, Method
-from tests.worlds import RUN_SPEC, WORKER_NAME, World
+from tests.worlds import ALICE, RUN_SPEC, WORKER, WORKER_NAME, World
 
 
 class Prepared(msgspec.Struct):
@@ -33,6 +33,15 @@ class Prepared(msgspec.Struct):
         """Return a route and body that succeed for whoever may make the call."""
         subject = self.subject_of(method)
         return f"/{subject}/{method.verb}", self.body_of(method)
+
+    def caller_of(self, method: Method) -> str:
+        """Return the token of who may make the call: alice's, her job's or the worker's."""
+        if "/internal/" in method.route:
+            return WORKER
+        writes_workspace = method.class_name == "container" and method.verb != "clone"
+        if writes_workspace or method.route == "/job/new":
+            return self.world.token_of(self.job)
+        return ALICE
 
     def subject_of(self, method: Method) -> str:
         """Return what a route is called on."""
@@ -183,9 +192,9 @@ class Prepared(msgspec.Struct):
                 "name": "n", "summary": "s", "description": "d", "version": None, **_FLAGS
             },
             "invite": {
-                "invitee": "user-eve", "level": "VIEW", "suppressEmailNotification": True
+                "invitee": "PUBLIC", "level": "VIEW", "suppressEmailNotification": True
             },
-            "decreasePermissions": {"user-eve": None},
+            "decreasePermissions": {"user-eve": "VIEW"},
             "leave": {},
             "destroy": {"terminateJobs": True},
         }  # fmt: skip
@@ -239,6 +248,7 @@ def _run_options() -> dict[str, Any]:
 async def prepare(world: World) -> Prepared:
     """Make one of everything, with a job that runs."""
     project, other = await world.a_project(name="prepared"), await world.a_project(name="other")
+    await world.a_member(project, "ADMINISTER", user="user-eve")  # so that alice may leave it
     for folder in ("/f", "/g"):
         await world.call(f"/{project}/newFolder", {"folder": folder})
     open_file = await world.an_open_file(project)

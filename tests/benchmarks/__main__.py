@@ -107,7 +107,9 @@ class Bench:
             for _ in range(max(1, self.rounds // 5)):
                 file_id = served.call("/file/new", {"project": project, "name": "two"})["id"]
                 place = served.call(f"/{file_id}/upload", {"index": 1, "size": 2 * GB})
-                ups.append((load.put_seconds(place["url"], source), beside.copy_seconds(source, target)))
+                ups.append(
+                    (load.put_seconds(place["url"], source), beside.copy_seconds(source, target))
+                )
                 served.call(f"/{file_id}/close", {})
                 url = served.call(f"/{file_id}/download", {})["url"]
                 downs.append((load.get_seconds(url, target), beside.cat_seconds(source, target)))

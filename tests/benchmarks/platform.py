@@ -61,7 +61,9 @@ class Served:
     def wait(self, job: str) -> None:
         """Return when a job is done; raises if it failed."""
         while True:
-            described = self.call(f"/{job}/describe", {"fields": {"state": True, "failureMessage": True}})
+            described = self.call(
+                f"/{job}/describe", {"fields": {"state": True, "failureMessage": True}}
+            )
             if described["state"] in OVER:
                 break
             time.sleep(0.002)
@@ -94,7 +96,11 @@ def served(scratch: Path, images: Path, *, jobs_max: int) -> Iterator[Served]:
     home = scratch / f"home-{jobs_max}"
     home.mkdir()
     (home / "images").symlink_to(images)
-    environment = {**os.environ, "PLASMID_HOME": str(home), "PLASMID_JOBS_RUNNING_MAX": str(jobs_max)}
+    environment = {
+        **os.environ,
+        "PLASMID_HOME": str(home),
+        "PLASMID_JOBS_RUNNING_MAX": str(jobs_max),
+    }
     command = [sys.executable, "-m", "plasmid", "serve", "--port", "0"]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     data = home / "data"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plasmid.methods.registry import Mode
 from tests import prepared
-from tests.worlds import ALICE, WORKER, a_world
+from tests.worlds import a_world
 
 # The client never repeats these by itself (`retryable` is false in its table of wrappers), or has
 # no caller for them; a second project/destroy finds that the first has done its work.
@@ -20,16 +20,11 @@ NOT_REPEATED = {
 async def test_a_call_that_is_repeated_is_answered_again() -> None:
     async with a_world() as world:
         ready = await prepared.prepare(world)
-        await world.a_member(ready.project, "ADMINISTER")
         snapshot = prepared.Snapshot(world)
         refused = set()
         for method in prepared.methods():
             route, body = ready.call_of(method)
-            as_ = WORKER if "internal/" in route else ALICE
-            if method.route == "/job/new" or method.class_name == "container":
-                as_ = world.token_of(ready.job)
-            if method.route == "/container-xxxx/clone":
-                as_ = ALICE
+            as_ = ready.caller_of(method)
             first = await world.answer(route, body, as_=as_)
             assert first.status_code == 200, f"{route}: {first.text}"
             second = await world.answer(route, body, as_=as_)

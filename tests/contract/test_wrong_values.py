@@ -9,7 +9,15 @@ import pytest
 from plasmid.methods import everything
 from plasmid.methods.registry import Method, Mode
 from tests import prepared
-from tests.worlds import ALICE, WORKER, a_world
+from tests.worlds import a_world
+
+
+def _deep(levels: int) -> Any:
+    value: Any = {}
+    for _ in range(levels):
+        value = {"a": [value]}
+    return value
+
 
 everything.declare()
 VALUES: list[Any] = [
@@ -17,7 +25,7 @@ VALUES: list[Any] = [
     [{}], [["x"]], {}, {"x": 1}, {"x": None}, {"x": {"x": "x"}}, {"$and": 1}, {"$and": [1]},
     {"regexp": "("}, {"glob": 1}, {"$dnanexus_link": 1}, {"$dnanexus_link": {"job": 1}},
     "project-000000000000000000000000", ["file-000000000000000000000000"],
-    {"$dnanexus_link": {"project": 1, "id": "file-000000000000000000000000"}},
+    {"$dnanexus_link": {"project": 1, "id": "file-000000000000000000000000"}}, _deep(300),
 ]  # fmt: skip
 
 
@@ -39,9 +47,7 @@ async def test_no_wrong_value_is_a_bug(method: Method) -> None:
         ready = await prepared.prepare(world)
         snapshot = prepared.Snapshot(world)
         route, body = ready.call_of(method)
-        as_ = WORKER if "internal/" in route else ALICE
-        if method.route == "/job/new":
-            as_ = world.token_of(ready.job)
+        as_ = ready.caller_of(method)
         assert (await world.answer(route, body, as_=as_)).status_code == 200
         snapshot.restore()
         broken = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import http.client
 import json
 import os
 import re
@@ -18,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from websockets.sync import client as websocket
 
@@ -331,7 +334,7 @@ class Dx:
         given = {"project": self.project, "input": {}, **fields}
         return str(self.call(f"/{applet}/run", given)["id"])
 
-    def ran(self, code: str, *, input: object = None, **fields: Any) -> Ended:  # noqa: A002
+    def ran(self, code: str, *, input: object = None, **fields: Any) -> Ended:
         """Make an applet, run it and return its end."""
         applet = self.applet(code, **fields)
         return self.site.ended(self.run(applet, input=input or {}))
@@ -344,7 +347,7 @@ class Dx:
         return self.id("upload", str(path), "--wait")
 
     def write_applet(self, name: str, files: Mapping[str, str], **dxapp: Any) -> Path:
-        """Write an applet's folder: its dxapp.json and files, those in resources/*bin executable."""
+        """Write an applet's folder: its dxapp.json and files, those in a bin folder executable."""
         folder = self.home / name
         spec = {"interpreter": "bash", "file": "src/code.sh", **RELEASE, **dxapp.pop("runSpec", {})}
         described = {"name": name, "dxapi": "1.0.0", "inputSpec": [], "outputSpec": []}
@@ -382,6 +385,25 @@ def user(site: Site, home: Path, project: str) -> Dx:
     dx = Dx(site, home)
     dx.use(dx.call("/project/new", {"name": project})["id"])
     return dx
+
+
+def ask_part(dx: Dx, file_id: str, content: bytes, *, index: int = 1) -> Any:
+    """Ask for the place of a part and return the answer."""
+    digest = hashlib.md5(content).hexdigest()
+    body = {"index": index, "md5": digest, "size": len(content)}
+    return dx.call(f"/{file_id}/upload", body)
+
+
+def put(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+    """Send a part and return status and answer; a client may do so badly."""
+    parts = urlsplit(url)
+    link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    try:
+        link.request("PUT", f"{parts.path}?{parts.query}", body, dict(headers))
+        answer = link.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        link.close()
 
 
 def routes_of(debug: str) -> list[str]:

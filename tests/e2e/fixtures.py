@@ -41,9 +41,7 @@ def _alignment(name: str, place: tuple[int, int], chance: random.Random) -> byte
     packed = bytes(
         first << 4 | second for first, second in zip(sequence[::2], sequence[1::2], strict=True)
     )
-    body = struct.pack(
-        "<iiBBHHHiiii", *place, len(name) + 1, 60, 4681, 1, 0, length, -1, -1, 0
-    )
+    body = struct.pack("<iiBBHHHiiii", *place, len(name) + 1, 60, 4681, 1, 0, length, -1, -1, 0)
     body += name.encode() + b"\0" + struct.pack("<I", length << 4) + packed + b"\x1e" * length
     body += b"RGZrg1\0"
     return struct.pack("<i", len(body)) + body

@@ -45,9 +45,10 @@ class TestFiles:
         assert set(said[len(UPLOAD) :]) <= {"/file/describe"}
 
     def test_download(self, dx: Dx, text: str) -> None:
-        find, fetch = ["/system/findDataObjects", "/project/describe"], ["/file/download", "GET"]
         found = calls(dx, "download", "in.txt", "-o", "out.txt", "-f", "--no-progress")
-        assert found == [*find, "/file/describe", *fetch] or found == [*find, *fetch]
+        assert found[:2] == ["/system/findDataObjects", "/project/describe"]
+        assert set(found[2:-2]) <= {"/file/describe"}
+        assert found[-2:] == ["/file/download", "GET"]
         again = calls(dx, "download", "in.txt", "-o", "out.txt", "-f", "--no-progress")
         assert "GET" not in again
 
@@ -146,9 +147,7 @@ other() { true; }
             ("dx ls", {"/container/listFolder"}),
         ],
     )
-    def test_helpers_find_every_route(
-        self, job: Ended, *, what: str, expected: set[str]
-    ) -> None:
+    def test_helpers_find_every_route(self, job: Ended, *, what: str, expected: set[str]) -> None:
         assert job.state == "done", job.why
         told = "\n".join(job.said("STDERR")).split(f"== {what}\n")[1].partition("\n== ")[0]
         assert {path.split(" ")[0] for path in routes_of(told)} <= expected

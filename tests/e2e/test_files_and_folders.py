@@ -18,7 +18,7 @@ def ls(dx: Dx, *arguments: str) -> list[str]:
 
 
 @pytest.fixture
-def tree(dx: Dx, tmp_path: Path) -> Path:
+def tree(tmp_path: Path) -> Path:
     """A local folder with files at three depths."""
     top = tmp_path / "tree"
     for path in ("one", "sub/two", "sub/deep/three"):

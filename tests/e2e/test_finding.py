@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.driver import Dx
+from tests.e2e.driver import Dx, until
 
 pytestmark = pytest.mark.e2e
 
@@ -13,14 +13,13 @@ pytestmark = pytest.mark.e2e
 def data(dx: Dx) -> dict[str, str]:
     """Files, a record and an applet, by name."""
     (dx.home / "x.txt").write_text("x")
-    made = {
+    return {
         "x": dx.id("upload", "x.txt", "--path", "/d/x.txt", "-p", "--tag", "red", "--wait"),
         "y": dx.id("upload", "x.txt", "--path", "/d/e/y.TXT", "-p", "--property", "k=v", "--wait"),
         "rec": dx.id("new", "record", "rec", "--type", "Foo", "--close"),
         "hidden": dx.id("upload", "x.txt", "--path", "/hid", "--visibility", "hidden", "--wait"),
         "app": dx.applet("true", name="app"),
     }
-    return made
 
 
 def data_found(dx: Dx, *filters: str) -> set[str]:
@@ -70,7 +69,7 @@ class TestJobs:
     @classmethod
     def jobs(cls, dx: Dx, data: dict[str, str]) -> dict[str, str]:
         """Three jobs: done, failed, and one with a child, which is not over."""
-        child = 'main() { [ -n "$DX_X" ] || dx-jobutil-new-job work; sleep 1000; }\nwork() { sleep 1000; }'
+        child = "main() { dx-jobutil-new-job work; sleep 1000; }\nwork() { sleep 1000; }"
         made = {
             "done": dx.run(data["app"], name="good one", tags=["t"], properties={"p": "q"}),
             "failed": dx.run(dx.applet("exit 3", name="bad")),
@@ -92,8 +91,8 @@ class TestJobs:
             (["--created-before=-1h"], ""),
             (["--created-after=-1h", "--origin-jobs"], "done failed parent"),
             (["--no-subjobs"], "done failed parent"),
-            (["--id", "failed"], "failed"),
-            (["--executable", "app"], "done"),
+            (["--id", "$failed"], "failed"),
+            (["--executable", "$app"], "done"),
         ],
     )
     def test_jobs_are_found_by_what_is_asked(
@@ -105,21 +104,17 @@ class TestJobs:
         filters: list[str],
         expected: str,
     ) -> None:
-        known = {**data, **jobs}
-        asked = [known.get(word, word) if word in ("app", "failed") and filters[0] in ("--id", "--executable") else word for word in filters]
-        found = dx("find", "jobs", "--brief", *asked).out.split()
-        assert set(found) == {jobs[name] for name in expected.split()}
+        ids = {"$app": data["app"], "$failed": jobs["failed"]}
+        found = dx("find", "jobs", "--brief", *(ids.get(word, word) for word in filters)).out
+        assert set(found.split()) == {jobs[name] for name in expected.split()}
 
     def test_a_tree_shows_each_child_below_its_parent(self, dx: Dx, jobs: dict[str, str]) -> None:
-        dx.site.state(jobs["parent"], "running")
-        found = dx.call(
-            "/system/findExecutions", {"parentJob": jobs["parent"], "describe": {"io": False}}
-        )["results"]
-        child = found[0]["describe"] if found else None
+        asked = {"parentJob": jobs["parent"], "describe": {"io": False}}
+        found = until(lambda: dx.call("/system/findExecutions", asked)["results"])
+        child = found[0]["describe"]
         said = dx("find", "executions", "--id", jobs["parent"]).out
-        if child is None:
-            pytest.fail("the job has no child")
-        assert f"└── parent:work ({child['state']}) {child['id']}" in said
+        assert "└── parent:work (" in said
+        assert child["id"] in said
         assert (child["parentJob"], child["originJob"]) == (jobs["parent"], jobs["parent"])
 
     def test_a_batch_is_ended_by_its_tag(self, dx: Dx) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -84,16 +84,17 @@ class TestAround:
 
 
 class TestInputsAsVariables:
+    ids: ClassVar[tuple[str, str]]
+    stderr: ClassVar[list[str]]
+
     @pytest.fixture(scope="class")
     @classmethod
     def said(cls, dx: Dx) -> list[str]:
         """What a job says of inputs of every class."""
         one, two = dx.upload("reads.tar.gz", "1"), dx.upload("b c.bam", "2")
-        given: dict[str, Any] = {
-            **{"s": "it's $HOME `x`", "n": 3, "x": 1.5, "b": True, "h": {"k": [1, "v w"]}},
-            **{"texts": ["a b", "c'd"], "none": [], "f": file(one), "PATH": "mine"},
-            "fs": [file(two)] * 11,
-        }
+        given: dict[str, Any] = {"s": "it's $HOME `x`", "n": 3, "x": 1.5, "b": True}
+        given |= {"h": {"k": [1, "v w"]}, "texts": ["a b", "c'd"], "none": [], "PATH": "mine"}
+        given |= {"f": file(one), "fs": [file(two)] * 11}
         classes = {"s": "string", "n": "int", "x": "float", "b": "boolean", "h": "hash"}
         classes |= {"texts": "array:string", "none": "array:int", "f": "file", "PATH": "string"}
         spec = [field(name, class_name) for name, class_name in classes.items()]

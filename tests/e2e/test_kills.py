@@ -99,7 +99,17 @@ def test_a_job_outlives_both_and_may_end_while_nobody_looks(own_site: Site, own_
     for pid in own_site.worker_pids():
         os.kill(pid, signal.SIGKILL)
     first = Path(leftovers.find_tries(own_site.home)[0].removeprefix("folder "))
-    until(lambda: "two" in (first / "sandbox" / "log").read_text() if (first / "sandbox" / "log").exists() else any("two" in path.read_text(errors="replace") for path in (first / "sandbox").glob("*log*") if path.is_file()))
+    until(
+        lambda: (
+            "two" in (first / "sandbox" / "log").read_text()
+            if (first / "sandbox" / "log").exists()
+            else any(
+                "two" in path.read_text(errors="replace")
+                for path in (first / "sandbox").glob("*log*")
+                if path.is_file()
+            )
+        )
+    )
     own_site.start()
     ended = own_site.ended(job)
     assert (ended.state, ended.output, ended.said()) == ("done", {"o": 1}, ["one", "two"])

@@ -118,7 +118,8 @@ def test_a_job_over_the_longest_time_of_the_site_ends(images_folder: Path, tmp_p
 
 
 def test_a_failure_of_the_kind_gets_another_try(dx: Dx) -> None:
-    code = "main() { dx ls $DX_PROJECT_CONTEXT_ID:/again || { dx mkdir $DX_PROJECT_CONTEXT_ID:/again; exit 1; }; }"
+    again = "$DX_PROJECT_CONTEXT_ID:/again"
+    code = f"main() {{ dx ls {again} || {{ dx mkdir {again}; exit 1; }}; }}"
     applet = dx.applet(code, access={"project": "CONTRIBUTE"})
     job = dx.run(applet, executionPolicy={"restartOn": {"AppInternalError": 1}})
     ended: Ended = dx.site.ended(job)

@@ -2,61 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.driver import Dx, RefusedError, Site, opened, user
+from tests.e2e.driver import Dx, RefusedError, Site, ask_part, opened, put, user
 
 pytestmark = pytest.mark.e2e
-
-
-def put(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
-    """Send a part and return status and answer; a client may do so badly."""
-    parts = urlsplit(url)
-    link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-    try:
-        link.request("PUT", f"{parts.path}?{parts.query}", body, dict(headers))
-        answer = link.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        link.close()
 
 
 def open_file(dx: Dx, name: str) -> str:
     return str(dx.call("/file/new", {"project": dx.project, "name": name})["id"])
 
 
-def ask_part(dx: Dx, file_id: str, content: bytes, *, index: int = 1) -> dict[str, object]:
-    digest = hashlib.md5(content).hexdigest()
-    body = {"index": index, "md5": digest, "size": len(content)}
-    found: dict[str, object] = dx.call(f"/{file_id}/upload", body)
-    return found
-
-
 class TestUploads:
     def test_a_part_that_changed_on_its_way_is_refused_and_may_come_again(self, dx: Dx) -> None:
         made = open_file(dx, "part")
         asked = ask_part(dx, made, b"right")
-        status, said = put(str(asked["url"]), asked["headers"], b"wrong")  # type: ignore[arg-type]
+        status, said = put(str(asked["url"]), asked["headers"], b"wrong")
         assert (status, "\n" in said.strip()) == (400, False)
-        status, _ = put(str(asked["url"]), asked["headers"], b"right")  # type: ignore[arg-type]
+        status, _ = put(str(asked["url"]), asked["headers"], b"right")
         assert status == 200
         dx.call(f"/{made}/close")
         assert dx("cat", made).out == "right"
 
     def test_a_part_of_another_length_is_refused(self, dx: Dx) -> None:
         asked = ask_part(dx, open_file(dx, "long"), b"four")
-        assert put(str(asked["url"]), asked["headers"], b"fourteen")[0] == 400  # type: ignore[arg-type]
+        assert put(str(asked["url"]), asked["headers"], b"fourteen")[0] == 400
 
     def test_closing_waits_for_all_parts(self, dx: Dx) -> None:
         made = open_file(dx, "half")
@@ -67,7 +46,7 @@ class TestUploads:
         with pytest.raises(RefusedError) as refused:
             dx.call(f"/{made}/close")
         assert refused.value.type == "InvalidState"
-        put(str(asked["url"]), asked["headers"], b"x")  # type: ignore[arg-type]
+        put(str(asked["url"]), asked["headers"], b"x")
         assert dx.call(f"/{made}/close") == {"id": made}
 
     def test_a_closed_file_takes_no_part_and_an_open_one_gives_none(self, dx: Dx) -> None:
@@ -82,14 +61,20 @@ class TestUploads:
         made = dx.upload("signed", "x")
         url = dx.call(f"/{made}/download", {"preauthenticated": True})["url"]
         head, _, name = url.rpartition("/")
-        with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(f"{head}x/{name}"):
+        with (
+            pytest.raises(urllib.error.HTTPError) as refused,
+            urllib.request.urlopen(f"{head}x/{name}"),
+        ):
             pass
         refused.value.close()
         assert refused.value.code in (401, 403, 404)
 
     def test_a_broken_upload_of_the_client_is_told_and_goes_on(self, dx: Dx) -> None:
         assert "No such file" in dx("upload", "nowhere", code=3).text
-        assert "could not be found" in dx("upload", "-", "--path", "project-" + "0" * 24 + ":/", code=3).text
+        assert (
+            "could not be found"
+            in dx("upload", "-", "--path", "project-" + "0" * 24 + ":/", code=3).text
+        )
 
 
 class TestHttp:

@@ -44,7 +44,7 @@ def described(dx: Dx, job: str) -> dict[str, Any]:
 class TestOneJobWithAllFields:
     @pytest.fixture(scope="class")
     @classmethod
-    def job(cls, dx: Dx, applet: str, text: str) -> str:
+    def job(cls, dx: Dx, applet: str, text: str) -> str:  # noqa: ARG003 - both must be there
         extra = {"details": {"z": 1}, "timeoutPolicyByExecutable": {applet: {"*": {"minutes": 5}}}}
         made = dx.id(
             *("run", "echo", "-y", "-if=text.txt", "-in=21", "--name", "my run"),
@@ -161,7 +161,9 @@ class TestInputs:
         self, dx: Dx, *, spec: dict[str, Any], given: dict[str, Any], said: str
     ) -> None:
         made = dx.applet("true", inputSpec=[spec])
-        said_by_api = dx("api", made, "run", json.dumps({"project": dx.project, "input": given}), code=3)
+        said_by_api = dx(
+            "api", made, "run", json.dumps({"project": dx.project, "input": given}), code=3
+        )
         assert "InvalidInput" in said_by_api.text
         assert said in said_by_api.text
 
@@ -197,7 +199,20 @@ class TestWaitAndTerminate:
 
     def test_a_project_goes_with_its_running_jobs(self, dx: Dx) -> None:
         other = dx.id("new", "project", "doomed")
-        made = dx.call("/applet/new", {"project": other, "name": "s", "dxapi": "1.0.0", "runSpec": {"interpreter": "bash", "code": "sleep 1000", "distribution": "Ubuntu", "release": "24.04"}})["id"]
+        made = dx.call(
+            "/applet/new",
+            {
+                "project": other,
+                "name": "s",
+                "dxapi": "1.0.0",
+                "runSpec": {
+                    "interpreter": "bash",
+                    "code": "sleep 1000",
+                    "distribution": "Ubuntu",
+                    "release": "24.04",
+                },
+            },
+        )["id"]
         dx.call(f"/{made}/run", {"project": other, "input": {}})
         dx("rmproject", "-y", other)
         assert dx("describe", f"{other}:", code=3).text

@@ -112,13 +112,47 @@ def jobs(dx: Dx) -> dict[str, str]:
     network = {"network": ["*"]}
     write = dx.write_applet
     folders = {
-        "top_level": write("top_level", {"src/code.sh": TOP_LEVEL}, runSpec={**SAMTOOLS, **old}, inputSpec=MAPPINGS, outputSpec=COUNTS),
-        "helpers": write("helpers", {"src/code.sh": HELPERS}, runSpec=SAMTOOLS, inputSpec=MAPPINGS, outputSpec=COUNTS),
-        "pipes": write("pipes", {"src/code.sh": PIPES}, runSpec=SAMTOOLS, inputSpec=MAPPINGS, outputSpec=COUNTS),
-        "properties": write("properties", {"src/code.sh": PROPERTIES}, runSpec=SAMTOOLS, inputSpec=[field("bamfile", "file")], access={"project": "CONTRIBUTE"}),
-        "pysam": write("pysam", {"src/code.py": PYSAM}, runSpec=pip, access=network, inputSpec=[*MAPPINGS, field("canonical", "boolean", default=False)], outputSpec=COUNTS),
-        "parallel": write("parallel", {"src/code.sh": PARALLEL}, inputSpec=several, outputSpec=tables["lengths"]),
-        "knife": write("knife", {"src/code.sh": LIKE_SWISS_ARMY_KNIFE}, inputSpec=knife, outputSpec=tables["out"]),
+        "top_level": write(
+            "top_level",
+            {"src/code.sh": TOP_LEVEL},
+            runSpec={**SAMTOOLS, **old},
+            inputSpec=MAPPINGS,
+            outputSpec=COUNTS,
+        ),
+        "helpers": write(
+            "helpers",
+            {"src/code.sh": HELPERS},
+            runSpec=SAMTOOLS,
+            inputSpec=MAPPINGS,
+            outputSpec=COUNTS,
+        ),
+        "pipes": write(
+            "pipes", {"src/code.sh": PIPES}, runSpec=SAMTOOLS, inputSpec=MAPPINGS, outputSpec=COUNTS
+        ),
+        "properties": write(
+            "properties",
+            {"src/code.sh": PROPERTIES},
+            runSpec=SAMTOOLS,
+            inputSpec=[field("bamfile", "file")],
+            access={"project": "CONTRIBUTE"},
+        ),
+        "pysam": write(
+            "pysam",
+            {"src/code.py": PYSAM},
+            runSpec=pip,
+            access=network,
+            inputSpec=[*MAPPINGS, field("canonical", "boolean", default=False)],
+            outputSpec=COUNTS,
+        ),
+        "parallel": write(
+            "parallel", {"src/code.sh": PARALLEL}, inputSpec=several, outputSpec=tables["lengths"]
+        ),
+        "knife": write(
+            "knife",
+            {"src/code.sh": LIKE_SWISS_ARMY_KNIFE},
+            inputSpec=knife,
+            outputSpec=tables["out"],
+        ),
     }
     inputs = {
         **dict.fromkeys(("top_level", "helpers", "pipes", "pysam"), ["-imappings_bam=s1.bam"]),
@@ -140,7 +174,10 @@ def only_file(dx: Dx, jobs: dict[str, str], name: str) -> str:
 
 def test_reads_are_counted_by_a_script_without_main(dx: Dx, jobs: dict[str, str]) -> None:
     assert only_file(dx, jobs, "top_level") == f"Total reads: {fixtures.READS}\n"
-    assert any("stands in for Ubuntu 16.04" in text for text in dx.site.ended(jobs["top_level"]).said("INFO"))
+    assert any(
+        "stands in for Ubuntu 16.04" in text
+        for text in dx.site.ended(jobs["top_level"]).said("INFO")
+    )
 
 
 def test_reads_are_counted_with_the_helpers(dx: Dx, jobs: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Jobs that start jobs: by the helper, by dxpy, by `dx run`; what binds them (contract F.1, F.9)."""
+"""Jobs that start jobs: by the helper, by dxpy, by `dx run`; what binds them (F.1, F.9)."""
 
 from __future__ import annotations
 

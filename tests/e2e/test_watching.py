@@ -1,4 +1,4 @@
-"""`dx watch`: live, complete, ends by itself, and tells by its code how the job ended (N.4, N.9)."""
+"""`dx watch`: live, complete, ends by itself, tells by its code how the job ended (N.4, N.9)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ pytestmark = pytest.mark.e2e
 
 # The client's own words: it looks for exactly these (contract G.1).
 RECONNECT = "Server restart, please reconnect later"
+PATIENT = """
+main() { echo first; until dx ls "$DX_PROJECT_CONTEXT_ID:/go"; do :; done; echo second; }
+"""
 LEVELS = ("debug", "info", "warning", "error", "critical")
 CODE = f"""
 main() {{
@@ -65,7 +68,7 @@ class TestFinishedJob:
 
 class TestRunningJob:
     def test_lines_are_shown_while_the_job_runs(self, dx: Dx) -> None:
-        code = "main() { echo first; until dx ls $DX_PROJECT_CONTEXT_ID:/go; do :; done; echo second; }"
+        code = PATIENT
         job = dx.run(dx.applet(code, name="patient"))
         watcher = dx.start("watch", "-q", "--get-stdout", job)
         assert watcher.stdout is not None
@@ -106,12 +109,13 @@ class TestRefusals:
 def test_a_restart_tells_watchers_to_come_again_and_then_tells_all(
     own_site: Site, own_dx: Dx
 ) -> None:
-    code = "main() { echo first; until dx ls $DX_PROJECT_CONTEXT_ID:/go; do :; done; echo second; }"
+    code = PATIENT
     job = own_dx.run(own_dx.applet(code))
+    frames = own_site.frames(job)
+    assert "first" in (frame["msg"] for frame in frames)
+    own_site.stop()
     with pytest.raises(ConnectionClosed) as closed:
-        for frame in own_site.frames(job):
-            if frame["msg"] == "first":
-                own_site.stop()
+        list(frames)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, RECONNECT)
     own_site.start()

@@ -22,6 +22,7 @@ _KEPT: Final = (
 async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     """Create an applet from what a dxapp.json says, its code inlined; it is closed at once."""
     given = await creation.initialised(call, body, "applet")
+    keys.check_depth(given)
     spec = run_spec.check_run_spec(given.get("runSpec"))
     for name in ("title", "summary", "description", "developerNotes"):
         keys.string(given, name)

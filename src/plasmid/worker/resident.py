@@ -131,7 +131,7 @@ class _Resident:
             self._start(group, run.Try(assignment, folder, is_adopted=True))
 
     async def _ask(self, group: asyncio.TaskGroup) -> None:
-        """Ask the platform for news, until it stops or has been gone too long with nothing to do."""
+        """Ask the platform for news, until it stops or was gone too long with nothing to do."""
         settings = self._world.settings
         loop = asyncio.get_running_loop()
         last_answer = loop.time()
@@ -160,7 +160,11 @@ class _Resident:
         for assignment in reply.start:
             if assignments.HeldTry(assignment.job, assignment.attempt) in self._tries:
                 continue
-            folder = try_folder.TryFolder.create(self._world.settings.work_folder, assignment)
+            try:
+                folder = try_folder.TryFolder.create(self._world.settings.work_folder, assignment)
+            except OSError as error:
+                group.create_task(run.report_no_folder(self._world, assignment, error))
+                continue
             self._start(group, run.Try(assignment, folder, is_adopted=False))
         for held in reply.stop:
             if held in self._tries:

@@ -103,16 +103,37 @@ async def run_try(world: World, current: Try) -> None:
 
 async def report_gone(world: World, held: assignments.HeldTry) -> None:
     """Tell the platform that a try which it wants stopped is not here."""
+    await _report_without_folder(world, held, failures.TERMINATED, _STOPPED)
+
+
+async def report_no_folder(
+    world: World, assignment: assignments.Assignment, error: OSError
+) -> None:
+    """Tell the platform that a try cannot even begin here."""
+    work_folder = world.settings.work_folder
+    _log.warning("no_try_folder", job=assignment.job, error=str(error))
+    message = (
+        try_folder.no_space(work_folder)
+        if try_folder.is_full(error)
+        else f"the work folder {work_folder} cannot be used: {error.strerror}"
+    )
+    held = assignments.HeldTry(assignment.job, assignment.attempt)
+    half_made = try_folder.TryFolder(try_folder.path_of(work_folder, held.job, held.attempt))
+    await asyncio.to_thread(half_made.remove)
+    await _report_without_folder(world, held, failures.JM_INTERNAL_ERROR, message)
+
+
+async def _report_without_folder(
+    world: World, held: assignments.HeldTry, reason: str, message: str
+) -> None:
+    finished = assignments.Finished(
+        worker=world.settings.name,
+        attempt=held.attempt,
+        failure_reason=reason,
+        failure_message=message,
+    )
     with contextlib.suppress(platform.RevokedError, api.Unreachable, errors.ApiError):
-        await world.link.finish(
-            held,
-            assignments.Finished(
-                worker=world.settings.name,
-                attempt=held.attempt,
-                failure_reason=failures.TERMINATED,
-                failure_message=_STOPPED,
-            ),
-        )
+        await world.link.finish(held, finished)
 
 
 async def _told(world: World, current: Try) -> assignments.Finished:
@@ -159,11 +180,19 @@ async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignme
     except failures.JobFailure as failure:
         finished = _failed(world, current, failure.reason, failure.message)
     except engine.EngineError as error:
-        message = f"{error}; `plasmid doctor` checks this machine"
+        finished = _engine_failed(world, current, error)
+    except OSError as error:
+        if not try_folder.is_full(error):
+            raise
+        message = try_folder.no_space(world.settings.work_folder)
         finished = _failed(world, current, failures.JM_INTERNAL_ERROR, message)
     if finished.failure_reason is not None:
         pump.say(f"{finished.failure_reason}: {finished.failure_message}", "ERROR")
-    current.folder.keep_finished(finished)
+    try:
+        current.folder.keep_finished(finished)
+    except OSError as error:
+        # Only a worker that takes over from now on would want it; it finds the same out again.
+        _log.warning("end_not_kept", error=str(error))
     return finished
 
 
@@ -335,6 +364,18 @@ def _failed(world: World, current: Try, reason: str, message: str) -> assignment
         failure_reason=reason,
         failure_message=message,
     )
+
+
+def _engine_failed(world: World, current: Try, error: engine.EngineError) -> assignments.Finished:
+    """Return the end of a try whose engine gave up; on a full disk that is the disk's doing."""
+    if current.folder.started_ms() is not None and output.is_full(current.folder.path):
+        message = (
+            "The disk ran full while the job was running, so how it ended is unknown: ask for an "
+            f"instance type with more storage, or free some below {world.settings.work_folder}"
+        )
+        return _failed(world, current, failures.APP_INSUFFICIENT_RESOURCE_ERROR, message)
+    message = f"{error}; `plasmid doctor` checks this machine"
+    return _failed(world, current, failures.JM_INTERNAL_ERROR, message)
 
 
 def _machine_line(current: Try) -> str:

@@ -11,6 +11,7 @@ finished.json     how the try ended, until the platform has it
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -33,7 +34,7 @@ class TryFolder:
     @classmethod
     def create(cls, work_folder: Path, assignment: assignments.Assignment) -> TryFolder:
         """Make the folder of a new try and keep its assignment there."""
-        folder = cls(work_folder / f"{assignment.job}.{assignment.attempt}")
+        folder = cls(path_of(work_folder, assignment.job, assignment.attempt))
         # Sandboxes reach `log` and `downloads` as users that are nobody here.
         folder.path.mkdir(mode=0o711, exist_ok=True)
         for inner in (folder.sandbox, folder.log, folder.downloads):
@@ -92,6 +93,24 @@ def _decoded(content: bytes, kind: type[Any]) -> Any:
         return msgspec.json.decode(content, type=kind)
     except msgspec.DecodeError:
         return None
+
+
+def path_of(work_folder: Path, job: str, attempt: int) -> Path:
+    """Return where the folder of a try is, or would be."""
+    return work_folder / f"{job}.{attempt}"
+
+
+def is_full(error: OSError) -> bool:
+    """Say whether an error means that the disk has no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_space(work_folder: Path) -> str:
+    """Return the line that says so, and what to do."""
+    return (
+        f"the disk of the work folder {work_folder} has no space left: free some, and run the job "
+        "again"
+    )
 
 
 def find_all(work_folder: Path) -> list[TryFolder]:

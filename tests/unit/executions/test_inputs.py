@@ -271,3 +271,13 @@ async def test_a_job_may_wait_for_more_than_one_statement_can_name(
         as_=world.token_of(parent),
     )
     assert refusal.type == "InvalidInput"
+
+
+async def test_one_of_many_awaited_objects_that_is_removed_fails_the_job_at_once(
+    world: World,
+) -> None:
+    project = await world.a_project()
+    first, second = await world.an_open_file(project), await world.an_open_file(project)
+    job = await world.a_job(await world.an_applet(project), {"in": [link(first), link(second)]})
+    await world.call(f"/{project}/removeObjects", {"objects": [first]})
+    assert (await world.job_row(job)).failure_reason == "InputError"

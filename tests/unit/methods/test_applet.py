@@ -149,6 +149,15 @@ async def test_what_is_wrong_in_an_applet_is_named(
     assert (refusal.type, text in refusal.message) == ("InvalidInput", True), refusal.message
 
 
+async def test_an_applet_that_is_nested_without_end_is_refused(world: World, project: str) -> None:
+    default: Any = {}
+    for _ in range(500):
+        default = {"a": default}
+    field = {"name": "h", "class": "hash", "default": default}
+    body = {"project": project, "runSpec": RUN_SPEC, "inputSpec": [field]}
+    assert (await world.refused("/applet/new", body)).type == "InvalidInput"
+
+
 async def test_two_applets_may_have_one_name(world: World, project: str) -> None:
     first, second = [await world.an_applet(project, name="same") for _ in range(2)]
     assert first != second

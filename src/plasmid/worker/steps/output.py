@@ -27,7 +27,7 @@ def read(
     return outcome.Ending(
         exit_code=ended.exit_code,
         out_of_memory=ended.out_of_memory,
-        disk_full=ended.exit_code != 0 and _is_full(root),
+        disk_full=ended.exit_code != 0 and is_full(root),
         timed_out=timed_out,
         timeout_ms=assignment.timeout_ms,
         memory_bytes=assignment.resources.memory_bytes,
@@ -49,6 +49,7 @@ def _text(
         return None, str(error)
 
 
-def _is_full(root: Path) -> bool:
-    free = os.statvfs(root)
+def is_full(folder: Path) -> bool:
+    """Say whether the disk of a folder has no room for another file."""
+    free = os.statvfs(folder)
     return free.f_bavail * free.f_frsize < DISK_FREE_BYTES_MIN

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _containers()
     _folders()
     _jobs()
+    _indexes_of_jobs()
     _links()
     _members()
     _nonces()
@@ -115,6 +116,9 @@ def _jobs() -> None:
             name="jobs_failure",
         ),
     )
+
+
+def _indexes_of_jobs() -> None:
     op.create_index("jobs_created", "jobs", ["created_ms"])
     op.create_index("jobs_launched_by", "jobs", ["launched_by", "created_ms"])
     op.create_index("jobs_origin", "jobs", ["origin_job"])
