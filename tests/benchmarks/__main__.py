@@ -18,7 +18,6 @@ from pathlib import Path
 
 from plasmid.environments.images import Images
 from tests.benchmarks import beside, load, platform
-from tests.benchmarks.platform import Served
 
 GB = 1_000_000_000
 Rows = list[tuple[str, str, str, str, str]]
@@ -36,7 +35,7 @@ class Bench:
     def add(self, what: str, ours: str, other: str, *, ratio: str, target: str) -> None:
         """Keep and print a row."""
         self.rows.append((what, ours, other, ratio, target))
-        print(f"{what:<44} {ours:>14} {other:>14} {ratio:>9}  {target}", flush=True)
+        say(f"{what:<44} {ours:>14} {other:>14} {ratio:>9}  {target}")
 
     def noop(self) -> None:
         """No-op applets one at a time, beside podman run of the same image."""
@@ -143,6 +142,12 @@ class Bench:
         source.unlink()
 
 
+def say(line: str) -> None:
+    """Print a line of the table at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def _make_file(path: Path, size_bytes: int) -> None:
     block = os.urandom(1 << 20)
     with path.open("wb") as file:
@@ -172,7 +177,7 @@ def main() -> None:
             "noop": bench.noop, "hundred": bench.hundred, "describe": bench.describe,
             "bytes": bench.bytes, "memory": bench.memory,
         }  # fmt: skip
-        print(f"{'what | beside':<44} {'Plasmid':>14} {'beside':>14} {'ratio':>9}  target")
+        say(f"{'what | beside':<44} {'Plasmid':>14} {'beside':>14} {'ratio':>9}  target")
         for name in given.rows or rows:
             rows[name]()
 

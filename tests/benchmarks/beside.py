@@ -53,7 +53,7 @@ def import_base(root: Path, scratch: Path) -> None:
 
 @cache
 def _runtime() -> tuple[str, ...]:
-    """Return the flags of the first runtime with which podman works here (crun: no hybrid cgroups)."""
+    """Return the flags of the first runtime with which podman works (crun: no hybrid cgroups)."""
     for flags in ((), ("--runtime", "runc")):
         command = ["podman", *flags, "run", "--rm", "--network", "none", *ULIMITS, IMAGE, "true"]
         if subprocess.run(command, check=False, capture_output=True).returncode == 0:

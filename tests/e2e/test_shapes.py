@@ -155,7 +155,7 @@ def jobs(dx: Dx) -> dict[str, str]:
         ),
     }
     inputs = {
-        **dict.fromkeys(("top_level", "helpers", "pipes", "pysam"), ["-imappings_bam=s1.bam"]),
+        **{name: ["-imappings_bam=s1.bam"] for name in ("top_level", "helpers", "pipes", "pysam")},
         "properties": ["-ibamfile=s1.bam"],
         "parallel": ["-ireads=a.fastq.gz", "-ireads=b.fastq.gz"],
         "knife": ["-iin=a.fastq.gz", "-icmd=zcat *.gz | head -n 1 > first.txt; echo > 'a b.log'"],

@@ -33,7 +33,7 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about a sandbox; sizes in bytes, `cpu_weight` as cgroup v2 counts (100 is one share).
+    """Everything about a sandbox; sizes in bytes, `cpu_weight` in cgroup v2 units (100: one share).
 
     `folder` belongs to the engine: it exists, is empty, and holds all of the sandbox's state.
     `files` are put into the root before the start: absolute path inside to content; parents are

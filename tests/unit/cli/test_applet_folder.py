@@ -51,7 +51,7 @@ def test_a_wrong_dxapp_is_one_clear_line(applet: Path, content: str, line: str) 
 
 
 def test_a_folder_without_dxapp_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="name a folder with a dxapp.json"):
+    with pytest.raises(CommandError, match=r"name a folder with a dxapp\.json"):
         applet_folder.read(tmp_path / "nothing")
 
 
