@@ -535,13 +535,19 @@ by_oci = pytest.mark.parametrize("an_engine", ["crun", "runc"], indirect=True)
 
 
 @by_oci
-async def test_running_out_of_memory_is_told_from_a_kill(workshop: Workshop) -> None:
+async def test_running_out_of_memory_is_told_from_a_kill(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     eaten, _ = await workshop.ran(f"exec {EAT}", memory_bytes=64 * MIB)
     assert (eaten.exit_code, eaten.out_of_memory) == (137, True)
     child, _ = await workshop.ran(f"{EAT}; exit 3", memory_bytes=64 * MIB)
     assert (child.exit_code, child.out_of_memory) == (3, True)
     killed, _ = await workshop.ran("bash -c 'kill -KILL $$'; exit $?", memory_bytes=64 * MIB)
     assert (killed.exit_code, killed.out_of_memory) == (137, False)
+    assert list(here.iterdir()) == []
 
 
 @by_oci

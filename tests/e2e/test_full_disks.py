@@ -46,13 +46,15 @@ def filled(folder: Path) -> Iterator[None]:
 def site_on_small(images: Path, below: str, size: str) -> Iterator[Site]:
     """A server one of whose folders is small; it is mounted before the server starts."""
     site = Site(images, options=OPTIONS)
-    with small_disk(site.data / below, size, mode="700" if below == "blobs" else "711"):
-        try:
-            site.start()
-            yield site
-        finally:
-            site.close(keeps_folder=True)
-    site.remove_folder()
+    try:
+        with small_disk(site.data / below, size, mode="700" if below == "blobs" else "711"):
+            try:
+                site.start()
+                yield site
+            finally:
+                site.close(keeps_folder=True)
+    finally:
+        site.remove_folder()
 
 
 def test_files_are_refused_and_taken_again_when_there_is_space(

@@ -74,6 +74,7 @@ def create(argv: Sequence[str], files: Files, environment: dict[str, str]) -> No
             with files.errors.open("wb") as errors:
                 subprocess.run(
                     argv,
+                    cwd=files.exit_folder,  # where conmon leaves a mark when memory runs out
                     env={**environment, "_OCI_SYNCPIPE": str(write_end)},
                     pass_fds=(write_end,),
                     stdin=subprocess.DEVNULL,

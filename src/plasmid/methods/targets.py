@@ -180,6 +180,9 @@ async def _own_applet(call: Call, row: ObjectRow) -> list[tuple[PlacementRow, Le
     if job is None or job.executable != row.id:
         return []
     places = await objects.find_placements(call.reader, row.id)
+    known = await projects.find_memberships(call.reader, job.launched_by)
+    # the name that the launcher knows, not that in some project of somebody else
+    places.sort(key=lambda place: place.container not in known)
     return [(place, Level.VIEW) for place in places[:1]]
 
 

@@ -13,6 +13,7 @@ from plasmid.domain.assignments import Assignment, SyncReply
 from tests.worlds import START_MS, WORKER, WORKER_NAME, World
 
 NOBODY = "job-" + "0" * 24
+NOTHING: dict[str, Any] = {"start": [], "stop": [], "is_last": False}
 ENDS: list[dict[str, Any]] = [
     {"output": {}}, {"failure_reason": "AppError", "failure_message": "m"}
 ]  # fmt: skip
@@ -90,7 +91,7 @@ async def test_a_try_that_is_held_is_not_given_again(world: World, applet: str) 
     job = await world.a_job(applet)
     token = (await world.lease(job))["token"]
     for _ in range(3):
-        assert await world.sync() == {"start": [], "stop": []}
+        assert await world.sync() == NOTHING
     assert await world.call("/system/whoami", as_=token) == {"id": "user-alice"}
 
 
@@ -102,7 +103,7 @@ async def test_a_worker_is_told_to_stop_what_was_terminated(world: World, applet
         assert (await world.sync())["stop"] == [{"job": job, "attempt": 0}]
     await world.report(job, failure_reason="Terminated", failure_message="stopped")
     assert await world.state(job) == "terminated"
-    assert await world.sync() == {"start": [], "stop": []}
+    assert await world.sync() == NOTHING
 
 
 async def test_a_worker_that_lost_its_folder_ends_what_is_to_stop(
@@ -143,7 +144,7 @@ async def test_a_sync_is_answered_when_the_server_stops(world: World) -> None:
         waiting = group.create_task(world.call("/internal/worker/sync", body, as_=WORKER))
         await world.call("/system/greet")
         world.platform.stop()
-        assert await waiting == {"start": [], "stop": []}
+        assert await waiting == {**NOTHING, "is_last": True}
 
 
 async def test_a_worker_speaks_for_itself_only(world: World, applet: str) -> None:
