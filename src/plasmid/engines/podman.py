@@ -18,6 +18,7 @@ import contextlib
 import os
 import platform
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from plasmid.engines import cgroups, engine, oci_config, overlay
 
 _STATE_FILE: Final = "podman.json"
 _COMMAND_SECONDS_MAX: Final = 120.0
+_SUPERVISOR_SECONDS_MAX: Final = 5.0
 _ENDED: Final = ("exited", "stopped")
 _KERNEL_MIN: Final = (5, 11)
 
@@ -149,11 +151,25 @@ class PodmanSandbox:
         """Do what `remove` does, in the calling thread."""
         removed = self._podman("rm", "--force", "--time", "0", "--ignore", self.name)
         _succeed(removed, "podman rm")
+        _await_supervisors(self._folder)
         if os.geteuid() == 0:
             overlay.unmount(self._folder / "root")
             overlay.remove_tree(self._folder)
         elif self._folder.exists():
             _succeed(_unshared("remove", self._folder), "removing its files")
+
+
+def _await_supervisors(folder: Path) -> None:
+    """Wait for the sandbox's conmon to end: podman does not, above all after a failed start."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            argv = (process / "cmdline").read_bytes().split(b"\0")
+            if not argv[0].endswith(b"conmon") or not any(os.fsencode(folder) in a for a in argv):
+                continue
+            pidfd = os.pidfd_open(int(process.name))
+            with os.fdopen(pidfd):
+                if not select.select([pidfd], [], [], _SUPERVISOR_SECONDS_MAX)[0]:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 async def _process_end(pid: int) -> None:

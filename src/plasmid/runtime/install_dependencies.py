@@ -10,6 +10,7 @@ from __future__ import print_function
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ LOG_SOCKET = "/opt/dnanexus/log/bulk"
 CLOSEST_MIRROR_LIST = "/etc/apt/sources.list.d/nucleus.list"
 LAST_LINES = 3
 LINE_LENGTH_MAX = 200
+# How a line begins that says what is wrong, among all the others of apt, pip and their like.
+ERROR = re.compile(r"(ERROR|error|fatal|\w*Error)\b|E: ")
 
 # What a line of a manager's output means, and what to do about it; the cause before its effects.
 NOT_ALLOWED = "the job may not reach that host: add it to access.network of the executable"
@@ -83,8 +86,9 @@ def install(group, environment):
 
 
 def last(lines):
-    """Return the end of a manager's output, short enough for a message."""
-    return " | ".join(line[:LINE_LENGTH_MAX] for line in lines[-LAST_LINES:])
+    """Return the end of a manager's output, short enough for a message: its errors, if any."""
+    told = [line for line in lines if ERROR.match(line)] or lines
+    return " | ".join(line[:LINE_LENGTH_MAX] for line in told[-LAST_LINES:])
 
 
 def remedy(lines, log_path):
