@@ -71,7 +71,7 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
         is_detached=parent is not None and is_detached,
     )
     async with moments.of(call) as moment:
-        if parent is None or is_detached:
+        if is_detached:
             await cloning.add_folder_with_parents(moment, project.id, folder)
         row = await launch.launch(moment, run_fields)
     return row.id

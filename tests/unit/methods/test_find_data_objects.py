@@ -140,6 +140,14 @@ async def test_a_scope_is_a_folder_with_or_without_what_is_below(
     assert shelf.names(await found(world, question)) == expected
 
 
+@pytest.mark.parametrize(("region", "count"), [("aws:us-east-1", 4), ("azure:westus", 0)])
+async def test_a_scope_in_another_region_holds_nothing(
+    world: World, shelf: Shelf, region: str, count: int
+) -> None:
+    question = {"scope": {"project": shelf.project}, "region": region}
+    assert len(await found(world, question)) == count
+
+
 async def test_ids_and_links_are_conditions(world: World, shelf: Shelf) -> None:
     ids = shelf.ids
     assert await found(world, {"id": [ids["file"], ids["hidden"]]}) == [ids["file"]]

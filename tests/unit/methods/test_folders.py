@@ -190,6 +190,16 @@ async def test_only_an_empty_folder_goes_without_recurse(
     await world.describe(shelf["top"])
 
 
+async def test_one_object_or_one_folder_is_enough_not_to_be_empty(
+    world: World, project: str
+) -> None:
+    await world.call(f"/{project}/newFolder", {"folder": "/a/b", "parents": True})
+    await world.a_record(project, folder="/c", parents=True)
+    for folder in ("/a", "/c"):
+        refusal = await world.refused(f"/{project}/removeFolder", {"folder": folder})
+        assert refusal.type == "InvalidState"
+
+
 @pytest.mark.usefixtures("shelf")
 async def test_the_root_stays_and_only_its_content_can_go(world: World, project: str) -> None:
     assert (await world.refused(f"/{project}/removeFolder", {"folder": "/"})).status == 422

@@ -414,6 +414,16 @@ async def test_a_wrong_sub_job_is_refused(
     assert (await world.refused("/job/new", body, as_=token)).type == kind
 
 
+async def test_a_job_whose_applet_is_gone_makes_no_more_sub_jobs(
+    world: World, project: str, applet: str
+) -> None:
+    root = await world.a_job(applet)
+    token = (await world.lease(root))["token"]
+    await world.call(f"/{project}/removeObjects", {"objects": [applet]})
+    body = {"function": "f", "input": {}}
+    assert (await world.refused("/job/new", body, as_=token)).type == "ResourceNotFound"
+
+
 async def test_only_a_job_makes_sub_jobs(world: World) -> None:
     body = {"function": "f", "input": {}}
     assert (await world.refused("/job/new", body)).type == "PermissionDenied"
@@ -424,7 +434,9 @@ async def test_an_applet_run_by_a_job_is_a_master_job_of_its_tree(
 ) -> None:
     root = await world.a_job(applet, priority="high")
     token = (await world.lease(root))["token"]
-    child = await world.new(f"/{applet}/run", {"input": {}}, as_=token)
+    body = {"input": {}, "folder": "/of the child"}
+    child = await world.new(f"/{applet}/run", body, as_=token)
+    assert (await world.call(f"/{project}/listFolder"))["folders"] == []
     described = await world.describe(child)
     expected = {
         "project": project, "parentJob": root, "parentJobTry": 0, "originJob": root,
