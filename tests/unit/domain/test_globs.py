@@ -114,7 +114,7 @@ def test_a_name_is_read_in_three_forms(value: Any, pattern: globs.NamePattern | 
         ({"glob": 3}, 'key "glob" of input.name to be a string'),
         ({"regexp": None}, 'input.name to have property "regexp"'),
         ({"regexp": "a", "flags": "x"}, 'key "flags" of input.name to be "i" or absent'),
-        ({"regexp": "a("}, 'key "regexp" of input.name to be a regular expression: a parenthesis'),
+        ({"regexp": "a("}, 'key "regexp" of input.name to be a regular expression: missing )'),
         ({"regexp": "a" * 1001}, "a pattern of at most 1000 characters"),
         ({"glob": "a" * 1001}, "a pattern of at most 1000 characters"),
     ],
