@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from tests.e2e.driver import Dx, field
+from tests.e2e.driver import Dx, RefusedError, field
 
 pytestmark = pytest.mark.e2e
 
@@ -77,22 +78,35 @@ class TestBadApplets:
         ("fields", "said"),
         [
             ({"inputSpec": [field("bad name", "int")]}, 'key "name" of inputSpec[0]'),
-            ({"inputSpec": [field("34", "int")]}, 'key "name" of inputSpec[0]'),
-            ({"inputSpec": [field("n", "integer")]}, 'key "class" of inputSpec[0]'),
-            ({"inputSpec": [field("n", "int", default="x")]}, "default"),
-            ({"outputSpec": [field("n", "int"), field("n", "int")]}, '"n"'),
-            ({"runSpec": {"interpreter": "perl"}}, "interpreter"),
             ({"runSpec": {"systemRequirements": {"*": {"instanceType": "huge"}}}}, '"huge"'),
-            ({"runSpec": {"execDepends": [{"package_manager": "apt"}]}}, "execDepends"),
-            ({"runSpec": {"timeoutPolicy": {"*": {"weeks": 1}}}}, "timeoutPolicy"),
-            ({"access": {"project": "OWNER"}}, "access.project"),
-            ({"access": {"network": "*"}}, "network"),
         ],
     )
-    def test_a_bad_field_is_named_in_one_line(
+    def test_what_the_api_refuses_is_told_in_one_line(
         self, dx: Dx, *, fields: dict[str, object], said: str
     ) -> None:
         folder = dx.write_applet("bad", {"src/code.sh": ":"}, **fields)
         refused = dx("build", str(folder), "-f", code=3)
         assert said in refused.text
         assert "Traceback" not in refused.text
+
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            ({"inputSpec": [field("34", "int")]}, 'key "name" of inputSpec[0]'),
+            ({"inputSpec": [field("n", "integer")]}, 'key "class" of inputSpec[0]'),
+            ({"inputSpec": [field("n", "int", default="x")]}, "default"),
+            ({"outputSpec": [field("n", "int"), field("n", "int")]}, '"n"'),
+            ({"interpreter": "perl"}, "interpreter"),
+            ({"run": {"execDepends": [{"package_manager": "apt"}]}}, "execDepends"),
+            ({"run": {"timeoutPolicy": {"*": {"weeks": 1}}}}, "timeoutPolicy"),
+            ({"access": {"project": "OWNER"}}, "access.project"),
+            ({"access": {"network": "*"}}, "network"),
+        ],
+    )
+    def test_a_bad_field_is_named_in_one_line(
+        self, dx: Dx, *, fields: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(RefusedError, match=r"422 InvalidInput") as refused:
+            dx.applet("true", **fields)
+        assert said in refused.value.message
+        assert "\n" not in refused.value.message

@@ -13,7 +13,7 @@ from tests.e2e.driver import Dx, Site, until
 
 pytestmark = pytest.mark.e2e
 
-LINES = 150
+LINES = 100
 # Speaks all the time, on both streams and the log sockets, and ends when the project says so.
 TALKER = f"""
 main() {{

@@ -77,7 +77,7 @@ CASES = {
     ),
     "no python2": Case("print 1", "ExecutionError", "no python2.7", None, "python2.7"),
     "memory": Case(
-        'python3 -c "bytearray(6 << 30)"', "AppInsufficientResourceError", "used up its memory"
+        'python3 -c "bytearray(2 << 30)"', "AppInsufficientResourceError", "used up its memory"
     ),
 }
 
@@ -87,7 +87,7 @@ def jobs(dx: Dx) -> dict[str, str]:
     """All of them, started at once."""
     started = {}
     for name, case in CASES.items():
-        small = {"*": {"instanceType": "mem1_ssd1_v2_x2"}}
+        small = {"*": {"instanceType": "mem1_hdd2_x1"}}
         made = dx.applet(
             case.code,
             interpreter=case.interpreter,

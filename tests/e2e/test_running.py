@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.driver import Dx, field, file
+from tests.e2e.driver import Dx, RefusedError, field, file
 
 pytestmark = pytest.mark.e2e
 
@@ -161,17 +161,15 @@ class TestInputs:
         self, dx: Dx, *, spec: dict[str, Any], given: dict[str, Any], said: str
     ) -> None:
         made = dx.applet("true", inputSpec=[spec])
-        said_by_api = dx(
-            "api", made, "run", json.dumps({"project": dx.project, "input": given}), code=3
-        )
-        assert "InvalidInput" in said_by_api.text
-        assert said in said_by_api.text
+        with pytest.raises(RefusedError, match=r"422 InvalidInput") as refused:
+            dx.run(made, input=given)
+        assert said in refused.value.message
 
     def test_a_link_must_lead_to_an_object_of_the_class(self, dx: Dx, text: str) -> None:
         made = dx.applet("true", inputSpec=[field("n", "record")])
         for given, said in ((text, "InvalidInput"), ("record-" + "0" * 24, "could not be found")):
-            body = json.dumps({"project": dx.project, "input": {"n": file(given)}})
-            assert said in dx("api", made, "run", body, code=3).text
+            with pytest.raises(RefusedError, match=said):
+                dx.run(made, input={"n": file(given)})
 
 
 class TestWaitAndTerminate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
 import httpx2
@@ -48,6 +48,11 @@ async def test_an_unknown_entity_is_named_in_the_words_the_client_looks_for(worl
     for entity in ("record-012345678901234567890123", NOWHERE, "workflow-" + "0" * 24):
         refusal = await world.refused(f"/{entity}/describe")
         assert refusal.message == f"The entity {entity} could not be found"
+
+
+async def test_an_unknown_route_is_named(world: World) -> None:
+    refusal = await world.refused("/system/noSuchMethod")
+    assert refusal.message == "There is no route /system/noSuchMethod"
 
 
 async def test_a_method_of_another_class_is_an_invalid_type(world: World) -> None:
@@ -156,6 +161,17 @@ async def test_a_body_that_is_too_large_is_refused(
     assert (await world.answer("/system/greet", {"x": "y" * 900})).status_code == 200
     refusal = await world.refused("/system/greet", {"x": "y" * 1000})
     assert refusal.type == "InvalidInput"
+
+
+async def test_a_body_may_come_in_pieces(world: World) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (b'{"fields": {"cli', b"", b'entIp": true}}'):
+            yield piece
+
+    response = await world.http.post(
+        "/system/whoami", content=pieces(), headers={"authorization": f"Bearer {ALICE}"}
+    )
+    assert response.json() == {"id": "user-alice", "clientIp": "192.0.2.7"}
 
 
 @pytest.mark.parametrize(

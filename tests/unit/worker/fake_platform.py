@@ -26,6 +26,7 @@ class FakePlatform:
         self.to_stop: list[assignments.HeldTry] = []
         self.held: list[assignments.HeldTry] = []
         self.syncs = 0
+        self.is_stopping = False
         self.lines: dict[str, list[assignments.LogEntry]] = defaultdict(list)
         self.cursors: dict[str, dict[str, int]] = defaultdict(dict)
         self.finished: dict[str, assignments.Finished] = {}
@@ -122,7 +123,7 @@ class FakePlatform:
                 await self.news.wait_for(lambda: self.to_start or self.to_stop)
         except TimeoutError:
             pass
-        reply = assignments.SyncReply(self.to_start, self.to_stop)
+        reply = assignments.SyncReply(self.to_start, self.to_stop, self.is_stopping)
         self.to_start, self.to_stop = [], []
         return reply
 

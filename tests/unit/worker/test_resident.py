@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 
 import pytest
 
 from plasmid.domain import assignments, errors
-from plasmid.worker import resident
+from plasmid.worker import resident, try_folder
 from tests.unit.worker import fake_engine, fake_platform
 from tests.unit.worker.conftest import Place
 
@@ -223,3 +225,40 @@ async def test_a_worker_with_work_waits_for_its_platform(place: Place) -> None:
         place.platform.before = lambda _: None
         place.engine.made[0].end()
         await place.platform.until(lambda: JOB in place.platform.finished)
+
+
+async def test_a_worker_whose_server_stops_ends_and_leaves_its_sandbox_running(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.engine.job = fake_engine.run_on
+    async with asyncio.timeout(10), place.worker(stop_all=False) as stop:
+        monkeypatch.setattr(stop, "leave", lambda: None)
+        await place.platform.assign(fake_platform.an_assignment())
+        await place.platform.until(lambda: place.platform.held == [HELD])
+        place.platform.is_stopping = True
+    (sandbox,) = place.engine.made
+    assert (sandbox.kills, sandbox.removals, place.platform.finished) == (0, 0, {})
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.ENOSPC, "has no space left: free some"), (errno.EROFS, "Read-only file system")],
+)
+async def test_a_try_whose_folder_cannot_be_made_fails_with_the_reason(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, number: int, said: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    async with place.worker():
+        with monkeypatch.context() as patched:
+            patched.setattr(try_folder.TryFolder, "_put", refuse)
+            await place.platform.assign(fake_platform.an_assignment())
+            await place.platform.until(lambda: JOB in place.platform.finished)
+        other = "job-BBBBBBBBBBBBBBBBBBBBBBB2"
+        await place.platform.assign(fake_platform.an_assignment(job=other))
+        await place.platform.until(lambda: other in place.platform.finished)
+    assert place.platform.finished[JOB].failure_reason == "JMInternalError"
+    assert said in str(place.platform.finished[JOB].failure_message)
+    assert place.platform.finished[other].failure_reason is None
+    assert place.folders() == []
