@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import tomllib
@@ -176,5 +177,5 @@ def test_every_declared_dependency_is_pinned() -> None:
     for name, requirements in declared.items():
         text = (ROOT / "requirements" / f"{name}.txt").read_text()
         for requirement in requirements:
-            bare = requirement.partition(">")[0].partition("=")[0].partition("[")[0]
+            bare = re.split(r"[<>=\[]", requirement, maxsplit=1)[0]
             assert f"\n{bare}==" in text, f"{bare}: run `just requirements`"
