@@ -53,6 +53,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         remedy = "choose another with --port, or stop what uses it" if in_use else "check --host"
+        if isinstance(error, OverflowError):
+            remedy = "--port takes 0 to 65535"
         raise CommandError(f"cannot listen on {host}:{port}: {error}; {remedy}") from error
     return listener
 
