@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -56,7 +55,7 @@ def nothing_left(site: Site, job: str) -> bool:
 
 
 def processes_of(job: str) -> list[str]:
-    return leftovers.find_processes(Path("/nowhere"), job)
+    return leftovers.find_processes(job)
 
 
 def kill_worker(site: Site) -> int:

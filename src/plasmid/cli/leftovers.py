@@ -1,4 +1,4 @@
-"""Looks for what a run may have left on this machine: processes, mounts, cgroups, sandboxes."""
+"""Looks for what a run may have left on this machine: processes, mounts, groups, loop devices."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from typing import Final
 from plasmid.engines import cgroups
 
 PROC: Final = Path("/proc")
+SYS_BLOCK: Final = Path("/sys/block")
 
 
 def find(folder: Path, job: str) -> list[str]:
     """Return what is left of a job and of whatever worked in a folder; [] is how it should be."""
     return [
-        *find_processes(folder, job),
+        *find_processes(job, folder),
         *find_mounts(folder),
+        *find_loops(folder),
         *find_groups(job),
         *find_tries(folder),
     ]
 
 
-def find_processes(folder: Path, job: str) -> list[str]:
-    """Return the processes that name the folder in their command or the job in their cgroup."""
+def find_processes(job: str, folder: Path | None = None) -> list[str]:
+    """Return the processes in the job's cgroup, and those that name the folder in their command."""
     found = []
     for entry in PROC.iterdir():
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if str(folder) in command or job in (entry / "cgroup").read_text():
+            names_folder = folder is not None and str(folder) in command
+            if names_folder or job in (entry / "cgroup").read_text():
                 found.append(f"process {entry.name}: {command.strip()[:100]}")
     return found
 
@@ -39,6 +42,17 @@ def find_mounts(folder: Path) -> list[str]:
     """Return the mounts in the folder."""
     lines = (PROC / "self" / "mountinfo").read_text().splitlines()
     return [f"mount {line.split()[4]}" for line in lines if str(folder) in line]
+
+
+def find_loops(folder: Path) -> list[str]:
+    """Return the loop devices whose image is in the folder, deleted or not."""
+    found = []
+    for backing in SYS_BLOCK.glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            image = backing.read_text().strip()
+            if image.startswith(f"{folder}/"):
+                found.append(f"loop device {backing.parent.parent.name}: {image}")
+    return found
 
 
 def find_groups(job: str) -> list[str]:
