@@ -94,14 +94,19 @@ NEXT = """
 from alembic import op
 import sqlalchemy as sa
 
-revision = '0002'
-down_revision = '0001'
+revision = '9999'
+down_revision = '{head}'
 
 def upgrade():
     op.add_column('settings', sa.Column('more', sa.Text))
     op.execute("UPDATE settings SET more = 'added'")
-    {}
+    {step}
 """
+CURRENT = migrate.HEAD
+
+
+def next_script(step: str = "") -> str:
+    return NEXT.format(head=CURRENT, step=step)
 
 
 @pytest.fixture
@@ -114,8 +119,8 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scripts = tmp_path / "migrations"
     shutil.copytree(migrate.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(migrate, "SCRIPTS", scripts)
-    monkeypatch.setattr(migrate, "HEAD", "0002")
-    (scripts / "versions" / "0002_next.py").write_text(NEXT.format(""))
+    monkeypatch.setattr(migrate, "HEAD", "9999")
+    (scripts / "versions" / "9999_next.py").write_text(next_script())
     return path
 
 
@@ -127,25 +132,25 @@ async def test_an_upgrade_keeps_what_there_is_and_is_done_once(next_version: Pat
         with opened(next_version) as connection:
             found = connection.execute("SELECT * FROM settings").fetchall()
             assert found == [("kept", "yes", "added")]
-            assert connection.execute("SELECT * FROM alembic_version").fetchall() == [("0002",)]
+            assert connection.execute("SELECT * FROM alembic_version").fetchall() == [("9999",)]
 
 
 async def test_an_upgrade_that_breaks_changes_nothing_and_says_so(next_version: Path) -> None:
-    script = migrate.SCRIPTS / "versions" / "0002_next.py"
-    script.write_text(NEXT.format('op.execute("INSERT INTO nowhere VALUES (1)")'))
+    script = migrate.SCRIPTS / "versions" / "9999_next.py"
+    script.write_text(next_script('op.execute("INSERT INTO nowhere VALUES (1)")'))
     with opened(next_version) as connection:
         before = tables(connection)
     with pytest.raises(DatabaseUnusableError) as caught:
         Database(next_version)
     message = str(caught.value)
     assert str(next_version) in message
-    assert "from version 0001 to 0002" in message
+    assert f"from version {CURRENT} to 9999" in message
     assert "nowhere" in message
     assert "nothing was changed" in message
     assert "\n" not in message
     with opened(next_version) as connection:
         assert tables(connection) == before
-        assert connection.execute("SELECT * FROM alembic_version").fetchall() == [("0001",)]
+        assert connection.execute("SELECT * FROM alembic_version").fetchall() == [(CURRENT,)]
 
 
 async def test_a_database_of_a_newer_plasmid_is_refused_and_left_alone(
@@ -158,7 +163,7 @@ async def test_a_database_of_a_newer_plasmid_is_refused_and_left_alone(
         Database(next_version)
     message = str(caught.value)
     assert str(next_version) in message
-    assert "newer Plasmid (version 0002; this one knows up to 0001)" in message
+    assert f"newer Plasmid (version 9999; this one knows up to {CURRENT})" in message
     assert "\n" not in message
     assert next_version.read_bytes() == before
 

@@ -78,6 +78,9 @@ TRANSITIONS: Final = (
     Transition(S.TERMINATING,       E.TERMINATION_ASKED,      S.TERMINATING),
 )  # fmt: skip
 
+RESTARTED: Final = "restarted"
+"""The state that an earlier try of a job is shown in; no job is ever in it."""
+
 TERMINAL: Final = frozenset({S.DONE, S.FAILED, S.TERMINATED})
 _NEXT: Final = {(row.state, row.event): row.next for row in TRANSITIONS}
 

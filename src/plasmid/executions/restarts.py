@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from plasmid.domain import failures, run_spec
+import msgspec
+
+from plasmid.domain import failures, job_states, run_spec
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
 from plasmid.executions import advance, outputs
@@ -62,8 +64,22 @@ def _has_try_left(row: JobRow, reason: str) -> bool:
     )
 
 
+def _as_restarted(moment: Moment, row: JobRow, failure: JobFailure) -> JobRow:
+    """Return how the try that ends now is shown from now on."""
+    ended = {"newState": job_states.RESTARTED, "setAt": moment.now_ms}
+    return msgspec.structs.replace(
+        row,
+        state=job_states.RESTARTED,
+        state_transitions=[*row.state_transitions, ended],
+        stopped_running_ms=moment.now_ms,
+        modified_ms=moment.now_ms,
+        **advance.failure_of(row, failure),
+    )
+
+
 async def restart(moment: Moment, row: JobRow, failure: JobFailure) -> JobRow:
     """Give a running job a new try and return it, runnable; it has not run in this try yet."""
+    await jobs.add_try(moment.tx, _as_restarted(moment, row, failure))
     counts = {**row.failure_counts, failure.reason: row.failure_counts.get(failure.reason, 0) + 1}
     stopped = await advance.apply(
         moment, row, Event.FAILED_WITH_TRIES_LEFT, {"failure_counts": counts, "worker": None}

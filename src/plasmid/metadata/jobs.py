@@ -16,7 +16,7 @@ TERMINAL = ("done", "failed", "terminated")
 IDS_MAX = 500  # in one statement: SQLite limits its variables
 MAY_ACT = frozenset({"idle", "waiting_on_input", "runnable", "running", "restartable"})
 
-_j, _w = schema.jobs.c, schema.waits.c
+_j, _t, _w = schema.jobs.c, schema.tries.c, schema.waits.c
 _GET = Prepared(sa.select(schema.jobs).where(_j.id == param("k")))
 _TURNS = Prepared(
     sa.select(_j.id, _j.instance_type, _j.created_ms)
@@ -54,6 +54,9 @@ _STATES = Prepared(
 _UNFINISHED_CHILDREN = Prepared(
     sa.select(_j.id).where(_j.parent_job == param("p"), _j.state.not_in(TERMINAL))
 )
+_ADD_TRY = Prepared(sa.insert(schema.tries))
+_TRY = Prepared(sa.select(_t.row).where(_t.job == param("k"), _t.attempt == param("a")))
+_TRIES = Prepared(sa.select(_t.row).where(_t.job == param("k")).order_by(_t.attempt.desc()))
 _ADD_WAIT = Prepared(sa.insert(schema.waits))
 _WAITS = Prepared(sa.select(_w.target).where(_w.job == param("k")))
 _DROP_WAIT = Prepared(sa.delete(schema.waits).where(_w.job == param("k"), _w.target == param("t")))
@@ -80,6 +83,24 @@ async def find_of_worker(reader: Reader, worker: str) -> list[JobRow]:
 async def find_job(reader: Reader, job_id: str) -> JobRow | None:
     """Return a job, or None."""
     return await reader.struct(JobRow, _GET, {"k": job_id})
+
+
+async def add_try(tx: Transaction, row: JobRow) -> None:
+    """Keep a job as it was at the end of a try."""
+    content = msgspec.json.encode(row).decode()
+    await tx.execute(_ADD_TRY, {"job": row.id, "attempt": row.attempt, "row": content})
+
+
+async def find_try(reader: Reader, job_id: str, attempt: int) -> JobRow | None:
+    """Return a job as it was at the end of an earlier try, or None."""
+    found = await reader.row(_TRY, {"k": job_id, "a": attempt})
+    return msgspec.json.decode(found[0], type=JobRow) if found else None
+
+
+async def find_tries(reader: Reader, job_id: str) -> list[JobRow]:
+    """Return a job as it was at the end of each earlier try, the newest first."""
+    rows = await reader.rows(_TRIES, {"k": job_id})
+    return [msgspec.json.decode(row[0], type=JobRow) for row in rows]
 
 
 class Turn(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from plasmid.metadata import schema
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 

@@ -196,6 +196,14 @@ jobs = sa.Table(
     sa.Index("jobs_worker", "worker", "state"),
 )
 
+tries = sa.Table(
+    "tries",
+    tables,
+    _key("job"),
+    sa.Column("attempt", sa.BigInteger, primary_key=True, nullable=False),
+    _text("row"),
+)
+
 waits = sa.Table(
     "waits",
     tables,

@@ -159,10 +159,13 @@ def _job_conditions(question: Executions) -> list[sa.ColumnElement[bool]]:
         (_j.launched_by, question.launched_by),
         (_j.executable, question.executable),
         (_j.project, question.project),
-        (_j.state, question.state),
     ):
         if value is not None:
             wanted.append(column == value)
+    if question.state == "restarted":
+        wanted.append(_j.id.in_(sa.select(schema.tries.c.job)))
+    elif question.state is not None:
+        wanted.append(_j.state == question.state)
     if question.origin_jobs is not None:
         wanted.append(_j.origin_job.in_(question.origin_jobs))
     if question.root_executions is not None:

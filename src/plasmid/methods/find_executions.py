@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import conditions, filters, globs
+from plasmid.domain import conditions, filters, globs, job_states
 from plasmid.domain.access import Level
 from plasmid.domain.filters import Executions
-from plasmid.metadata import search
+from plasmid.metadata import jobs, search
 from plasmid.metadata.rows import JobRow
 from plasmid.metadata.search import After, Visible
 from plasmid.methods import find, running, targets
@@ -55,9 +55,14 @@ async def _find(call: Call, question: Executions) -> dict[str, Any]:
         for row in rows:
             if not _holds(question, row):
                 continue
-            if len(results) == question.page.limit:
+            if len(results) >= question.page.limit:
                 return {"results": results, "next": results[-1]["id"]}
-            results.append({"id": row.id} | _describe(row, options))
+            if question.state != job_states.RESTARTED:
+                results.append({"id": row.id} | _describe(row, options))
+            if question.include_restarted:
+                # Beyond the page's limit, if need be: a page begins and ends with whole jobs.
+                tries = await jobs.find_tries(call.reader, row.id)
+                results += [{"id": row.id} | _describe(earlier, options) for earlier in tries]
         if len(rows) < batch:
             break
         after = After(rows[-1].project, rows[-1].created_ms, rows[-1].id)

@@ -17,8 +17,14 @@ from plasmid.methods.wire import job as wire
 
 @method("/job-xxxx/describe", access=Access.OBJECT_VIEW)
 async def describe(call: Call, target: JobRow, body: dict[str, Any]) -> dict[str, Any]:
-    """Describe a job."""
-    return wire.describe(target, body)
+    """Describe a job, or one of its tries."""
+    attempt = keys.integer(body, "try")
+    row: JobRow | None = target
+    if attempt is not None and attempt != target.attempt:
+        row = await jobs.find_try(call.reader, target.id, attempt)
+    if row is None:
+        raise errors.ResourceNotFound(f"The entity {target.id} has no try {attempt}")
+    return wire.describe(row, body)
 
 
 @method("/job/new", access=Access.LOGIN, mode=Mode.WRITE, nonce=True)

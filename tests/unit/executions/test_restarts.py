@@ -231,3 +231,37 @@ async def test_a_job_that_is_being_stopped_gets_no_new_try(world: World) -> None
     await world.call(f"/{job}/terminate")
     await world.report(job, failure_reason="ExecutionError", failure_message="killed")
     assert await world.state(job) == "terminated"
+
+
+async def try_of(world: World, job: str, attempt: int) -> dict[str, Any]:
+    described: dict[str, Any] = await world.call(f"/{job}/describe", {"try": attempt})
+    return described
+
+
+async def test_an_earlier_try_is_described_as_it_ended(world: World) -> None:
+    job = await a_running_job(world, policy={"restartOn": {"*": 2}})
+    await tries(world, job, "ExecutionError", "AppInternalError")
+    first = await try_of(world, job, 0)
+    assert (first["try"], first["state"]) == (0, "restarted")
+    assert first["failureReason"] == "ExecutionError"
+    assert first["failureFrom"]["try"] == 0
+    assert first["stateTransitions"][-1]["newState"] == "restarted"
+    assert (await try_of(world, job, 1))["failureReason"] == "AppInternalError"
+    assert (await try_of(world, job, 2))["state"] == "runnable"
+    refused = await world.refused(f"/{job}/describe", {"try": 3})
+    assert (refused.type, "no try 3" in refused.message) == ("ResourceNotFound", True)
+
+
+async def test_earlier_tries_are_found_when_asked_for(world: World) -> None:
+    job = await a_running_job(world, policy={"restartOn": {"*": 2}})
+    other = await a_running_job(world)
+    await tries(world, job, "ExecutionError", "AppInternalError")
+
+    async def found(**question: Any) -> list[tuple[str, int]]:
+        answer = await world.call("/system/findExecutions", {"describe": True, **question})
+        return [(each["id"], each["describe"]["try"]) for each in answer["results"]]
+
+    assert await found() == [(other, 0), (job, 2)]
+    assert await found(includeRestarted=True) == [(other, 0), (job, 2), (job, 1), (job, 0)]
+    assert await found(includeRestarted=True, state="restarted") == [(job, 1), (job, 0)]
+    assert await found(state="restarted") == []
