@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
 from plasmid.api import answers, transfer, websocket
+from plasmid.api.discovery import Discovery
 from plasmid.domain import errors
 from plasmid.methods import registry
 from plasmid.methods.call import Call, Platform, Request
@@ -33,11 +34,14 @@ def make_app(platform: Platform) -> Callable[[Scope, Receive, Send], Awaitable[N
     api = Api(platform)
     transfers = transfer.Transfers(platform)
     feed = websocket.LogFeed(platform)
+    discovery = Discovery(platform)
     around = Starlette(
         routes=[
             Route("/U/{file}/{claim}", transfers.put, methods=["PUT"]),
             Route("/F/{file}/{claim}", transfers.get, methods=["GET", "HEAD"]),
             Route("/F/{file}/{claim}/{name:path}", transfers.get, methods=["GET", "HEAD"]),
+            Route("/.well-known/openid-configuration", discovery.configuration),
+            Route("/.well-known/jwks.json", discovery.keys),
             WebSocketRoute("/{job}/getLog/websocket", feed.serve),
         ],
         exception_handlers={
