@@ -46,6 +46,10 @@ fix:
 bench *args:
     {{ tool }} python -m tests.benchmarks {{ args }}
 
+# make every base image that the network gives, and look into each: NAMES are images
+bases names="ubuntu-24.04 ubuntu-20.04 ubuntu-16.04 debian-12 debian-11":
+    BASES="{{ names }}" ./plasmid test tests/every_base tests/every_base/pulled_base.py
+
 # a real applet on real reads, from nothing
 demo:
     ./plasmid demo

@@ -34,8 +34,8 @@ def configuration() -> str:
         shown = f"`{default}`" if default not in ("", [], 0) else ""
         if key == "home":
             place, shown = "", "`~/.plasmid`, for root `/var/lib/plasmid`"
-        elif key == "images":
-            place, variable, shown = "`[images]`", "", '`"*" = "debian-12"`'
+        elif isinstance(default, dict):
+            place, variable, shown = f"`[{key}]`", "", ""
         lines.append(f"| {place} | {variable} | {shown} | {meta.description} |")
     lines += [
         "",
@@ -56,12 +56,17 @@ def configuration() -> str:
         "memory_bytes = 8_000_000_000",
         "",
         "[images]",
-        '"Ubuntu 20.04" = "debian-12"',
-        '"*" = "debian-12"',
+        '"Ubuntu 14.04" = "ubuntu-16.04"',
+        '"Ubuntu 22.04" = "ubuntu-24.04"',
+        "",
+        "[image_sources.apt]",
+        '"Ubuntu" = "http://mirror.example.org/ubuntu"',
         "```",
         "",
         "The left side of `[images]` is a distribution with release and, if wanted, version, as in",
-        "dxapp.json (`Ubuntu 24.04 0`); the most exact one counts, `*` is all others.",
+        "dxapp.json (`Ubuntu 24.04 0`); the most exact one counts, `*` is all others. A release",
+        "that no line covers is served by its own image, which `plasmid image build ubuntu-24.04`",
+        "makes.",
         "",
     ]
     return "\n".join(lines)

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from plasmid.methods.registry import METHODS, Method
-from tests.worlds import ALICE, RUN_SPEC, WORKER, WORKER_NAME, World
+from plasmid.methods.targets import Access
+from tests.worlds import ALICE, OPERATOR, RUN_SPEC, WORKER, WORKER_NAME, World
 
 
 class Prepared(msgspec.Struct):
@@ -36,10 +37,12 @@ class Prepared(msgspec.Struct):
 
     def caller_of(self, method: Method) -> str:
         """Return the token of who may make the call: alice's, her job's or the worker's."""
+        if method.access is Access.OPERATOR:
+            return OPERATOR
         if "/internal/" in method.route:
             return WORKER
         writes_workspace = method.class_name == "container" and method.verb != "clone"
-        if writes_workspace or method.route == "/job/new":
+        if writes_workspace or method.route in ("/job/new", "/job-xxxx/getIdentityToken"):
             return self.world.token_of(self.job)
         return ALICE
 
@@ -54,6 +57,7 @@ class Prepared(msgspec.Struct):
             "file": self.open_file if is_about_open else self.closed_file,
             "record": self.open_record if is_about_open else self.closed_record,
             "applet": self.applet,
+            "app": "app-create_asset_focal",
             "job": self.job,
             "user": "user-alice",
             "internal/job": f"internal/{self.job}",
@@ -153,19 +157,34 @@ class Prepared(msgspec.Struct):
             "/applet-xxxx/run": {
                 "project": self.project, "folder": "/out", "detach": False, **_run_options()
             },
+            "/app-xxxx/run": {
+                "project": self.project, "folder": "/out", "detach": False,
+                **_run_options(), "input": {"conf_json": {"$dnanexus_link": self.closed_file}},
+            },
             "/job-xxxx/update": {"allowSSH": ["192.0.2.1"], "rank": 1},
             "/job-xxxx/terminate": {},
+            "/job-xxxx/getIdentityToken": {"audience": "a", "subject_claims": ["job_id"]},
             "/job-xxxx/describe": {"defaultFields": True, "fields": {"id": True}, "try": 0},
             "/user-xxxx/update": {"sshPublicKey": "ssh-rsa AAAA"},
         }  # fmt: skip
 
     def _internal(self) -> dict[str, dict[str, Any]]:
         holder = {"worker": WORKER_NAME, "attempt": 0}
+        placed = {"project": self.project, "name": "n", "folder": "/a"}
         entry = {"timestamp": 1, "source": "s", "level": "INFO", "msg": "m"}
         return {
             "/internal/worker/sync": {"worker": WORKER_NAME, "holding": [], "wait_ms": 0},
             "/internal/job-xxxx/log": {**holder, "entries": [entry], "cursors": {"stdout": 1}},
             "/internal/job-xxxx/logCursors": holder,
+            "/internal/project/adopt": {
+                "id": f"project-{OTHERS}", "name": "n", "region": "aws:us-east-1"
+            },
+            "/internal/object/adopt": {
+                "id": f"record-{OTHERS}", **placed, "hidden": True, "types": ["T"],
+                "details": {"a": 1}, "properties": {"k": "v"},
+            },
+            "/internal/object/twin": {"id": f"file-{OTHERS}", "of": self.closed_file, **placed},
+            "/internal/object/unmap": {"id": f"file-{OTHERS}", "project": self.project},
             "/internal/job-xxxx/finished": {
                 **holder, "output": {}, "failure_reason": None, "failure_message": None,
                 "peak_memory_bytes": 1,
@@ -222,6 +241,8 @@ class Prepared(msgspec.Struct):
         }  # fmt: skip
 
 
+# what an id of another platform may look like
+OTHERS = "J" + "0" * 23
 OPEN_VERBS = ("addTypes", "removeTypes", "setVisibility", "setDetails", "upload", "close")
 _FLAGS: dict[str, Any] = {
     "protected": False, "restricted": False, "downloadRestricted": False,

@@ -35,7 +35,7 @@ from plasmid.logs.memory import MemoryLogs
 from plasmid.metadata import jobs, projects, schema
 from plasmid.metadata.database import Database, Prepared
 from plasmid.metadata.rows import JobRow, UserRow
-from plasmid.methods import everything
+from plasmid.methods import built_in_apps, everything
 from plasmid.methods.call import Platform
 
 URL: Final = "http://platform.test"
@@ -45,6 +45,7 @@ ALICE: Final = "token-of-alice"
 BOB: Final = "token-of-bob"
 EVE: Final = "token-of-eve"
 WORKER: Final = "token-of-the-worker"
+OPERATOR: Final = "token-of-the-operator"
 WORKER_NAME: Final = "local"
 GIB: Final = 1 << 30
 RUN_SPEC: Final[dict[str, Any]] = {
@@ -140,6 +141,9 @@ class World:
         for name in USERS:
             await self.add_token(f"token-of-{name}", Actor(user=f"user-{name}"))
         await self.add_token(WORKER, Actor(worker=WORKER_NAME))
+        await self.add_token(OPERATOR, Actor(user="user-alice", is_operator=True))
+        async with self.database.transaction() as tx:
+            await built_in_apps.seed(tx, "user-alice", START_MS)
 
     async def add_token(self, token: str, actor: Actor, expires_ms: int | None = None) -> str:
         """Let a token stand for an actor; return the token."""
@@ -437,6 +441,7 @@ class World:
             ),
             "an object that lies nowhere": (
                 "SELECT id FROM objects WHERE id NOT IN (SELECT object FROM placements)"
+                " AND class_name != 'app'"
             ),
             "a placement in a folder that is not there": (
                 "SELECT * FROM placements p WHERE folder != '/' AND NOT EXISTS (SELECT 1 FROM"

@@ -6,7 +6,7 @@ import getpass
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +16,18 @@ from plasmid.api import asgi
 from plasmid.auth import tokens
 from plasmid.backends.local import LocalBackend
 from plasmid.blobs.folder import FolderStore
-from plasmid.config import Config
+from plasmid.config import Config, ConfigError
+from plasmid.config_sections import Jobs
 from plasmid.dispatcher.world import World
 from plasmid.domain.access import Actor
 from plasmid.domain.placement import Machine
+from plasmid.engines import cdi
+from plasmid.environments import host_mirrors, mirrors
 from plasmid.logs.folder import FolderLogs
 from plasmid.metadata import settings, users
 from plasmid.metadata.database import Database
 from plasmid.metadata.rows import UserRow
-from plasmid.methods import everything
+from plasmid.methods import built_in_apps, everything
 from plasmid.methods.call import Limits, Platform
 from plasmid.worker.settings import WorkerSettings
 
@@ -33,11 +36,15 @@ _SIGNING_KEY: Final = "signing_key"
 
 
 class Keys(msgspec.Struct):
-    """The tokens that belong to a data folder: its first user's and its worker's."""
+    """The tokens that belong to a data folder: its first user's, its worker's, its operator's.
+
+    The operator's acts as the first user, and may also give objects ids of another platform.
+    """
 
     user: str
     user_token: str
     worker_token: str
+    operator_token: str = ""
 
 
 def user_name() -> str:
@@ -65,7 +72,12 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
         logs=FolderLogs(data / "logs"),
         backend=LocalBackend(),
         signing_key=await _signing_key(database),
-        limits=Limits(job_timeout_ms=config.jobs.timeout_ms_max),
+        limits=Limits(
+            job_timeout_ms=config.jobs.timeout_ms_max,
+            machine=_machine(config.jobs),
+            fit=config.jobs.fit,
+        ),
+        public_url=config.server.public_url.rstrip("/"),
     )
     return platform, await _keys(platform, data)
 
@@ -84,7 +96,17 @@ def make_app(platform: Platform) -> Callable[..., Any]:
     return asgi.make_app(platform)
 
 
-def make_world(platform: Platform, config: Config) -> World:
+def _machine(jobs: Jobs) -> Machine:
+    return Machine(
+        memory_bytes=jobs.memory_bytes,
+        jobs_max=jobs.running_max,
+        cores=jobs.cores,
+        disk_bytes=jobs.disk_bytes,
+        gpus=cdi.gpus(),
+    )
+
+
+def make_world(platform: Platform) -> World:
     """Return what the dispatcher works on."""
     return World(
         database=platform.database,
@@ -92,7 +114,7 @@ def make_world(platform: Platform, config: Config) -> World:
         backend=platform.backend,
         changes=platform.changes,
         authenticator=platform.authenticator,
-        machine=Machine(config.jobs.memory_bytes, config.jobs.running_max),
+        machine=platform.limits.machine,
         randomness=platform.randomness,
         started_ms=platform.now_ms(),
     )
@@ -107,11 +129,30 @@ def worker_settings(config: Config, *, url: str, token: str, work: Path) -> Work
         name=WORKER_NAME,
         work_folder=work,
         images_folder=config.images_folder,
+        layers_folder=config.layers_folder,
+        tools_folder=config.tools_folder,
+        containers=config.containers.allow,
+        layers_size_bytes_max=config.layers.size_bytes_max,
+        layers_age_days_max=config.layers.age_days_max,
         image_table=config.images,
         engine=config.engine,
+        disk_limit=config.jobs.disk_limit,
         package_hosts=tuple(config.network.package_hosts),
+        hosts=dict(entry.split("=", 1) for entry in config.network.hosts),
+        closed_addresses=tuple(config.network.closed_addresses),
         ca_bundle=Path(bundle) if bundle else None,
+        mirrors=mirrors_of(config, os.environ),
     )
+
+
+def mirrors_of(config: Config, environ: Mapping[str, str]) -> mirrors.Mirrors:
+    """Return where package managers go; raises ConfigError for a key that cannot be read."""
+    host = host_mirrors.read(environ)
+    try:
+        return mirrors.of(config.mirrors, config.packages, host)
+    except OSError as error:
+        where = config.origins.get("mirrors.apt_keys", "")
+        raise ConfigError(f"{where}: [mirrors] apt_keys: {error}") from error
 
 
 async def _signing_key(database: Database) -> bytes:
@@ -130,6 +171,8 @@ async def _keys(platform: Platform, data: Path) -> Keys:
         keys = msgspec.json.decode(path.read_bytes(), type=Keys)
     else:
         keys = Keys(f"user-{user_name()}", secrets.token_hex(32), secrets.token_hex(32))
+    if not keys.operator_token:  # a new folder, or one from before there were operators
+        keys.operator_token = secrets.token_hex(32)
         _write_private(path, msgspec.json.encode(keys))
     await _add_missing(platform, keys)
     return keys
@@ -143,9 +186,11 @@ async def _add_missing(platform: Platform, keys: Keys) -> None:
         for token, actor, label in (
             (keys.user_token, Actor(user=keys.user), "the first user's"),
             (keys.worker_token, Actor(worker=WORKER_NAME), "the worker's"),
+            (keys.operator_token, Actor(user=keys.user, is_operator=True), "the operator's"),
         ):
             if await users.find_token(tx, tokens.hash_of(token)) is None:
                 await tokens.add(tx, token, actor, now_ms=now_ms, expires_ms=None, label=label)
+        await built_in_apps.seed(tx, keys.user, now_ms)
 
 
 def _first_user(user_id: str, now_ms: int) -> UserRow:

@@ -2,13 +2,14 @@
 
 A value comes from, in this order: a PLASMID_* variable, the file `plasmid.toml` in the home folder
 (or the file that PLASMID_CONFIG names), the default. Nothing has to be set. The variable of
-`[server] port` is PLASMID_SERVER_PORT; lists are separated by commas. `[images]` is set by the file
-only.
+`[server] port` is PLASMID_SERVER_PORT; lists are separated by commas. Tables like `[images]` are
+set by the file only.
 """
 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -21,10 +22,13 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from plasmid.config_sections import Containers, ImageSources, Jobs, Layers, Network, Server
+from plasmid.environments.mirrors import Packages
+from plasmid.environments.mirrors import Settings as Mirrors
+
 FILE_NAME: Final = "plasmid.toml"
 DEFAULT: Final = "default"
 MACHINE: Final = "this machine"
-_DAY_MS: Final = 24 * 60 * 60 * 1000
 _CA_BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -34,46 +38,6 @@ _CA_BUNDLES: Final = (
 
 class ConfigError(Exception):
     """A setting is wrong; the message names the file or variable, the key and the remedy."""
-
-
-class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where `plasmid serve` listens and keeps its data."""
-
-    host: Annotated[
-        str, Meta(min_length=1, description="Address to listen on; 0.0.0.0 opens it to others.")
-    ] = "127.0.0.1"
-    port: Annotated[
-        int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
-    ] = 8124
-    data: Annotated[
-        str, Meta(description="Folder of the database, files and logs; empty: HOME/data.")
-    ] = ""
-
-
-class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many jobs run at once on this machine, and for how long."""
-
-    running_max: Annotated[int, Meta(ge=1, description="Jobs that may run at the same time.")] = 16
-    memory_bytes: Annotated[
-        int,
-        Meta(ge=0, description="Memory that running jobs share; 0: four fifths of the machine's."),
-    ] = 0
-    timeout_ms_max: Annotated[
-        int, Meta(ge=1000, le=30 * _DAY_MS, description="Longest time that a job may run.")
-    ] = 30 * _DAY_MS
-
-
-class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every job may reach, whatever its applet declares."""
-
-    package_hosts: Annotated[
-        list[str],
-        Meta(description="More package mirrors than those that the base image itself names."),
-    ] = msgspec.field(default_factory=list)
-    ca_bundle: Annotated[
-        str,
-        Meta(description="File of certificates that jobs trust; empty: this machine's own."),
-    ] = ""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,16 +54,42 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: Annotated[Server, Meta(description="The API server.")] = Server()
     jobs: Annotated[Jobs, Meta(description="Running jobs.")] = Jobs()
     network: Annotated[Network, Meta(description="The network of jobs.")] = Network()
+    layers: Annotated[Layers, Meta(description="Layers of installed dependencies.")] = Layers()
+    containers: Annotated[Containers, Meta(description="Containers in jobs.")] = Containers()
     images: Annotated[
         dict[str, str],
-        Meta(description='Which base image serves a release: "Ubuntu 20.04" = "debian-12".'),
-    ] = msgspec.field(default_factory=lambda: {"*": "debian-12"})
+        Meta(
+            description="Which base image serves a release, where it is not the release's own: "
+            '"Ubuntu 20.04" = "debian-12".'
+        ),
+    ] = msgspec.field(default_factory=dict)
+    image_sources: Annotated[ImageSources, Meta(description="Where base images are made from.")] = (
+        ImageSources()
+    )
+    mirrors: Annotated[Mirrors, Meta(description="Mirrors of package managers.")] = Mirrors()
+    packages: Annotated[
+        Packages, Meta(description="Packages that a base image does not have as asked for.")
+    ] = Packages()
     origins: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def data_folder(self) -> Path:
         """The folder of the database, files and logs of `plasmid serve`."""
         return Path(self.server.data).expanduser() if self.server.data else self.home / "data"
+
+    def fitting(self) -> Config:
+        """Return the same settings with `fit`: jobs that are too large run with what there is."""
+        return msgspec.structs.replace(self, jobs=msgspec.structs.replace(self.jobs, fit=True))
+
+    @property
+    def layers_folder(self) -> Path:
+        """The folder of layers: what installed dependencies leave."""
+        return self.home / "layers"
+
+    @property
+    def tools_folder(self) -> Path:
+        """The folder of the tools with which jobs run containers."""
+        return self.home / "tools"
 
     @property
     def images_folder(self) -> Path:
@@ -142,8 +132,8 @@ def describe(config: Config) -> list[Row]:
         for part in key.split("."):
             value = getattr(value, part)
         origin = config.origins.get(key, DEFAULT)
-        if key == "images":
-            keys = [name for name in config.origins if name.startswith("images.")]
+        if isinstance(value, dict):
+            keys = [name for name in config.origins if name.startswith(f"{key}.")]
             origin = config.origins[keys[0]] if keys else DEFAULT
         rows.append(Row(key, _shown(value), origin, meta.description or ""))
     return rows
@@ -217,12 +207,13 @@ def _variables(environ: Mapping[str, str]) -> dict[tuple[tuple[str, ...], Any], 
     """Return {(key, value): variable} for the PLASMID_* variables that are settings."""
     found: dict[tuple[tuple[str, ...], Any], str] = {}
     known = {f"PLASMID_{key.upper().replace('.', '_')}": key for key, _, _ in settings()}
+    tables = {name for name, _, default in settings() if isinstance(default, dict)}
     sections = {f"PLASMID_{key.split('.')[0].upper()}_" for key in known.values() if "." in key}
     for variable, text in environ.items():
         key = known.get(variable)
-        if key in {"home", "images"}:
-            if key == "images":
-                raise ConfigError("PLASMID_IMAGES: set [images] in plasmid.toml instead")
+        if key in tables:
+            raise ConfigError(f"{variable}: set [{key}] in plasmid.toml instead")
+        if key == "home":
             continue
         if key is not None:
             found[(tuple(key.split(".")), text)] = variable
@@ -263,7 +254,8 @@ def _refuse_text_for_number(
     is_text = isinstance(value, str) and dotted not in variables
     if is_text and isinstance(defaults.get(dotted), int):
         where = _place(path, dotted)
-        raise ConfigError(f'{where}: {_titled(dotted)} must be a number, not "{value}"')
+        kind = "true or false" if isinstance(defaults[dotted], bool) else "a number"
+        raise ConfigError(f'{where}: {_titled(dotted)} must be {kind}, not "{value}"')
 
 
 def _explained(message: str, path: Path, variables: Mapping[str, str]) -> str:
@@ -307,13 +299,36 @@ def _place(path: Path, dotted: str) -> str:
     return str(path)
 
 
+def _check_networks(networks: list[str], origin: str) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            where = f"{origin}: [network] closed_addresses"
+            raise ConfigError(f"{where}: {error}; write it as 10.0.0.0/8") from error
+
+
+def _disk_bytes(home: Path) -> int:
+    """Return how large the disk is that the home folder is on, or will be."""
+    there = next(path for path in (home, *home.parents) if path.exists())
+    found = os.statvfs(there)
+    return found.f_blocks * found.f_frsize
+
+
 def _with_machine(config: Config, environ: Mapping[str, str], origins: dict[str, str]) -> Config:
     """Fill what is left to the machine: how much memory, which certificates."""
     jobs, network = config.jobs, config.network
+    _check_networks(network.closed_addresses, origins.get("network.closed_addresses", ""))
     if jobs.memory_bytes == 0:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         jobs = msgspec.structs.replace(jobs, memory_bytes=total * 4 // 5)
         origins["jobs.memory_bytes"] = MACHINE
+    if jobs.cores == 0:
+        jobs = msgspec.structs.replace(jobs, cores=len(os.sched_getaffinity(0)))
+        origins["jobs.cores"] = MACHINE
+    if jobs.disk_bytes == 0:
+        jobs = msgspec.structs.replace(jobs, disk_bytes=_disk_bytes(config.home))
+        origins["jobs.disk_bytes"] = MACHINE
     if not network.ca_bundle:
         candidates = (environ.get("SSL_CERT_FILE", ""), *_CA_BUNDLES)
         found = next((name for name in candidates if name and Path(name).is_file()), "")

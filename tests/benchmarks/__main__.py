@@ -17,7 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plasmid.environments.images import Images
-from tests.benchmarks import beside, load, platform
+from tests import stand_in
+from tests.benchmarks import beside, installing, layers, load, network, platform
+from tests.mirrors import box
 
 GB = 1_000_000_000
 Rows = list[tuple[str, str, str, str, str]]
@@ -120,6 +122,19 @@ class Bench:
             )  # fmt: skip
         source.unlink()
 
+    def pip(self) -> None:
+        """numpy, pandas and pysam as a job's first build of them, beside pip in such a sandbox."""
+        bench = box.Bench(self.scratch / "pip", self.images)
+        pairs = [
+            (installing.seconds(bench), installing.pip_seconds(bench))
+            for _ in range(max(1, self.rounds // 3))
+        ]
+        ours, other = (statistics.median(side) for side in zip(*pairs, strict=True))
+        self.add(
+            "numpy+pandas+pysam, first build | pip install",
+            f"{ours:.1f} s", f"{other:.1f} s", ratio=f"{ours / other:.2f} x", target="<= 0.5 x",
+        )  # fmt: skip
+
     def memory(self) -> None:
         """The server's memory after 1,000 jobs and a 5 GB upload, beside itself at the start."""
         source = self.scratch / "five.bin"
@@ -140,6 +155,44 @@ class Bench:
             ratio=f"+{(after - before) / 1e6:.0f} MB", target="<= +50 MB",
         )  # fmt: skip
         source.unlink()
+
+    def network(self) -> None:
+        """The network of a job without and with a grant, beside no network at all."""
+        root = Images(self.images, stand_in.TABLE).find("Ubuntu", "24.04", "0").root
+        grants = (None, (), ("*",))
+        rounds = [network.seconds(root, self.scratch, grants) for _ in range(self.rounds)]
+        sides = zip(*rounds, strict=True)
+        none, default, granted = (statistics.median(side) * 1000 for side in sides)
+        for what, ours, limit in (
+            ("default-deny network of a job | none at all", default, "<= +15 ms"),
+            ("network of a job with a grant | none at all", granted, "<= +20 ms"),
+        ):
+            self.add(
+                what, f"{ours:.1f} ms", f"{none:.1f} ms",
+                ratio=f"+{ours - none:.1f} ms", target=limit,
+            )  # fmt: skip
+
+    def layers(self) -> None:
+        """Jobs with packages: over a layer, making it first, and eight different ones at once."""
+        for what, measured, limit in (
+            (
+                "to code, samtools layer present | no packages",
+                layers.present(self.scratch, self.images, self.rounds), "<= 1.1 x",
+            ),
+            (
+                "to code, samtools layer absent | bare apt-get",
+                layers.absent(self.scratch, self.images, max(1, self.rounds // 5)), "<= 1.15 x",
+            ),
+            (
+                "8 different layers at once | one by one",
+                layers.eight(self.scratch, self.images), "< 1 x",
+            ),
+        ):  # fmt: skip
+            ours, other = measured
+            self.add(
+                what, f"{ours:.2f} s", f"{other:.2f} s",
+                ratio=f"{ours / other:.2f} x", target=limit,
+            )  # fmt: skip
 
 
 def say(line: str) -> None:
@@ -171,11 +224,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
         scratch = Path(folder)
         scratch.chmod(0o711)
-        beside.import_base(Images(images).find("Ubuntu", "24.04", "0").root, scratch)
+        beside.import_base(
+            Images(images, stand_in.TABLE).find("Ubuntu", "24.04", "0").root, scratch
+        )
         bench = Bench(scratch, images, given.rounds)
         rows: dict[str, Callable[[], None]] = {
             "noop": bench.noop, "hundred": bench.hundred, "describe": bench.describe,
-            "bytes": bench.bytes, "memory": bench.memory,
+            "bytes": bench.bytes, "memory": bench.memory, "pip": bench.pip,
+            "network": bench.network, "layers": bench.layers,
         }  # fmt: skip
         say(f"{'what | beside':<44} {'Plasmid':>14} {'beside':>14} {'ratio':>9}  target")
         for name in given.rows or rows:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests import stand_in
+
 CODE = {
     "bash": "main() { :; }\n",
     "python3": 'import dxpy\n@dxpy.entry_point("main")\ndef main():\n    pass\n',
@@ -96,6 +98,7 @@ def served(scratch: Path, images: Path, *, jobs_max: int) -> Iterator[Served]:
     home = scratch / f"home-{jobs_max}"
     home.mkdir()
     (home / "images").symlink_to(images)
+    (home / "plasmid.toml").write_text(stand_in.CONFIG, encoding="utf-8")
     environment = {
         **os.environ,
         "PLASMID_HOME": str(home),

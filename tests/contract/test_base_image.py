@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from plasmid.engines import choice, engine
-from plasmid.environments import images
+from tests import bases, stand_in
 
-HOME = Path(os.environ.get("PLASMID_HOME") or "/var/lib/plasmid")
 TOOLS = (
     "awk bc bzip2 curl dx dx-app-wizard dx-build-applet dx-download-all-inputs "
     "dx-jobutil-add-output dx-jobutil-new-job dx-jobutil-report-error dx-upload-all-outputs file "
@@ -31,37 +27,7 @@ def folder() -> Iterator[Path]:
 
 
 async def run(script: str, folder: Path) -> list[str]:
-    """Run a script as a job's root in the newest image; gives what it wrote, line by line."""
-    made = choice.named("auto")
-    found = images.Images(HOME / "images").list()
-    if not found:
-        pytest.skip(f"no base image in {HOME / 'images'}: make one with `plasmid image build`")
-    if problems := await made.check():
-        pytest.skip(f"no engine works here: {problems[0]}")
-    spec = engine.SandboxSpec(
-        name=folder.name,
-        folder=folder,
-        base_image=HOME / "images" / found[0].digest / "root",
-        hostname="job-1",
-        command=("/bin/bash", "-c", script),
-        environment={
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/home/dnanexus",
-            "LANG": "C.UTF-8",
-        },
-        working_directory="/home/dnanexus",
-        files={},
-        memory_bytes=1 << 30,
-        cpu_weight=100,
-    )
-    sandbox = await made.create(spec)
-    try:
-        await sandbox.start()
-        async with asyncio.timeout(60):
-            await sandbox.wait()
-        return [line.split(" ", 3)[3] for line in sandbox.log_path.read_text().splitlines()]
-    finally:
-        await sandbox.remove()
+    return await bases.run(script, folder, bases.root_of(stand_in.NAME))
 
 
 async def test_the_tools_that_apps_assume_are_there(folder: Path) -> None:

@@ -219,3 +219,15 @@ async def test_no_space_for_even_the_name_is_said_too(disk: Path) -> None:
 def test_the_batches_are_small_beside_a_machines_memory() -> None:
     assert folder_store.BATCH_BYTES <= 4 << 20
     assert folder_store.READ_BYTES <= 4 << 20
+
+
+async def test_a_copy_is_the_same_and_outlives_the_first(store: BlobStore) -> None:
+    content = pattern(BATCH_BYTES + 1)
+    await store.write(NAME, stream(content), len(content))
+    await store.copy(NAME, OTHER)
+    assert await read(store, NAME, 0, len(content)) == content
+    await store.remove(NAME)
+    assert await read(store, OTHER, 0, len(content)) == content
+    await store.remove(OTHER)
+    with pytest.raises(MissingBlobError):
+        await store.copy(OTHER, NAME)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -16,23 +17,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plasmid.engines import choice, conmon, engine
+from plasmid.engines import choice, conmon, disk, engine
 from plasmid.environments import images
-from plasmid.network import namespaces
+from plasmid.network import inside, namespaces
+from tests.small_disk import small_disk
 
 pytestmark = pytest.mark.timeout(120)
 
 HOME = Path(os.environ.get("PLASMID_HOME") or "/var/lib/plasmid")
 MIB = 1 << 20
+MB = 1_000_000
 SECONDS_MAX = 60
 
 
 @pytest.fixture(scope="session")
 def base_image() -> Path:
-    found = images.Images(HOME / "images").list()
-    if not found:
-        pytest.skip(f"no base image in {HOME / 'images'}: make one with `plasmid image build`")
-    return HOME / "images" / found[0].digest / "root"
+    try:
+        return images.Images(HOME / "images").find("Debian", "12", "0").root
+    except images.ImageError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(params=["crun", "runc", "podman"])
@@ -64,9 +67,10 @@ class Workshop:
         self.folder = folder
         self._base_image = base_image
         self._sandboxes: list[engine.Sandbox] = []
+        self._numbers = itertools.count()
 
     def spec(self, *command: str, **changes: object) -> engine.SandboxSpec:
-        name = f"{self.folder.name}.{len(list(self.folder.iterdir()))}"
+        name = f"{self.folder.name}.{next(self._numbers)}"
         path = self.folder / name
         path.mkdir()
         plain = engine.SandboxSpec(
@@ -123,6 +127,9 @@ def traces(name: str, path: Path) -> list[str]:
     found = [line for line in mounts if str(path) in line]
     found += [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/{name}")]
     found += [str(p) for p in [path] if p.exists()]
+    for loop in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            found += [f"{loop}: {path}"] if str(path) in loop.read_text() else []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if os.fsencode(path) in (process / "cmdline").read_bytes():
@@ -302,7 +309,8 @@ async def test_a_listener_can_be_put_into_its_network_before_it_starts(
     sandbox = await workshop.created("/bin/bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8124; cat <&3")
     namespace = await asyncio.to_thread(lambda: sandbox.network_namespace)
     assert namespace is not None
-    (listener,) = await namespaces.open_listeners(namespace, [8124])
+    made = await namespaces.open_sockets(namespace, inside.Plan((8124,)))
+    (listener,) = made.sockets
     with listener:
         await sandbox.start()
         connection, _ = await asyncio.get_running_loop().sock_accept(listener)
@@ -560,7 +568,7 @@ async def test_a_work_folder_that_nobody_else_can_enter_will_do(
 
 
 @by_oci
-@pytest.mark.parametrize("step", ["overlay", "groups", "conmon"])
+@pytest.mark.parametrize("step", ["disk", "overlay", "groups", "conmon"])
 async def test_one_whose_creator_was_killed_half_way_is_adopted_and_removed(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -571,11 +579,12 @@ async def test_one_whose_creator_was_killed_half_way_is_adopted_and_removed(
         raise KilledError
 
     places = {
+        "disk": "plasmid.engines.overlay.mount",
         "overlay": "plasmid.engines.overlay.put_files",
         "groups": "plasmid.engines.conmon.command",
         "conmon": "plasmid.engines.conmon._check_report",
     }
-    spec = workshop.spec("/bin/true")
+    spec = workshop.spec("/bin/true", disk_bytes=64 * MB)
     with monkeypatch.context() as patched:
         patched.setattr(places[step], die)
         with pytest.raises(KilledError):
@@ -620,3 +629,254 @@ async def test_a_reused_pid_is_not_taken_for_the_supervisor(workshop: Workshop) 
     with pytest.raises(engine.EngineError, match="not running"):
         _ = sandbox.network_namespace
     await sandbox.remove()
+
+
+# ------------------------------------------------------------- what its instance type promises
+
+COUNTED = """
+import os, subprocess, time
+print(len(os.sched_getaffinity(0)), os.cpu_count(), subprocess.getoutput("nproc"))
+print(open("/proc/cpuinfo").read().count("processor\t:"))
+begun = time.monotonic()
+end = begun + 0.6
+for _ in range(3):
+    if os.fork() == 0:
+        while time.monotonic() < end:
+            pass
+        os._exit(0)
+for _ in range(3):
+    os.wait()
+used = os.times()
+print((used.children_user + used.children_system) / (time.monotonic() - begun))
+"""
+
+
+async def unenforced(workshop: Workshop, **changes: object) -> list[str]:
+    spec = workshop.spec("/bin/true", **changes)
+    reasons = await workshop.engine.unenforced(spec)
+    spec.folder.rmdir()
+    return reasons
+
+
+async def test_cores_are_a_limit_and_are_what_programs_count(workshop: Workshop) -> None:
+    reasons = await unenforced(workshop, cores=1)
+    if reasons:
+        pytest.skip(reasons[0])
+    _, lines = await workshop.ran("python3 /count", cores=1, files={"/count": COUNTED.encode()})
+    assert lines[:2] == ["1 1 1", "1"]
+    assert float(lines[2]) < 1.3
+
+
+async def test_its_memory_is_what_programs_see_and_cannot_be_changed(workshop: Workshop) -> None:
+    reasons = await unenforced(workshop)
+    if reasons:
+        pytest.skip(reasons[0])
+    script = (
+        "free -b | awk '/^Mem/ {print $2, ($4 <= $2), ($7 <= $2)} /^Swap/ {print $2}';"
+        "echo 1 2>/dev/null >/proc/meminfo || echo refused"
+    )
+    _, lines = await workshop.ran(script, memory_bytes=512 * MIB)
+    assert lines == [f"{512 * MIB} 1 1", "0", "refused"]
+
+
+@by_oci
+async def test_the_memory_that_is_left_is_told_while_it_runs(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plasmid.engines.views.REFRESH_SECONDS", 0.05)
+    script = """
+import re
+held = bytearray(300 << 20)
+left = 512 << 20
+while left > 250 << 20:
+    left = int(re.search(r"MemAvailable: +([0-9]+)", open("/proc/meminfo").read())[1]) << 10
+print("seen", len(held))
+"""
+    _, lines = await workshop.ran(
+        "python3 /eat", files={"/eat": script.encode()}, memory_bytes=512 * MIB
+    )
+    assert lines == [f"seen {300 << 20}"]
+
+
+@by_oci
+async def test_two_with_a_core_each_have_different_ones(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By themselves: what runs beside this test has processors, too.
+    monkeypatch.setattr("plasmid.engines.cgroups.PARENT_NAME", workshop.folder.name)
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this machine has one core")
+    script = (
+        "python3 -c 'import os; print(os.sched_getaffinity(0))'; read line </dev/tty; sleep 100"
+    )
+    first, second = [await workshop.started(script, cores=1) for _ in range(2)]
+    await until(lambda: bool(output(first) and output(second)))
+    assert output(first) != output(second)
+    await first.remove()
+    third = await workshop.started(script, cores=1)
+    await until(lambda: bool(output(third)))
+    assert output(third) != output(second)
+    for sandbox in (second, third):
+        await sandbox.kill()
+
+
+def needs_disks(workshop: Workshop) -> None:
+    if (problem := disk.problem()) is not None:
+        pytest.skip(f"{workshop.kind} cannot limit disks here: {problem}")
+    workshop.engine = choice.named(workshop.kind, disk_limit="loop")
+
+
+@by_oci
+async def test_its_disk_has_the_size_and_not_a_byte_more(workshop: Workshop) -> None:
+    needs_disks(workshop)
+    assert await unenforced(workshop, disk_bytes=300 * MB) == []
+    ended, lines = await workshop.ran(
+        "df -B1 --output=size / | tail -1; dd if=/dev/zero of=/big bs=1M; code=$?;"
+        "cat /dev/zero >/small || echo full; exit $code",
+        disk_bytes=300 * MB,
+    )
+    assert int(lines[0]) == pytest.approx(300 * MB, rel=0.01)
+    assert (ended.exit_code, lines[1:]) == (1, ["full"])
+
+
+@by_oci
+async def test_files_on_a_limited_disk_keep_owners_links_and_attributes(
+    workshop: Workshop,
+) -> None:
+    needs_disks(workshop)
+    script = (
+        "touch /a; chown nobody:1234 /a; ln /a /b; ln -s a /c; chmod 4711 /a; mkfifo /p;"
+        "stat -c '%U %g %h %a' /a; rm /etc/hostname; ls /etc/hostname 2>/dev/null || echo gone;"
+        "mv /usr/share/doc /moved && ls /moved | wc -l | grep -qv '^0$' && echo moved"
+    )
+    _, lines = await workshop.ran(script, disk_bytes=300 * MB)
+    assert lines == ["nobody 1234 2 4711", "gone", "moved"]
+
+
+@by_oci
+async def test_a_disk_larger_than_what_is_left_is_told_and_made_smaller(
+    workshop: Workshop,
+) -> None:
+    needs_disks(workshop)
+    huge = 1 << 60
+    (reason,) = await unenforced(workshop, disk_bytes=huge)
+    assert "left on this machine" in reason
+    _, lines = await workshop.ran("df -B1 --output=size / | tail -1", disk_bytes=huge)
+    left = shutil.disk_usage(workshop.folder).free
+    assert 0.5 * left < int(lines[0]) <= left
+
+
+@by_oci
+async def test_a_site_can_leave_disks_without_a_limit_and_is_told(
+    workshop: Workshop,
+) -> None:
+    workshop.engine = choice.named(workshop.kind, disk_limit="off")
+    (reason,) = await unenforced(workshop, disk_bytes=64 * MB)
+    assert "[jobs] disk_limit is off" in reason
+    ended, _ = await workshop.ran("dd if=/dev/zero of=/big bs=1M count=100", disk_bytes=64 * MB)
+    assert ended.exit_code == 0
+
+
+@by_oci
+async def test_what_a_full_machine_did_not_take_is_told_even_after_a_good_end(
+    workshop: Workshop, folder: Path
+) -> None:
+    """All disks together may be larger than the machine's: then writing fails behind the back."""
+    needs_disks(workshop)
+    gate = folder / "gate"
+    gate.mkdir()
+    with small_disk(folder / "small", size_bytes=64 * MIB) as small:
+        small.chmod(0o755)
+        path = small / "j"
+        path.mkdir()
+        script = "until test -e /gate/open; do sleep 0.02; done; head -c 20M </dev/urandom >/mine"
+        spec = workshop.spec(
+            *("/bin/bash", "-c", script),
+            disk_bytes=1000 * MB,
+            mounts=(engine.Mount(str(gate), "/gate"),),
+        )
+        spec.folder.rmdir()
+        spec = msgspec.structs.replace(spec, folder=path)
+        sandbox = await workshop.engine.create(spec)
+        await sandbox.start()
+        left = shutil.disk_usage(small).free
+        (small / "filler").write_bytes(bytes(left - 4 * MIB))
+        (gate / "open").touch()
+        ended = await sandbox.wait()
+        assert (ended.exit_code, ended.lost_writes) == (0, True)
+        await sandbox.remove()
+        assert traces(spec.name, path) == []
+    shutil.rmtree(gate)
+    (folder / "small").rmdir()
+
+
+HOGS = {
+    "processes": ":(){ : | : & }; : 2>/dev/null; sleep 0.5; echo survived",
+    "memory": "python3 -c 'b = bytearray(1 << 34)' 2>&1 | grep -c . ; head -c 1G </dev/zero | tail",
+    "processors": "for i in 1 2 3 4; do timeout 1 sh -c 'while :; do :; done' & done; wait",
+    "disk": "dd if=/dev/zero of=/big bs=1M",
+    "names": "mkdir /d; cd /d; python3 -c 'for i in range(10**6): open(str(i), \"w\").close()'",
+    "output": "timeout 0.5 yes",
+}
+
+
+@by_oci
+@pytest.mark.parametrize("what", HOGS)
+async def test_a_hog_meets_its_limit_and_its_neighbour_does_not_notice(
+    workshop: Workshop, what: str
+) -> None:
+    needs_disks(workshop)
+    mine = {"cores": 1, "memory_bytes": 128 * MIB, "processes_max": 60, "disk_bytes": 100 * MB}
+    hog = await workshop.started(HOGS[what], **mine)
+    script = (
+        "for i in $(seq 20); do python3 -c 'print(sum(range(10**5)))' || exit 1; done;"
+        "dd if=/dev/zero of=/fine bs=1M count=30 && echo fine"
+    )
+    ended, lines = await workshop.ran(script, **mine)
+    assert (ended.exit_code, lines) == (0, [*["4999950000"] * 20, "fine"])
+    if what == "processes":
+        await hog.kill()
+    ended = await hog.wait()
+    if what == "memory":
+        assert ended.out_of_memory
+    if what in ("disk", "names"):
+        assert ended.exit_code == 1
+        assert any("No space left" in line for line in output(hog, "stderr"))
+
+
+@by_oci
+async def test_devices_of_the_host_come_by_their_description(
+    workshop: Workshop, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A harmless one: another name of /dev/zero, a file, a variable and a hook."""
+    library = folder / "library"
+    library.write_text("of the vendor\n")
+    description = f"""
+cdiVersion: 0.6.0
+kind: example.org/gpu
+containerEdits:
+  env: [COMMON=yes]
+  hooks:
+  - hookName: createRuntime
+    path: /usr/bin/touch
+    args: [touch, {tmp_path}/called]
+devices:
+- name: "0"
+  containerEdits:
+    env: [CARD=first]
+    deviceNodes: [{{path: /dev/card0, hostPath: /dev/zero}}]
+    mounts: [{{hostPath: {library}, containerPath: /usr/lib/vendor.so, options: [ro, bind]}}]
+"""
+    (tmp_path / "example.yaml").write_text(description)
+    (tmp_path / "example.yaml").chmod(0o644)
+    monkeypatch.setattr("plasmid.engines.cdi.FOLDERS", (tmp_path,))
+    _, lines = await workshop.ran(
+        "head -c 3 /dev/card0 | od -An -tx1; cat /usr/lib/vendor.so; echo $CARD $COMMON;"
+        "test -c /dev/card0 && echo device",
+        devices=("example.org/gpu=0",),
+    )
+    assert lines == [" 00 00 00", "of the vendor", "first yes", "device"]
+    assert (tmp_path / "called").exists()
+    with pytest.raises(engine.EngineError, match=r"no device example.org/gpu=1 .*gpu=0"):
+        await workshop.engine.create(workshop.spec("/bin/true", devices=("example.org/gpu=1",)))
+    library.unlink()

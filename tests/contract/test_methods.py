@@ -24,7 +24,7 @@ from plasmid.methods.targets import Access
 HERE = Path(__file__).parent
 TABLE = HERE / "methods.txt"
 # Lower this whenever a route has come: the list may only shrink.
-NOT_OFFERED_MAX = 124
+NOT_OFFERED_MAX = 120
 # What the reasons may begin with; anything else has to be argued for here first.
 REASONS = (
     "comes with apps",
@@ -123,11 +123,11 @@ def test_every_method_is_declared_as_it_should_be(method: Method) -> None:
     assert re.fullmatch(r"/(internal/)?[a-z]+(-xxxx)?/[a-zA-Z]+", method.route)
     assert method.handler.__doc__
     if "/internal/" in method.route:
-        assert method.access is Access.WORKER
+        assert method.access in (Access.WORKER, Access.OPERATOR)
         assert isinstance(method.body, type)
         assert issubclass(method.body, msgspec.Struct)
     else:
-        assert method.access is not Access.WORKER
+        assert method.access not in (Access.WORKER, Access.OPERATOR)
         assert method.mode in (Mode.READ, Mode.WRITE)
 
 

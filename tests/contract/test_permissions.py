@@ -13,7 +13,7 @@ from pathlib import Path
 from plasmid.methods import everything
 from plasmid.methods.registry import Method
 from tests import prepared
-from tests.worlds import BOB, WORKER, World, a_world
+from tests.worlds import BOB, OPERATOR, WORKER, World, a_world
 
 TABLE = Path(__file__).parent / "permissions.txt"
 LEVELS = {
@@ -22,7 +22,7 @@ LEVELS = {
     "contributor": "CONTRIBUTE",
     "administrator": "ADMINISTER",
 }
-ROLES = ("anonymous", "stranger", *LEVELS, "job", "worker")
+ROLES = ("anonymous", "stranger", *LEVELS, "job", "worker", "operator")
 YES = "yes"
 SHORT = {
     "InvalidAuthentication": "login",
@@ -32,7 +32,8 @@ SHORT = {
 HEAD = """\
 # Who may call each route. All objects lie in a project of alice's; viewer to administrator is bob
 # with that level on it (and UPLOAD where things are cloned to), stranger is bob without. The job's
-# token is that of alice's running job, whose applet asks for CONTRIBUTE on the project.
+# token is that of alice's running job, whose applet asks for CONTRIBUTE on the project. The
+# operator's is that of the data folder, and stands for alice, too.
 # yes: answered · login: InvalidAuthentication · denied: PermissionDenied · hidden: ResourceNotFound
 """
 
@@ -54,7 +55,10 @@ async def cells_of(role: str) -> dict[str, str]:
         if role in LEVELS:
             await world.a_member(ready.project, LEVELS[role])
             await world.a_member(ready.other, "UPLOAD")
-        tokens = {"anonymous": None, "job": world.token_of(ready.job), "worker": WORKER}
+        tokens = {
+            "anonymous": None, "job": world.token_of(ready.job), "worker": WORKER,
+            "operator": OPERATOR,
+        }  # fmt: skip
         token = tokens.get(role, BOB)
         snapshot = prepared.Snapshot(world)
         found = {}
@@ -70,7 +74,7 @@ async def table() -> str:
     columns = [await cells_of(role) for role in ROLES]
     rows = [("route", *ROLES)]
     rows += [(route, *(column[route] for column in columns)) for route in columns[0]]
-    widths = (38, 10, 9, 7, 9, 12, 14, 7, 7)
+    widths = (38, 10, 9, 7, 9, 12, 14, 7, 7, 8)
     lines = (
         "".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
@@ -84,13 +88,13 @@ async def test_the_table_of_permissions_is_what_really_happens() -> None:
 
 
 def test_every_answer_is_yes_or_a_refusal_of_the_caller() -> None:
-    for line in TABLE.read_text(encoding="utf-8").splitlines()[5:]:
+    for line in TABLE.read_text(encoding="utf-8").splitlines()[6:]:
         answers = set(line.split()[1:])
         assert answers <= {YES, *SHORT.values()}, line
 
 
 def test_who_may_more_is_never_refused_what_who_may_less_is_answered() -> None:
-    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()[4:]]
+    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()[5:]]
     by_role = {role: index + 1 for index, role in enumerate(ROLES)}
     ladder = ["anonymous", "stranger", *LEVELS]
     for line in lines[1:]:
@@ -100,14 +104,14 @@ def test_who_may_more_is_never_refused_what_who_may_less_is_answered() -> None:
 
 def test_a_stranger_and_nobody_change_nothing() -> None:
     """Not even see, but for what is about themselves and for making projects of their own."""
-    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()[5:]]
+    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()[6:]]
     open_to_all = {line[0] for line in lines if line[1] == YES}
     assert open_to_all == {"/system/comeBackLater", "/system/greet", "/system/headers"}
     of_strangers = {line[0] for line in lines if line[2] == YES} - open_to_all
     assert of_strangers == {
-        "/project/new", "/system/describeDataObjects", "/system/findAnalyses", "/system/findApps",
-        "/system/findGlobalWorkflows", "/system/findProjects", "/system/getUserInfo",
-        "/system/whoami", "/user-xxxx/describe",
+        "/app-xxxx/describe", "/app-xxxx/get", "/project/new", "/system/describeDataObjects",
+        "/system/findAnalyses", "/system/findApps", "/system/findGlobalWorkflows",
+        "/system/findProjects", "/system/getUserInfo", "/system/whoami", "/user-xxxx/describe",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import pytest
 from plasmid import config
 from plasmid.engines import oci
 from plasmid.environments import images
+from tests import stand_in
 from tests.e2e.driver import ROOT, Dx, Site, opened, user
 
 
@@ -26,10 +27,10 @@ def images_folder() -> Path:
         pytest.skip(f"no engine: {missing[0]}")
     found = config.load(os.environ)
     try:
-        images.Images(found.images_folder, found.images).find("Ubuntu", "24.04", "0")
+        images.Images(found.images_folder, stand_in.TABLE).find("Ubuntu", "24.04", "0")
     except images.ImageError:
         subprocess.run(
-            [sys.executable, "-P", "-m", "plasmid", "image", "build"],
+            [sys.executable, "-P", "-m", "plasmid", "image", "build", stand_in.NAME],
             env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
             check=True,
         )

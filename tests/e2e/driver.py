@@ -26,6 +26,7 @@ from websockets.sync import client as websocket
 
 from plasmid.cli import leftovers
 from plasmid.cli.env import variables
+from tests import stand_in
 
 T = TypeVar("T")
 
@@ -34,7 +35,11 @@ DX: Final = Path(sys.executable).with_name("dx")
 JOB_SECONDS_MAX: Final = 90.0
 RELEASE: Final = {"distribution": "Ubuntu", "release": "24.04", "version": "0"}
 # Small enough that many jobs run side by side on any machine.
-OPTIONS: Final = {"PLASMID_JOBS_MEMORY_BYTES": str(1 << 40), "PLASMID_JOBS_RUNNING_MAX": "6"}
+OPTIONS: Final = {
+    "PLASMID_JOBS_MEMORY_BYTES": str(1 << 40),
+    "PLASMID_JOBS_RUNNING_MAX": "6",
+    "PLASMID_JOBS_FIT": "true",
+}
 _NO_PROXY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _CALL: Final = re.compile(r"^>\d+ \[[\d.]+\] ([A-Z]+) https?://[^/ ]+(/\S*)", re.MULTILINE)
 _ID: Final = re.compile(r"\b(file|project|container|applet|job|record|user)-[0-9A-Za-z_]+")
@@ -114,6 +119,7 @@ class Site:
         self.home = Path(tempfile.mkdtemp(prefix="plasmid-e2e-"))
         self.home.chmod(0o711)  # root inside is nobody out here and must reach its sandbox
         (self.home / "images").symlink_to(images)
+        (self.home / "plasmid.toml").write_text(stand_in.CONFIG)
         self.data = self.home / "data"
         self.port = 0
         self._options = {**OPTIONS, **(options or {})}
@@ -157,7 +163,7 @@ class Site:
         mark = f"worker --data {self.data}"
         return [
             int(line.split()[1].removesuffix(":"))
-            for line in leftovers.find_processes(self.data, "no-job")
+            for line in leftovers.find_processes("no-job", self.data)
             if mark in line
         ]
 
@@ -372,7 +378,7 @@ def opened(images: Path, *, config: str = "", **options: str) -> Iterator[Site]:
     `config` is its plasmid.toml, `options` are variables.
     """
     site = Site(images, options=options)
-    (site.home / "plasmid.toml").write_text(config)
+    (site.home / "plasmid.toml").write_text(stand_in.added_to(config))
     try:
         site.start()
         yield site

@@ -131,4 +131,5 @@ def test_a_job_of_a_release_without_an_image_says_how_to_make_one(
         job = dx.run(dx.applet("true"), executionPolicy={"restartOn": {}})
         ended = site.ended(job)
     assert ended.why.startswith("ExecutionError: there is no image other")
-    assert "plasmid image build other" in ended.why
+    assert "plasmid image import FILE --as other" in ended.why
+    assert '"Ubuntu 24.04" = "debian-12"' in ended.why

@@ -83,7 +83,7 @@ class TestRunningJob:
     def test_run_watches_until_the_end(self, dx: Dx) -> None:
         said = dx("run", dx.applet("echo hello", name="hi"), "-y", "--watch")
         assert "hi STDOUT hello" in said.out
-        assert said.out.index("hi STDOUT hello") < said.out.index("* hi (done)")
+        assert said.out.index("hi STDOUT hello") < said.out.rindex("* hi (done)")
 
     def test_a_failed_job_gives_code_three(self, dx: Dx) -> None:
         job = dx.run(dx.applet("echo before; exit 7", name="unlucky"))

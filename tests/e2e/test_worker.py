@@ -24,6 +24,7 @@ from plasmid.domain import assignments, ids
 from plasmid.environments import images
 from plasmid.worker import connect, resident
 from plasmid.worker.settings import WorkerSettings
+from tests import stand_in
 from tests.unit.worker import fake_platform
 
 pytestmark = pytest.mark.e2e
@@ -39,7 +40,7 @@ def settings(tmp_path: Path) -> Iterator[WorkerSettings]:
     """A worker of this machine's engine and images; nothing of it may be left afterwards."""
     found = config.load(os.environ)
     try:
-        images.Images(found.images_folder, found.images).find("Ubuntu", "20.04", "0")
+        images.Images(found.images_folder, stand_in.TABLE).find("Ubuntu", "20.04", "0")
     except images.ImageError as error:
         pytest.skip(f"no base image: {error}")
     # Root inside passes through the folders above its sandbox.
@@ -52,7 +53,9 @@ def settings(tmp_path: Path) -> Iterator[WorkerSettings]:
         name="w1",
         work_folder=tmp_path / "work",
         images_folder=found.images_folder,
-        image_table=found.images,
+        layers_folder=tmp_path / "layers",
+        tools_folder=tmp_path / "tools",
+        image_table=stand_in.TABLE,
         ca_bundle=Path(found.network.ca_bundle) if found.network.ca_bundle else None,
         sync_wait_ms=500,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ def refused(tmp_path: Path, toml: str | None = None, **variables: str) -> str:
 def test_no_file_and_no_variable_is_a_whole_configuration(tmp_path: Path) -> None:
     found = load(tmp_path)
     assert (found.server.host, found.server.port) == ("127.0.0.1", 8124)
-    assert found.images == {"*": "debian-12"}
+    assert found.images == {}
     assert found.data_folder == tmp_path / "data"
     assert found.jobs.memory_bytes > 0
     assert found.origins["jobs.memory_bytes"] == config.MACHINE
@@ -71,6 +73,8 @@ def test_a_top_level_setting_has_a_variable_too(tmp_path: Path) -> None:
         ('home = "/x"\n', 'line 1: unknown key "home"; set PLASMID_HOME instead'),
         ('[images]\n"Ubuntu 20.04" = 3\n', "HOME/plasmid.toml, line 1: images: Expected `str`"),
         ('[network]\nca_bundle = "/no/such"\n', "[network] ca_bundle: there is no file /no/such"),
+        ('[network]\nhosts = ["far"]\n', "line 2: [network] hosts: Expected `str` matching"),
+        ('[network]\nclosed_addresses = ["10.0.0.0/99"]\n', "[network] closed_addresses: '10.0.0"),
     ],
 )
 def test_a_wrong_file_is_refused_by_line_and_key(tmp_path: Path, toml: str, message: str) -> None:
@@ -100,3 +104,24 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 def test_every_setting_says_what_it_means(tmp_path: Path) -> None:
     assert [row.key for row in config.describe(load(tmp_path)) if not row.meaning] == []
+
+
+def test_what_a_job_may_have_is_the_machines_unless_said(tmp_path: Path) -> None:
+    found = load(tmp_path)
+    assert found.jobs.cores == len(os.sched_getaffinity(0))
+    assert found.jobs.disk_bytes == shutil.disk_usage(tmp_path).total
+    assert {found.origins[f"jobs.{name}"] for name in ("cores", "disk_bytes")} == {config.MACHINE}
+    toml = '[jobs]\ncores = 3\ndisk_bytes = 7\ndisk_limit = "off"\n'
+    told = load(tmp_path, toml).jobs
+    assert (told.cores, told.disk_bytes, told.disk_limit) == (3, 7, "off")
+
+
+def test_jobs_are_fitted_only_if_said(tmp_path: Path) -> None:
+    assert not load(tmp_path).jobs.fit
+    assert load(tmp_path).fitting().jobs.fit
+    assert load(tmp_path, PLASMID_JOBS_FIT="true").jobs.fit
+    assert load(tmp_path, "[jobs]\nfit = true\n").jobs.fit
+    with pytest.raises(config.ConfigError, match="must be true or false"):
+        load(tmp_path, '[jobs]\nfit = "yes"\n')
+    with pytest.raises(config.ConfigError, match="disk_limit"):
+        load(tmp_path, '[jobs]\ndisk_limit = "some"\n')

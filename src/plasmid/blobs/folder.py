@@ -142,6 +142,23 @@ class FolderStore:
         finally:
             os.close(descriptor)
 
+    async def copy(self, name: str, copied: str) -> None:
+        """Keep the same bytes under another name as well: blobs never change, so a link will do."""
+        try:
+            await asyncio.to_thread(self._link, self._path(name), self._path(copied))
+        except FileNotFoundError as error:
+            raise MissingBlobError(f"the bytes of {name} are not in the store") from error
+        except OSError as error:
+            raise _understood(error) from error
+
+    @staticmethod
+    def _link(source: Path, target: Path) -> None:
+        if not target.parent.exists():
+            target.parent.mkdir(exist_ok=True)
+            _sync(target.parent.parent)
+        target.hardlink_to(source)
+        _sync(target.parent)
+
     async def remove(self, name: str) -> None:
         """Forget a blob."""
         await asyncio.to_thread(self._path(name).unlink, missing_ok=True)

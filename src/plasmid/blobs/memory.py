@@ -34,6 +34,12 @@ class MemoryStore:
             raise MissingBlobError(f"the bytes of {name} are not in the store")
         yield self._blobs[name][start : start + length]
 
+    async def copy(self, name: str, copied: str) -> None:
+        """Keep the same bytes under another name as well."""
+        if name not in self._blobs:
+            raise MissingBlobError(f"the bytes of {name} are not in the store")
+        self._blobs[copied] = self._blobs[name]
+
     async def remove(self, name: str) -> None:
         """Forget a blob."""
         self._blobs.pop(name, None)

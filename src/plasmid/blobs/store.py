@@ -41,6 +41,10 @@ class BlobStore(Protocol):
         """Give `length` bytes from `start`; raises MissingBlobError."""
         ...
 
+    async def copy(self, name: str, copied: str) -> None:
+        """Keep the same bytes under another name as well; raises MissingBlobError, NoSpaceError."""
+        ...
+
     async def remove(self, name: str) -> None:
         """Forget a blob; a name that is not there is no error."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tarfile
 from collections.abc import Iterator
@@ -11,19 +12,20 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.cli.trouble import CommandError
-from plasmid.domain import dxapp, errors
+from plasmid.domain import dxapp, errors, failures, lock
 
 RESOURCES: Final = "resources"
 BUNDLE_NAME: Final = "resources.tar"
 
 
 class AppletFolder(msgspec.Struct, frozen=True):
-    """An applet folder that can be run: the body for /applet/new, and its resources if any."""
+    """What can be run: the body for /applet/new, the resources if any, the assets it names."""
 
     name: str
     body: dict[str, Any]
     warnings: tuple[str, ...]
     resources: Path | None
+    asset_depends: tuple[dict[str, Any], ...] = ()
 
 
 def read(folder: Path) -> AppletFolder:
@@ -49,15 +51,10 @@ def read(folder: Path) -> AppletFolder:
     body = found.body
     if found.code_file is not None:
         body = dxapp.body_with_code(found, _code(folder / found.code_file))
-    if found.asset_depends:
-        raise CommandError(
-            f"{path}: runSpec.assetDepends names assets of the platform, which are not here;"
-            " ship their files under resources/ instead",
-            2,
-        )
     resources = folder / RESOURCES
     has_some = resources.is_dir() and any(resources.iterdir())
-    return AppletFolder(found.name, body, found.warnings, resources if has_some else None)
+    own = resources if has_some else None
+    return AppletFolder(found.name, body, found.warnings, own, found.asset_depends)
 
 
 def _code(path: Path) -> str:
@@ -65,6 +62,22 @@ def _code(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} cannot be read: {error}", 2) from error
+
+
+def read_lock(folder: Path) -> dict[str, Any] | None:
+    """Return the lock beside an applet folder's dxapp.json; None if there is none.
+
+    Raises CommandError for a file that is no lock.
+    """
+    path = folder / lock.FILE_NAME
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        lock.decode(content)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, failures.JobFailure) as error:
+        raise CommandError(f"{path} is no lock: {error}; delete it, or write it anew", 2) from error
+    return dict(content)
 
 
 def bundle(resources: Path, target: Path) -> None:

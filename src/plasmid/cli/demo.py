@@ -21,9 +21,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from plasmid.cli import leftovers, processes, terminal
 from plasmid.cli.trouble import CommandError
-from plasmid.config import Config
+from plasmid.config import FILE_NAME, Config
+from plasmid.environments.recipes import RECIPES
 
 APPLET: Final = Path(__file__).parents[3] / "examples" / "align-and-count"
 INPUTS: Final = ("lambda_virus.fa.gz", "reads_1.fq.gz", "reads_2.fq.gz")
@@ -32,6 +35,8 @@ PACKAGE: Final = "bowtie2-examples"
 # What Bowtie 2 finds with these reads; it is deterministic.
 READS: Final = 20_000
 MAPPED: Final = 18_844
+STAND_IN: Final = "debian-12"
+_ANSWER_SECONDS_MAX: Final = 20
 _COMMAND_SECONDS_MAX: Final = 900
 _STOP_SECONDS_MAX: Final = 60
 _NEXT: Final = """
@@ -62,11 +67,12 @@ def _demo(config: Config) -> None:
         inputs = fetch_inputs(config.home / "fixtures" / "lambda")
         steps.note(f"{inputs}: {', '.join(INPUTS)}")
     with steps.step("base image: made once, found by every later call"):
-        _make_image(config, steps)
+        images = _make_image(config, steps)
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=config.home))
     folder.chmod(0o711)  # a job's root is nobody out here, and must get to its own folder
     try:
-        job = _with_platform(folder, inputs, steps)
+        settings = _settings(config, images, folder)
+        job = _with_platform(folder, inputs, settings, steps=steps)
         with steps.step("nothing is left: no process, mount, cgroup or folder"):
             found = leftovers.find(folder, job)
             if found:
@@ -110,19 +116,50 @@ def _download(scratch: Path) -> None:
     raise CommandError(f"cannot download the Debian package {PACKAGE} ({said}); run plasmid doctor")
 
 
-def _make_image(config: Config, steps: terminal.Steps) -> None:
+def _make_image(config: Config, steps: terminal.Steps) -> dict[str, str]:
+    """Make sure of the applet's base image; returns the table of images of this demo.
+
+    A machine that does not reach Ubuntu's packages gets a stand-in, and is told so.
+    """
     from plasmid.cli import images
 
-    processes.run(images.ensure(config, *RELEASE))
-    found = images.of(config).find(*RELEASE)
+    table = dict(config.images)
+    store = images.of(config)
+    name = store.name_for(*RELEASE)
+    is_here = any(image.name == name for image in store.list())
+    if name in RECIPES and not is_here:
+        steps.note(f"asking for the packages of {name}, up to {_ANSWER_SECONDS_MAX} s")
+        if not processes.run(store.can_build(name, seconds=_ANSWER_SECONDS_MAX)):
+            table[" ".join(RELEASE[:2])] = STAND_IN
+            steps.note(f"{name} cannot be made here: its packages do not answer.")
+            steps.note(f'This demo says [images] "{" ".join(RELEASE[:2])}" = "{STAND_IN}" instead')
+    chosen = msgspec.structs.replace(config, images=table)
+    processes.run(images.ensure(chosen, *RELEASE))
+    found = images.of(chosen).find(*RELEASE)
     steps.note(f"{found.name} ({found.digest[:12]}) serves {RELEASE[0]} {RELEASE[1]}")
+    return table
 
 
-def _with_platform(folder: Path, inputs: Path, steps: terminal.Steps) -> str:
+def _settings(config: Config, images: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return the variables that give the demo's server our settings with these images."""
+    if dict(images) == config.images:
+        return {}
+    given = os.environ.get("PLASMID_CONFIG") or str(config.home / FILE_NAME)
+    text = Path(given).read_text(encoding="utf-8") if Path(given).exists() else ""
+    lines = "".join(f'"{release}" = "{name}"\n' for release, name in images.items())
+    without = re.sub(r"(?ms)^\[images\].*?(?=^\[|\Z)", "", text)
+    path = folder / FILE_NAME
+    path.write_text(f"{without}\n[images]\n{lines}", encoding="utf-8")
+    return {"PLASMID_CONFIG": str(path)}
+
+
+def _with_platform(
+    folder: Path, inputs: Path, settings: Mapping[str, str], *, steps: terminal.Steps
+) -> str:
     """Do the job on a platform that lives for this long; returns the job's id."""
     with contextlib.ExitStack() as stack:
         with steps.step("platform: plasmid serve, on a free port, with a data folder of its own"):
-            environ = stack.enter_context(_serving(folder, steps))
+            environ = stack.enter_context(_serving(folder, settings, steps))
         dx = _Dx(environ, inputs, steps)
         stack.callback(_end_jobs, dx, folder)
         with steps.step("what a user does: project, upload, build"):
@@ -203,15 +240,18 @@ class _Dx:
 
 
 @contextlib.contextmanager
-def _serving(folder: Path, steps: terminal.Steps) -> Iterator[dict[str, str]]:
+def _serving(
+    folder: Path, settings: Mapping[str, str], steps: terminal.Steps
+) -> Iterator[dict[str, str]]:
     """Serve for the length of a block; gives the environment in which dx talks to the server."""
     data = folder / "data"
     plasmid = [sys.executable, "-P", "-m", "plasmid"]
-    serve = [*plasmid, "serve", "--port", "0", "--data", str(data)]
+    serve = [*plasmid, "serve", "--fit", "--port", "0", "--data", str(data)]
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
             serve,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, **settings},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

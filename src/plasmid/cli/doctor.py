@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from plasmid.cli import enforced, package_mirror
+
 OK: Final = "ok"
 WARN: Final = "warn"
 FAIL: Final = "FAIL"
@@ -33,7 +35,6 @@ _DISK_FREE_MIN: Final = 2 * _GIB
 _DISK_FREE_GOOD: Final = 10 * _GIB
 _OPEN_FILES_MIN: Final = 4096
 _IDS_MIN: Final = 65536
-_NETWORK_SECONDS_MAX: Final = 15
 _SETUP: Final = "./plasmid setup"
 _APT: Final = "apt-get install --yes --no-install-recommends"
 
@@ -110,7 +111,8 @@ def check_python(machine: Machine) -> list[Finding]:
 
 def check_tools(machine: Machine) -> list[Finding]:
     """Look for what makes sandboxes and base images."""
-    versions = {tool: _version(tool) for tool in ("crun", "runc", "conmon", "podman", "mmdebstrap")}
+    tools = ("crun", "runc", "conmon", "podman", "patchelf", "mmdebstrap")
+    versions = {tool: _version(tool) for tool in tools}
     return judge_tools(versions, is_root=machine.is_root)
 
 
@@ -124,10 +126,10 @@ def judge_tools(versions: Mapping[str, str | None], *, is_root: bool) -> list[Fi
         else:
             found.append(Finding(OK, "OCI runtime", ", ".join(runtimes)))
         found.append(_tool(versions, "conmon", FAIL, "conmon"))
-        podman = versions.get("podman")
-        found.append(Finding(OK, "podman", podman or "not here, and not needed by root"))
     else:
         found.append(_tool(versions, "podman", FAIL, "podman uidmap"))
+    # What jobs that call docker get a copy of, made fit by patchelf.
+    found += [_tool(versions, tool, WARN, tool) for tool in ("podman", "patchelf") if is_root]
     found.append(_tool(versions, "mmdebstrap", WARN, "mmdebstrap"))
     return found
 
@@ -142,7 +144,7 @@ def _version(tool: str) -> str | None:
     path = shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
     if path is None:
         return None
-    text = _output([path, "--version"]) or ""
+    text = package_mirror.output_of([path, "--version"]) or ""
     number = re.search(r"\d+(\.\d+)+", text)
     return number.group() if number else "of unknown version"
 
@@ -236,6 +238,11 @@ def check_limits(machine: Machine) -> list[Finding]:
     return [Finding(OK, "open files", f"{hard} at most")]
 
 
+def check_enforced(machine: Machine) -> list[Finding]:
+    """Look at what keeps a job to its instance type."""
+    return [Finding(*found) for found in enforced.check(machine.environ, is_root=machine.is_root)]
+
+
 def check_home(machine: Machine) -> list[Finding]:
     """Look at the home folder: whether it can be written, has room, can carry overlays."""
     home = machine.home
@@ -279,12 +286,12 @@ def check_network(machine: Machine) -> list[Finding]:
     """Look at the package mirror, in the way that apt itself goes there, and at proxies."""
     found = []
     release = ""
-    mirror = _mirror()
+    mirror = package_mirror.find()
     if mirror is None:
         found.append(Finding(WARN, "package mirror", "apt has no sources", "see /etc/apt/sources*"))
     else:
         begun = time.monotonic()
-        release = _fetched(mirror)
+        release = package_mirror.fetch(mirror)
         took = time.monotonic() - begun
         if release:
             found.append(Finding(OK, "package mirror", f"{mirror} answered in {took:.1f} s"))
@@ -319,23 +326,6 @@ def judge_proxies(environ: Mapping[str, str]) -> list[Finding]:
     return [Finding(WARN, "proxy", f"{', '.join(given)} set", remedy)]
 
 
-def _mirror() -> str | None:
-    listed = _output(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)"])
-    for line in (listed or "").splitlines():
-        uri, _, release = line.partition(" ")
-        if uri.startswith("http") and release:
-            return f"{uri.rstrip('/')}/dists/{release}/InRelease"
-    return None
-
-
-def _fetched(address: str) -> str:
-    """Return the text at an address, fetched as apt does it: its proxy, its certificates."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "release"
-        _output(["/usr/lib/apt/apt-helper", "download-file", address, str(target)])
-        return target.read_text(errors="replace") if target.exists() else ""
-
-
 def check_port(machine: Machine) -> list[Finding]:
     """Look whether `plasmid serve` can have its port."""
     with socket.socket() as probe:
@@ -349,24 +339,14 @@ def check_port(machine: Machine) -> list[Finding]:
 
 
 def check_sandbox(machine: Machine) -> list[Finding]:
-    """Run one tiny sandbox of the base image, if there is one and our packages are here."""
+    """Run one tiny sandbox of the base image, if our packages are here; look at the mirrors too."""
     try:
-        from plasmid.cli import probe
+        from plasmid.cli import mirror_settings, probe
     except ImportError:
         return [Finding(WARN, "sandbox", "not tried: packages are missing", _SETUP)]
     level, found, remedy = probe.run(machine.environ)
-    return [Finding(level, "sandbox", found, remedy)]
-
-
-def _output(command: list[str]) -> str | None:
-    """Return what a command printed, or None if it failed or did not end in time."""
-    try:
-        ran = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_NETWORK_SECONDS_MAX
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return ran.stdout + ran.stderr if ran.returncode == 0 else None
+    mirrors = [Finding(*row) for row in mirror_settings.judge(machine.environ)]
+    return [*mirrors, Finding(level, "sandbox", found, remedy)]
 
 
 def _text(path: str | Path) -> str:
@@ -382,6 +362,7 @@ CHECKS: Final[tuple[Callable[[Machine], list[Finding]], ...]] = (
     check_cgroups,
     check_namespaces,
     check_limits,
+    check_enforced,
     check_home,
     check_network,
     check_port,

@@ -10,7 +10,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from plasmid import __version__, config
+from plasmid.cli import image_commands, layer_commands
 from plasmid.cli.trouble import CommandError
+from plasmid.domain import dxapp
 from plasmid.telemetry import logging
 
 app = App(
@@ -18,8 +20,10 @@ app = App(
     help="Runs DNAnexus applets and apps, unmodified, on any machine.",
     version=__version__,
 )
-image = App(name="image", help="Base images: the root file systems of jobs.")
-app.command(image)
+app.command(image_commands.app)
+app.command(layer_commands.app)
+asset = App(name="asset", help="What this site has for the assets and ids that apps bring along.")
+app.command(asset)
 
 
 def main() -> None:
@@ -40,7 +44,13 @@ def _config() -> config.Config:
 
 
 @app.command
-def serve(*, host: str | None = None, port: int | None = None, data: Path | None = None) -> None:
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data: Path | None = None,
+    fit: bool = False,
+) -> None:
     """Serve the platform on this machine, with a worker, until stopped.
 
     Parameters
@@ -51,10 +61,12 @@ def serve(*, host: str | None = None, port: int | None = None, data: Path | None
         Port to listen on; 0 takes any free one.
     data:
         Folder of the database, files and logs.
+    fit:
+        Let a job whose instance type is larger than this machine run with what there is.
     """
     from plasmid.cli import processes, serve
 
-    settings = _config()
+    settings = _config().fitting() if fit else _config()
     processes.run(
         serve.serve(
             settings,
@@ -118,7 +130,26 @@ def run(
     from plasmid.cli import processes, run
 
     request = run.Request(applet, tuple(input or ()), input_json, out, json)
-    sys.exit(processes.run(run.run(_config(), request)))
+    sys.exit(processes.run(run.run(_config().fitting(), request)))
+
+
+@app.command
+def lock(applet: Path, *, check: bool = False, into_dxapp: bool = False) -> None:
+    """Write dxapp.lock.json: the exact versions and hashes of an applet folder's dependencies.
+
+    Parameters
+    ----------
+    applet:
+        Folder with dxapp.json.
+    check:
+        Write nothing; say how the lock that is there differs from dxapp.json.
+    into_dxapp:
+        Put it also into details.plasmidLock of dxapp.json, with which `dx build` sends it.
+    """
+    from plasmid.cli import lock, processes
+
+    request = lock.Request(applet, check, into_dxapp)
+    sys.exit(processes.run(lock.lock_applet(_config().fitting(), request)))
 
 
 @app.command(name="config")
@@ -150,25 +181,132 @@ def doctor(*, json: bool = False) -> None:
     sys.exit(doctor.main(["--json"] if json else []))
 
 
-@image.command(name="list")
-def image_list() -> None:
-    """List the base images that are here."""
-    from plasmid.cli import images
+@asset.command(name="import")
+def asset_import(
+    source: Path | None = None,
+    *,
+    name: str,
+    version: str,
+    apt: str = "",
+    pip: str = "",
+    title: str = "",
+    id: str | None = None,
+    project: str = "assets",
+    folder: str = "/",
+    region: str = dxapp.DEFAULT_REGION,
+    release: str = dxapp.DEFAULT_RELEASE,
+    data: Path | None = None,
+) -> None:
+    """Give this site an asset, which applets name in assetDepends; prints its record's id.
 
-    images.show(_config())
+    Parameters
+    ----------
+    source:
+        Archive (.tar.gz, ...) or folder whose root is /.
+    name:
+        The asset's name.
+    version:
+        The asset's version.
+    apt:
+        Instead of an archive: packages of the release's base image, as "samtools bedtools=2.31".
+    pip:
+        The same by pip, as "dash pysam==0.22".
+    title:
+        A line for people; the name if there is none.
+    id:
+        Id of the record by which apps name the asset.
+    project:
+        Id or name of the project in which apps look for it; made if it is not there.
+    folder:
+        Folder in that project.
+    region:
+        Region of a project that is made.
+    release:
+        Release of Ubuntu that it is for.
+    data:
+        The data folder of the server.
+    """
+    from plasmid.cli import asset_builds, assets, processes
+
+    settings = _config()
+    given = assets.Given(
+        source=source,
+        packages=asset_builds.Packages(tuple(apt.split()), tuple(pip.split())),
+        name=name,
+        version=version,
+        title=title,
+        release=release,
+        id=id,
+    )
+    place = assets.Place(project, folder, region)
+    folder_of_data = (data or settings.data_folder).absolute()
+    processes.run(assets.add(settings, given, place, folder_of_data))
 
 
-@image.command(name="build")
-def image_build(name: str = "debian-12") -> None:
-    """Build a base image from this machine's own package sources."""
-    from plasmid.cli import images, processes
+@asset.command(name="map")
+def asset_map(
+    vendor_id: str,
+    local: str | None = None,
+    *,
+    project: str = "assets",
+    folder: str = "/",
+    region: str = dxapp.DEFAULT_REGION,
+    data: Path | None = None,
+) -> None:
+    """Let an id of another platform stand for a local object, a file of this machine, or a project.
 
-    processes.run(images.build(_config(), name))
+    Parameters
+    ----------
+    vendor_id:
+        Id that apps name: file-, record-, applet- or project-.
+    local:
+        Id of a local object of that class, or the path of a file; none for an empty project.
+    project:
+        Id or name of the project in which apps look for it; made if it is not there.
+    folder:
+        Folder in that project.
+    region:
+        Region of a project that is made.
+    data:
+        The data folder of the server.
+    """
+    from plasmid.cli import assets, processes
+
+    settings = _config()
+    place = assets.Place(project, folder, region)
+    folder_of_data = (data or settings.data_folder).absolute()
+    processes.run(assets.map_id(settings, vendor_id, local, place, data=folder_of_data))
 
 
-@image.command(name="rm")
-def image_rm(digest: str) -> None:
-    """Delete a base image by its digest, or the beginning of it."""
-    from plasmid.cli import images
+@asset.command(name="unmap")
+def asset_unmap(entity: str, *, everywhere: bool = False, data: Path | None = None) -> None:
+    """Take an asset, a mapped id or an empty project of this site away again.
 
-    images.remove(_config(), digest)
+    Parameters
+    ----------
+    entity:
+        The id, as in the list.
+    everywhere:
+        Also where builds have copied it to: applets that use it do not work any more.
+    data:
+        The data folder of the server.
+    """
+    from plasmid.cli import assets, processes
+
+    settings = _config()
+    folder_of_data = (data or settings.data_folder).absolute()
+    processes.run(assets.unmap(settings, entity, folder_of_data, everywhere=everywhere))
+
+
+@asset.command(name="list")
+def asset_list(*, json: bool = False) -> None:
+    """List the site's assets and mapped ids by project.
+
+    Parameters
+    ----------
+    json:
+        Print the table as JSON.
+    """
+    from plasmid.cli import assets
+
+    assets.show(_config(), as_json=json)

@@ -1,37 +1,29 @@
 """`plasmid run`: one applet folder, here and now, with no server and no account.
 
-The platform runs inside this process on a folder of its own, which is removed at the end; what a
-killed run has left is cleared away by the next one.
+The platform runs inside this process on a folder of its own, which is removed at the end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
-import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from plasmid import bootstrap
-from plasmid.cli import applet_folder, images, inputs, outputs, server
+from plasmid.cli import applet_folder, asset_loading, images, inputs, outputs, throwaway
 from plasmid.cli.applet_folder import AppletFolder
 from plasmid.cli.server import Running
 from plasmid.cli.trouble import CommandError
 from plasmid.client import upload
 from plasmid.client.api import ApiClient
 from plasmid.config import Config
-from plasmid.domain import errors, failures, links
+from plasmid.domain import errors, failures, links, lock
 from plasmid.metadata import jobs
 from plasmid.methods import log_feed
-from plasmid.worker import resident
 
 INTERRUPTED: int = 130
 
@@ -56,63 +48,31 @@ async def run(config: Config, request: Request) -> int:
     await images.ensure(
         config, spec["distribution"], spec["release"], str(spec.get("version", "0"))
     )
-    with _scratch(config.home / "runs") as scratch:
-        listener = server.bind("127.0.0.1", 0)
-        async with (
-            server.serving(config, scratch, listener) as running,
-            _worker(config, running, scratch),
-        ):
-            return await _run_job(running, request, applet, values)
+    async with throwaway.platform(config) as running:
+        applet = await with_assets(config, running, applet)
+        return await _run_job(running, request, _locked(applet, request.applet), values)
 
 
-@contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """Give a folder for one run; it is locked, so that a later run knows what is dead."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder))
-    made.chmod(0o711)
-    descriptor = os.open(made, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made)
-        os.close(descriptor)
+async def with_assets(config: Config, running: Running, applet: AppletFolder) -> AppletFolder:
+    """Return an applet whose assets are here and among its bundled dependencies."""
+    async with ApiClient(running.url, running.keys.operator_token) as operator:
+        store = asset_loading.store_of(config)
+        assets = await asset_loading.load_for(operator, store, applet)
+    spec = applet.body["runSpec"]
+    spec = {**spec, "bundledDepends": [*spec.get("bundledDepends", []), *assets]}
+    return msgspec.structs.replace(applet, body={**applet.body, "runSpec": spec})
 
 
-@contextlib.asynccontextmanager
-async def _worker(config: Config, running: Running, scratch: Path) -> AsyncIterator[None]:
-    """Run the worker as a task of this process, and at the end remove all it made."""
-    url, token = running.url, running.keys.worker_token
-    for dead in _dead_runs(scratch):
-        stop = resident.Stop()
-        stop.stop_all()
-        settings = bootstrap.worker_settings(config, url=url, token=token, work=dead / "work")
-        await resident.run_worker(settings, stop=stop)
-        shutil.rmtree(dead)
-    stop = resident.Stop()
-    settings = bootstrap.worker_settings(config, url=url, token=token, work=scratch / "work")
-    async with asyncio.TaskGroup() as group:
-        group.create_task(resident.run_worker(settings, stop=stop))
-        try:
-            yield
-        finally:
-            stop.stop_all()
-
-
-def _dead_runs(scratch: Path) -> Iterator[Path]:
-    """Give the folders of runs that were killed: nobody holds their lock."""
-    for path in scratch.parent.iterdir():
-        if path == scratch or not path.is_dir():
-            continue
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield path
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(descriptor)
+def _locked(applet: AppletFolder, folder: Path) -> AppletFolder:
+    """Return an applet with the lock that lies beside its dxapp.json, if there is one."""
+    found = applet_folder.read_lock(folder)
+    if found is None:
+        return applet
+    details = applet.body.get("details") or {}
+    if not isinstance(details, dict):
+        raise CommandError(f"{folder}: details is no object, so a lock has no place in it", 2)
+    body = {**applet.body, "details": {**details, lock.DETAIL: found}}
+    return msgspec.structs.replace(applet, body=body)
 
 
 async def _run_job(
@@ -125,7 +85,7 @@ async def _run_job(
             raise CommandError(error.message, 2) from error
         except OSError as error:
             raise CommandError(f"cannot read an input: {error}", 2) from error
-        was_interrupted = await _follow(running, client, job_id)
+        was_interrupted = await follow(running, client, job_id)
         described = await client.call(f"/{job_id}/describe", {})
         output: Any = None
         if described["state"] == "done":
@@ -168,7 +128,7 @@ async def _bundled(client: ApiClient, resources: Path, project: str) -> dict[str
     return {"name": applet_folder.BUNDLE_NAME, "id": links.link(file_id)}
 
 
-async def _follow(running: Running, client: ApiClient, job_id: str) -> bool:
+async def follow(running: Running, client: ApiClient, job_id: str) -> bool:
     """Print the job's log until it is over; Ctrl-C terminates it. Say whether that happened."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()

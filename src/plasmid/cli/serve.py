@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from plasmid.cli import server
+from plasmid.cli import asset_loading, server
 from plasmid.cli.server import Running
 from plasmid.config import Config
 from plasmid.domain.job_states import State
@@ -41,6 +41,7 @@ async def serve(config: Config, *, host: str, port: int, data: Path) -> None:
     with server.locked(data):
         listener = server.bind(host, port)
         async with server.serving(config, data, listener) as running:
+            await asset_loading.load_all(config, running.url, running.keys.operator_token)
             path = data / SERVER_FILE
             fresh = path.with_suffix(".new")
             fresh.write_bytes(msgspec.json.encode(ServerFile(running.url, os.getpid())))

@@ -107,7 +107,7 @@ async def serving(config: Config, data: Path, listener: socket.socket) -> AsyncI
     try:
         async with asyncio.TaskGroup() as group:
             serve = group.create_task(server.serve(sockets=[listener]))
-            world = bootstrap.make_world(platform, config)
+            world = bootstrap.make_world(platform)
             dispatch = group.create_task(dispatcher.run(world, platform.now_ms))
             try:
                 yield Running(platform, keys, url_of(listener))

@@ -16,19 +16,24 @@ READ_BYTES: Final = 1 << 20
 
 async def upload(client: ApiClient, path: Path, *, project: str, folder: str, name: str) -> str:
     """Return the id of the closed file; raises OSError, ApiError or Unreachable."""
-    size_bytes = path.stat().st_size
     media, _ = mimetypes.guess_type(name)
     described = {"project": project, "folder": folder, "parents": True, "name": name}
     if media:
         described["media"] = media
     file_id = str((await client.call("/file/new", described))["id"])
+    await fill(client, file_id, path)
+    return file_id
+
+
+async def fill(client: ApiClient, file_id: str, path: Path) -> None:
+    """Put a local file's bytes into an open file and close it; raises as `upload` does."""
+    size_bytes = path.stat().st_size
     starts = range(0, max(size_bytes, 1), PART_BYTES)
     for index, start in enumerate(starts, 1):
         part_bytes = min(PART_BYTES, size_bytes - start)
         place = await client.call(f"/{file_id}/upload", {"index": index, "size": part_bytes})
         await client.put(str(place["url"]), _read(path, start, part_bytes), part_bytes)
     await client.call(f"/{file_id}/close", {})
-    return file_id
 
 
 async def _read(path: Path, start: int, length: int) -> AsyncIterator[bytes]:

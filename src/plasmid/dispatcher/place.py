@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from plasmid.dispatcher.world import Summary, World
@@ -41,12 +42,28 @@ async def tick(now_ms: int, world: World) -> Summary:
             if await objects.find_object(moment.tx, row.executable) is None:
                 await settle.fail(moment, row, advance.nothing_to_run(row))
             else:
-                await _lease(moment, row, workers[0])
+                devices = await _devices(moment, row, world.machine.gpus)
+                await _lease(moment, row, workers[0], devices)
     return Summary("place", len(chosen))
 
 
-async def _lease(moment: Moment, row: JobRow, worker: str) -> None:
+async def _devices(moment: Moment, row: JobRow, gpus: Sequence[str]) -> list[str]:
+    """Return as many devices as a job needs, those that the fewest others have."""
+    count = instance_types.get(row.instance_type).gpus
+    if not count:
+        return []
+    uses = dict.fromkeys(gpus, 0)
+    for other in await jobs.find_in_state(moment.tx, State.RUNNING):
+        for device in other.settings.get("devices") or ():
+            if device in uses:
+                uses[device] += 1
+    return sorted(gpus, key=lambda device: uses[device])[:count]
+
+
+async def _lease(moment: Moment, row: JobRow, worker: str, devices: list[str]) -> None:
     changes: dict[str, Any] = {"worker": worker}
+    if devices:
+        changes["settings"] = row.settings | {"devices": devices}
     if row.started_running_ms is None:
         changes["started_running_ms"] = moment.now_ms
     await advance.apply(moment, row, Event.LEASED, changes)
@@ -54,5 +71,5 @@ async def _lease(moment: Moment, row: JobRow, worker: str) -> None:
 
 
 def _demand(turn: Turn) -> Demand:
-    memory_bytes = instance_types.get(turn.instance_type).memory_bytes
-    return Demand(turn.id, memory_bytes, turn.created_ms)
+    wanted = instance_types.get(turn.instance_type)
+    return Demand(turn.id, wanted.memory_bytes, turn.created_ms, wanted.gpus)

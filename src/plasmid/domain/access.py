@@ -34,7 +34,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 
     `job` and `attempt` are set for the token of a job's try; `containers` are then the levels on
     the containers it was given, `elsewhere` the most it has on any other. `scope` narrows a
-    user's token.
+    user's token. `is_operator` is for the token that only the owner of the data folder can read.
     """
 
     user: str | None = None
@@ -45,6 +45,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: Level = Level.ADMINISTER
     scope: dict[str, Level] | None = None
     may_create_projects: bool = True
+    is_operator: bool = False
     token_hash: str = ""
 
     def ceiling(self, container_id: str) -> Level:

@@ -20,15 +20,19 @@ class HeldTry(msgspec.Struct, frozen=True):
 
 
 class Resources(msgspec.Struct, frozen=True):
-    """What a try may use: memory is a limit, cores are a weight."""
+    """What a try may use, each of it a limit; `devices` are names of CDI."""
 
     memory_bytes: int
     cores: int
     disk_bytes: int
+    devices: tuple[str, ...] = ()
 
 
 class Assignment(msgspec.Struct):
-    """All a worker needs to run one try, so that starting it asks for nothing more."""
+    """All a worker needs to run one try, so that starting it asks for nothing more.
+
+    `notes` are lines for the beginning of its log; `lock` is the executable's, see lock.py.
+    """
 
     job: str
     attempt: int
@@ -49,6 +53,8 @@ class Assignment(msgspec.Struct):
     network: list[str]
     resources: Resources
     timeout_ms: int
+    notes: list[str] = []
+    lock: dict[str, Any] | None = None
 
 
 class SyncRequest(msgspec.Struct):
@@ -96,7 +102,10 @@ class LogCursors(msgspec.Struct):
 
 
 class Finished(msgspec.Struct):
-    """How a try ended: its output, or why it failed (contract I.3, F.9)."""
+    """How a try ended: its output, or why it failed (contract I.3, F.9).
+
+    `not_enforced` are the limits of its instance type that this machine could not enforce.
+    """
 
     worker: str
     attempt: int
@@ -104,6 +113,7 @@ class Finished(msgspec.Struct):
     failure_reason: str | None = None
     failure_message: str | None = None
     peak_memory_bytes: int | None = None
+    not_enforced: list[str] = []
 
 
 class Acknowledged(msgspec.Struct):

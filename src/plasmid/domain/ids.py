@@ -18,7 +18,7 @@ RANDOM_CLASSES: Final = (
 )
 
 _RANDOM_ID = re.compile(rf"({'|'.join(sorted(RANDOM_CLASSES))})-[0-9A-Za-z]{{{ID_LENGTH}}}")
-_HANDLE_ID = re.compile(r"(user|org)-[A-Za-z0-9_.]+")
+_HANDLE_ID = re.compile(r"(?:user|org)-[A-Za-z0-9_.]+|app-[a-z0-9_.\-]+")
 
 
 def mint(class_name: str, randomness: bytes) -> str:
@@ -32,9 +32,9 @@ def mint(class_name: str, randomness: bytes) -> str:
 
 
 def class_of(entity_id: str) -> str | None:
-    """Return the class an id names, or None if it is no id."""
+    """Return the class an id names, or None if it is no id; an app has a name, too."""
     found = _RANDOM_ID.fullmatch(entity_id) or _HANDLE_ID.fullmatch(entity_id)
-    return found.group(1) if found else None
+    return entity_id.partition("-")[0] if found else None
 
 
 def is_id(entity_id: object, *classes: str) -> bool:

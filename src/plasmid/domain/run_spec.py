@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from plasmid.domain import access, errors, instance_types, keys, links, requirements
+from plasmid.domain import access, errors, keys, links, requirements
 from plasmid.domain.requirements import CLUSTER, SELECTOR, Layer
 
 INTERPRETERS: Final = ("bash", "python3", "python2.7")
@@ -22,7 +22,19 @@ DEFAULT_RESTART_ON: Final = {"UnresponsiveWorker": 2, "JMInternalError": 1, "Exe
 # What the client sends and resolves itself: it means nothing to the server.
 _DROPPED: Final = frozenset({"assetDepends", "file"})
 # Two ways to say the same thing: the higher layer's way counts.
+DEFAULT_DISTRIBUTION: Final = "Ubuntu"
+_DEFAULT_RELEASES: Final = {"python2.7": "16.04"}
+_DEFAULT_RELEASE: Final = "24.04"
 _INSTANCE: Final = ("instanceType", SELECTOR)
+
+
+def release_of(run_spec: dict[str, Any]) -> str:
+    """Return the release that an executable runs on.
+
+    One that names none gets the newest that has its interpreter: 16.04 for python2.7, else 24.04.
+    """
+    default = _DEFAULT_RELEASES.get(run_spec.get("interpreter", ""), _DEFAULT_RELEASE)
+    return str(run_spec.get("release", default))
 
 
 def check_run_spec(run_spec: object, *, where: str = "runSpec") -> dict[str, Any]:
@@ -191,16 +203,15 @@ def for_entry_point(wanted: Layer, function: str) -> dict[str, Any]:
     return {**general, **own}
 
 
-def instance_type_for(wanted: Layer, function: str, *, release: str | None = None) -> str:
-    """Return the instance type of an entry point: the one named, the first selected, or a default.
+def instance_types_for(wanted: Layer, function: str) -> list[str]:
+    """Return the instance types that will do for an entry point, the best first; [] for any.
 
-    `wanted` are the effective requirements; the age of the runSpec's `release` sets the default.
+    `wanted` are the effective requirements.
     """
     needs = for_entry_point(wanted, function)
     if needs.get("instanceType") is not None:
-        return str(needs["instanceType"])
-    allowed = (needs.get(SELECTOR) or {}).get("allowedInstanceTypes")
-    return str(allowed[0]) if allowed else instance_types.default_for(release)
+        return [str(needs["instanceType"])]
+    return list((needs.get(SELECTOR) or {}).get("allowedInstanceTypes") or [])
 
 
 def execution_policy(run_spec: dict[str, Any], runtime: object = None) -> dict[str, Any]:

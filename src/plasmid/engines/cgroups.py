@@ -23,9 +23,13 @@ from typing import Final
 import msgspec
 
 CONTROLLERS: Final = ("memory", "cpu", "pids")
+# Pins a sandbox to processors of its own. Without it a quota does the same, unseen from inside.
+CPUSET: Final = "cpuset"
+_ALL: Final = (*CONTROLLERS, CPUSET)
 PARENT_NAME: Final = "plasmid"
 _REMOVE_SECONDS_MAX: Final = 10.0
 _V1_SHARES_PER_WEIGHT: Final = 1024 / 100
+_CPU_PERIOD_US: Final = 100_000
 
 
 class Hierarchy(msgspec.Struct, frozen=True):
@@ -34,6 +38,21 @@ class Hierarchy(msgspec.Struct, frozen=True):
     version: int
     mount: str
     controllers: tuple[str, ...]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the processes of a sandbox may use together.
+
+    `cpu_weight` is in the unit of version 2: 1 to 10000, where 100 is one ordinary share; `cores`
+    is how much processor time they may have, 0 for any; `cpus` lists the processors that they may
+    be on ("0-3,6"), "" for all.
+    """
+
+    memory_bytes: int
+    cpu_weight: int
+    processes_max: int
+    cores: int = 0
+    cpus: str = ""
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -59,7 +78,7 @@ def parse_hierarchies(mountinfo: str, v2_controllers: Iterable[str] = ()) -> tup
     a controller can only be in one of them.
     """
     found: list[Hierarchy] = []
-    missing = set(CONTROLLERS)
+    missing = set(_ALL)
     v2_mount = None
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -68,10 +87,10 @@ def parse_hierarchies(mountinfo: str, v2_controllers: Iterable[str] = ()) -> tup
         if kind == "cgroup2":
             v2_mount = v2_mount or mount
         elif kind == "cgroup" and missing.intersection(options.split(",")):
-            here = tuple(c for c in CONTROLLERS if c in missing and c in options.split(","))
+            here = tuple(c for c in _ALL if c in missing and c in options.split(","))
             found.append(Hierarchy(1, mount, here))
             missing.difference_update(here)
-    rest = tuple(c for c in CONTROLLERS if c in missing and c in set(v2_controllers))
+    rest = tuple(c for c in _ALL if c in missing and c in set(v2_controllers))
     if v2_mount is not None and rest:
         found.append(Hierarchy(2, v2_mount, rest))
     return tuple(found)
@@ -92,6 +111,11 @@ def find_hierarchies() -> tuple[Hierarchy, ...]:
     mount = find_v2_mount(mountinfo)
     offered = (Path(mount) / "cgroup.controllers").read_text().split() if mount else []
     return parse_hierarchies(mountinfo, offered)
+
+
+def has(hierarchies: Iterable[Hierarchy], controller: str) -> bool:
+    """Say whether a controller is on this machine."""
+    return any(controller in hierarchy.controllers for hierarchy in hierarchies)
 
 
 def other_hierarchies(mountinfo: str, ours: Iterable[Hierarchy]) -> tuple[Hierarchy, ...]:
@@ -143,36 +167,34 @@ def groups_of(hierarchies: Iterable[Hierarchy], name: str) -> tuple[Group, ...]:
     )
 
 
-def limit_files(
-    group: Group, *, memory_bytes: int, cpu_weight: int, processes_max: int
-) -> list[tuple[str, str]]:
-    """Return what to write into which file of a group, in order.
-
-    `cpu_weight` is in the unit of version 2: 1 to 10000, where 100 is one ordinary share.
-    """
-    weight = min(max(cpu_weight, 1), 10000)
-    memory, pids = str(memory_bytes), str(processes_max)
+def limit_files(group: Group, limits: Limits) -> list[tuple[str, str]]:
+    """Return what to write into which file of a group, in order."""
+    weight = min(max(limits.cpu_weight, 1), 10000)
+    memory, pids = str(limits.memory_bytes), str(limits.processes_max)
+    quota = str(limits.cores * _CPU_PERIOD_US) if limits.cores else ""
+    shares = str(max(2, round(weight * _V1_SHARES_PER_WEIGHT)))
     values = {
         (1, "memory"): [("memory.limit_in_bytes", memory), ("memory.memsw.limit_in_bytes", memory)],
-        (1, "cpu"): [("cpu.shares", str(max(2, round(weight * _V1_SHARES_PER_WEIGHT))))],
+        (1, "cpu"): [("cpu.shares", shares), ("cpu.cfs_quota_us", quota)],
         (1, "pids"): [("pids.max", pids)],
+        (1, CPUSET): [("cpuset.cpus", limits.cpus)],
         (2, "memory"): [("memory.max", memory), ("memory.swap.max", "0")],
-        (2, "cpu"): [("cpu.weight", str(weight))],
+        (2, "cpu"): [("cpu.weight", str(weight)), ("cpu.max", quota)],
         (2, "pids"): [("pids.max", pids)],
+        (2, CPUSET): [("cpuset.cpus", limits.cpus)],
     }
-    return [pair for c in group.controllers for pair in values[group.version, c]]
+    pairs = [pair for c in group.controllers for pair in values[group.version, c]]
+    return [(name, value) for name, value in pairs if value]
 
 
 # A kernel without swap accounting lacks these; then there is no swap to limit.
 _OPTIONAL_FILES: Final = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
 
 
-def create(group: Group, *, memory_bytes: int, cpu_weight: int, processes_max: int) -> None:
+def create(group: Group, limits: Limits) -> None:
     """Make a group and set its limits."""
     _make(Path(group.path), group)
-    for name, value in limit_files(
-        group, memory_bytes=memory_bytes, cpu_weight=cpu_weight, processes_max=processes_max
-    ):
+    for name, value in limit_files(group, limits):
         file = Path(group.path) / name
         if name not in _OPTIONAL_FILES or file.exists():
             file.write_text(value)
@@ -187,8 +209,19 @@ def _make(path: Path, group: Group) -> None:
                 _offer(path.parent.parent, group.controllers)
                 _offer(path.parent, group.controllers)
             path.mkdir(exist_ok=True)
+            if group.version == 1 and CPUSET in group.controllers:
+                # A new group of version 1 has no processor and no memory node: nothing can enter.
+                for folder in (path.parent, path):
+                    _inherit(folder)
             return
     raise FileNotFoundError(errno.ENOENT, "its parent keeps vanishing", str(path))
+
+
+def _inherit(path: Path) -> None:
+    """Give a version 1 cpuset what the one above it has, unless it has something."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not (path / name).read_text().strip():
+            (path / name).write_text((path.parent / name).read_text().strip())
 
 
 def _offer(path: Path, controllers: tuple[str, ...]) -> None:
@@ -255,6 +288,20 @@ def out_of_memory_kills(groups: Iterable[Group]) -> int:
             counters = dict(line.split() for line in _read(group, name).splitlines())
             return int(counters.get("oom_kill", 0))
     return 0
+
+
+def memory_use(groups: Iterable[Group]) -> tuple[int, int]:
+    """Return the memory that a sandbox uses now, and how much of it is the content of files."""
+    for group in groups:
+        if "memory" in group.controllers:
+            v1 = group.version == 1
+            used = _read(group, "memory.usage_in_bytes" if v1 else "memory.current")
+            lines = (line.split() for line in _read(group, "memory.stat").splitlines())
+            stat = {name: int(value) for name, value in lines}
+            names = ("total_active_file", "total_inactive_file")
+            cached = sum(stat.get(name if v1 else name.removeprefix("total_"), 0) for name in names)
+            return int(used or 0), cached
+    return 0, 0
 
 
 def peak_memory_bytes(groups: Iterable[Group]) -> int | None:

@@ -8,6 +8,7 @@ Promises every engine keeps (tests/contract/test_engines.py):
 - `create` leaves either a whole sandbox or nothing.
 - What the command writes to stdout and stderr is in `log_path` in conmon's k8s-file format,
   complete once `wait` has returned, also if the process that called `start` has died in between.
+- A limit that this machine cannot enforce is named by `unenforced`, and never pretended.
 - `adopt` finds a sandbox again from its folder alone, in another process.
 - `remove` is idempotent and leaves no mount, cgroup, namespace, process or file of the sandbox.
 """
@@ -38,6 +39,10 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     `folder` belongs to the engine: it exists, is empty, and holds all of the sandbox's state.
     `files` are put into the root before the start: absolute path inside to content; parents are
     made; owner is root inside; mode 0755 when the content starts with `#!`, else 0644.
+    `layers` are read-only folders laid over the base image, the last one on top. `cores` and
+    `disk_bytes` are limits that are enforced and seen inside; 0: none. `runs_containers` lets
+    the root inside mount within its own namespaces, for docker and FUSE in the job; `devices` are
+    names of the Container Device Interface.
     """
 
     name: str
@@ -52,14 +57,23 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     cpu_weight: int
     processes_max: int = 4096
     mounts: tuple[Mount, ...] = ()
+    layers: tuple[Path, ...] = ()
+    cores: int = 0
+    disk_bytes: int = 0
+    runs_containers: bool = False
+    devices: tuple[str, ...] = ()
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """How the command ended: `exit_code` is 128+n after signal n."""
+    """How the command ended: `exit_code` is 128+n after signal n.
+
+    `lost_writes`: not all that it wrote has reached the machine's disk, which was full.
+    """
 
     exit_code: int
     out_of_memory: bool
     peak_memory_bytes: int | None
+    lost_writes: bool = False
 
 
 class Sandbox(Protocol):
@@ -78,6 +92,14 @@ class Sandbox(Protocol):
     @property
     def root(self) -> Path:
         """The root file system as the host sees it; hostile: never follow a link in it."""
+        ...
+
+    @property
+    def changes(self) -> Path:
+        """The folder of what differs from base image and layers, in overlay's own form.
+
+        After the command has ended it can be moved away and used as a layer, if `disk_bytes` is 0.
+        """
         ...
 
     @property
@@ -117,6 +139,10 @@ class Engine(Protocol):
 
     async def check(self) -> list[str]:
         """Return what keeps this engine from working here, one remedy a line; [] if nothing."""
+        ...
+
+    async def unenforced(self, spec: SandboxSpec) -> list[str]:
+        """Return the limits of a spec that this machine cannot enforce, one reason a line."""
         ...
 
     async def create(self, spec: SandboxSpec) -> Sandbox:

@@ -1,8 +1,9 @@
 """Sandboxes straight on an OCI runtime (crun or runc), supervised by conmon; needs root.
 
-A sandbox's folder holds `sandbox.json` (written first, so that whatever was half made can be found
-and removed), the overlay's `upper`, `work` and `root`, the `bundle`, the `runtime`'s own state, and
-conmon's files (see conmon.py). Everything else (mount, groups, processes) is named by that state.
+A sandbox's folder holds `sandbox.json` (written first, so that whatever is half made can be found
+and removed), the overlay's `upper`, `work` and `root` (the first two within `disk` where that is
+limited, see disk.py), `views` (views.py), the `bundle`, the `runtime`'s own state, and conmon's
+files (conmon.py). Everything else (mounts, groups, processes) is named by that state.
 
 Three processes are started per sandbox: conmon, `<runtime> create`, `<runtime> start`. There is no
 `<runtime> delete`: groups, mount and folder are ours to remove.
@@ -18,14 +19,27 @@ import re
 import select
 import shutil
 import signal
-import stat
 import subprocess
+import threading
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from plasmid.engines import cgroups, conmon, engine, oci_config, overlay
+from plasmid.engines import (
+    cdi,
+    cgroups,
+    conmon,
+    cpus,
+    disk,
+    engine,
+    entry,
+    nested,
+    oci_config,
+    overlay,
+    quota,
+    views,
+)
 
 _STATE_FILE: Final = "sandbox.json"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
@@ -33,17 +47,9 @@ _START_SECONDS_MAX: Final = 60.0
 _CONMON_SECONDS_MAX: Final = 10.0
 _DEVICES: Final = ("/dev/fuse",)
 _OOM_SCORE: Final = 500
-
-# The runtime enters the sandbox's groups before it makes anything, so that all of it is counted and
-# the cgroup namespace begins there. Arguments: number of join files, those files, the command.
-# Before that, in a mount namespace of its own, what the runtime must not or cannot see is mended.
-_JOIN: Final = """n=$1; shift
-while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit 1; shift; n=$((n-1)); done
-exec "$@"
-"""
-_HIDE: Final = 'umount "$1" || exit 1; shift\n'
-_SHOW: Final = 'mount --bind "$1" "$2" || exit 1; shift 2\n'
-_SHOWN_AT: Final = Path("/run/plasmid-root")
+_VIEWS: Final = "views"
+# Two that choose processors at once would choose the same.
+_CHOOSING: Final = threading.Lock()
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -52,6 +58,8 @@ class _State(msgspec.Struct, frozen=True):
     name: str
     runtime: str
     groups: tuple[cgroups.Group, ...]
+    memory_bytes: int = 0
+    disk_kind: str = disk.OFF
 
 
 class OciSandbox:
@@ -78,6 +86,13 @@ class OciSandbox:
         return self._folder / "root"
 
     @property
+    def changes(self) -> Path:
+        """The folder of what differs from base image and layers; with a disk limit, on its disk."""
+        return (
+            self._folder / disk.MOUNT if self._state.disk_kind != disk.OFF else self._folder
+        ) / "upper"
+
+    @property
     def log_path(self) -> Path:
         """The file with stdout and stderr in conmon's k8s-file format."""
         return self._files.log
@@ -101,7 +116,7 @@ class OciSandbox:
     def _start(self) -> None:
         fifo = self._folder / "runtime" / self.name / "exec.fifo"
         done = subprocess.run(
-            [*_runtime_command(self._state.runtime, self._folder), "start", self.name],
+            [*entry.runtime_command(self._state.runtime, self._folder), "start", self.name],
             capture_output=True,
             check=False,
             timeout=_START_SECONDS_MAX,
@@ -112,7 +127,7 @@ class OciSandbox:
             raise engine.EngineError(f"sandbox {self.name} could not be started: {message}")
 
     async def wait(self) -> engine.Exit:
-        """Return how the command ended, as soon as it has.
+        """Return how the command ended, as soon as it has; meanwhile it sees what memory is left.
 
         Raises EngineError if its supervisor was killed: then all of it is killed, and its exit
         code is not to be had.
@@ -120,10 +135,16 @@ class OciSandbox:
         pidfd = conmon.open_pidfd(self._files)
         if pidfd is not None:
             try:
-                await _readable(pidfd)
+                while not await _is_readable(pidfd, views.REFRESH_SECONDS):
+                    await asyncio.to_thread(self._refresh)
             finally:
                 os.close(pidfd)
         return await asyncio.to_thread(self._read_exit)
+
+    def _refresh(self) -> None:
+        use = cgroups.memory_use(self._state.groups)
+        folder = self._folder / _VIEWS
+        views.refresh(folder, limit_bytes=self._state.memory_bytes, use=views.MemoryUse(*use))
 
     def _read_exit(self) -> engine.Exit:
         exit_code = conmon.read_exit_code(self._files)
@@ -138,6 +159,7 @@ class OciSandbox:
             exit_code=exit_code,
             out_of_memory=cgroups.out_of_memory_kills(groups) > 0,
             peak_memory_bytes=cgroups.peak_memory_bytes(groups),
+            lost_writes=disk.has_lost_writes(self._folder),
         )
 
     async def kill(self) -> None:
@@ -158,7 +180,10 @@ class OciSandbox:
             self._end_conmon()
             cgroups.remove(self._state.groups)
             overlay.unmount(self.root)
+            disk.remove(self._folder)
             overlay.remove_tree(self._folder)
+            if self._state.disk_kind == disk.QUOTA:
+                quota.release(self._folder.parent, quota.project_of(self.name))
         except OSError as error:
             raise engine.EngineError(f"sandbox {self.name} is not all gone: {error}") from error
 
@@ -177,36 +202,33 @@ class OciSandbox:
             os.close(pidfd)
 
 
-async def _readable(fd: int) -> None:
+async def _is_readable(fd: int, seconds: float) -> bool:
+    """Say, as soon as it is so, that something can be read; False when the time is over."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_reader(fd, ended.set)
     try:
-        await ended.wait()
+        async with asyncio.timeout(seconds):
+            await ended.wait()
+    except TimeoutError:
+        return ended.is_set()
     finally:
         loop.remove_reader(fd)
-
-
-def _is_crun(runtime: str) -> bool:
-    return Path(runtime).name == "crun"
-
-
-def _runtime_command(runtime: str, folder: Path) -> list[str]:
-    options = ["--cgroup-manager=disabled"] if _is_crun(runtime) else []
-    return [runtime, *options, "--root", str(folder / "runtime")]
+    return True
 
 
 class OciEngine:
     """Makes sandboxes by an OCI runtime; `runtime` is `crun` or `runc`, by default what is there.
 
-    crun first: it takes half of runc's time.
+    crun first: it takes half of runc's time. `disk_limit` is how disks are limited, see disk.py.
     """
 
-    def __init__(self, runtime: str | None = None) -> None:
+    def __init__(self, runtime: str | None = None, *, disk_limit: str = disk.AUTO) -> None:
         self._wanted = (runtime,) if runtime else ("crun", "runc")
         found = (shutil.which(name, path=_search_path()) for name in self._wanted)
         self._runtime = next((path for path in found if path), None)
         self._conmon = conmon.find()
+        self._disks = disk.Disks(disk_limit)
 
     @property
     def name(self) -> str:
@@ -227,6 +249,21 @@ class OciEngine:
         problems += await asyncio.to_thread(cgroups.check)
         return problems
 
+    async def unenforced(self, spec: engine.SandboxSpec) -> list[str]:
+        """Return the limits of a spec that this machine cannot enforce, one reason a line."""
+        return await asyncio.to_thread(self._unenforced, spec)
+
+    def _unenforced(self, spec: engine.SandboxSpec) -> list[str]:
+        found = []
+        if spec.cores and not cgroups.has(cgroups.find_hierarchies(), cgroups.CPUSET):
+            found.append(
+                f"cores: {spec.cores} is a limit on processor time only, and all processors of the "
+                "machine are seen, as there is no cgroup controller cpuset"
+            )
+        if spec.disk_bytes:
+            found += self._disks.unenforced(spec.folder, spec.disk_bytes)
+        return found
+
     async def create(self, spec: engine.SandboxSpec) -> engine.Sandbox:
         """Make a sandbox ready to start; raises EngineError and leaves nothing if it cannot."""
         return await asyncio.to_thread(self._create, spec)
@@ -236,57 +273,72 @@ class OciEngine:
             raise engine.EngineError(f"sandbox name {spec.name!r} is not [A-Za-z0-9_.-]+")
         if self._runtime is None or self._conmon is None:
             raise engine.EngineError("no OCI runtime or no conmon here: see `plasmid doctor`")
-        groups = cgroups.groups_of(_hierarchies(self._runtime), spec.name)
-        state = _State(name=spec.name, runtime=self._runtime, groups=groups)
+        groups = cgroups.groups_of(entry.hierarchies(self._runtime), spec.name)
+        state = _State(
+            name=spec.name,
+            runtime=self._runtime,
+            groups=groups,
+            memory_bytes=spec.memory_bytes,
+            disk_kind=self._disks.kind(spec.folder) if spec.disk_bytes else disk.OFF,
+        )
         sandbox = OciSandbox(spec.folder, state)
         try:
             _write_state(spec.folder, state)
-            self._make(spec, sandbox, groups)
+            self._make(spec, sandbox, state)
         except (OSError, subprocess.SubprocessError, engine.EngineError) as error:
             with contextlib.suppress(engine.EngineError):
                 sandbox.remove_now()
             raise engine.EngineError(f"cannot make sandbox {spec.name}: {error}") from error
         return sandbox
 
-    def _make(
-        self, spec: engine.SandboxSpec, sandbox: OciSandbox, groups: tuple[cgroups.Group, ...]
-    ) -> None:
+    def _make(self, spec: engine.SandboxSpec, sandbox: OciSandbox, state: _State) -> None:
         # Root inside passes through the folder; nobody else outside needs to.
         os.chown(spec.folder, 0, overlay.ROOT_ID)
         spec.folder.chmod(0o710)
         overlay.check_owner(spec.base_image, overlay.ROOT_ID)
-        overlay.mount(spec.base_image, spec.folder)
+        own_disk = self._make_disk(spec, state.disk_kind)
+        with quota.without_override():
+            overlay.mount(spec.base_image, spec.folder, layers=spec.layers, disk=own_disk)
         overlay.put_files(sandbox.root, {**_name_files(spec.hostname), **spec.files})
-        for group in _limited(groups):
-            cgroups.create(
-                group,
-                memory_bytes=spec.memory_bytes,
-                cpu_weight=spec.cpu_weight,
-                processes_max=spec.processes_max,
-            )
+        own_cpus = _limit(spec, state.groups)
+        seen = views.make(spec.folder / _VIEWS, limit_bytes=spec.memory_bytes, own=own_cpus)
+        if spec.runs_containers:
+            seen += nested.prepare(own_disk or spec.folder, overlay.ROOT_ID)
+        spec = msgspec.structs.replace(spec, mounts=(*seen, *spec.mounts))
+        edits = cdi.edits_for(spec.devices)
+        spec = cdi.applied(spec, edits)
         files = conmon.Files(spec.folder, spec.name)
         files.bundle.mkdir()
-        shown_at = _reachable(sandbox.root)
-        (files.bundle / "config.json").write_bytes(self._config(spec, shown_at, groups))
-        command = _runtime_command(str(self._runtime), spec.folder)
-        runtime = _joined(groups, command, sandbox.root, shown_at)
+        shown_at = entry.reachable(sandbox.root)
+        config = self._config(spec, shown_at, state.groups)
+        config["hooks"] = cdi.hooks_of(edits)
+        (files.bundle / "config.json").write_bytes(msgspec.json.encode(config))
+        command = entry.runtime_command(str(self._runtime), spec.folder)
+        runtime = entry.joined(state.groups, command, sandbox.root, shown_at)
         argv = conmon.command(str(self._conmon), files, spec.name, runtime)
         conmon.create(argv, files, {"PATH": _search_path()})
 
+    def _make_disk(self, spec: engine.SandboxSpec, kind: str) -> Path | None:
+        if kind == disk.OFF:
+            return None
+        return self._disks.make(spec.folder, spec.disk_bytes, kind=kind, name=spec.name)
+
     def _config(
         self, spec: engine.SandboxSpec, root: Path, groups: tuple[cgroups.Group, ...]
-    ) -> bytes:
+    ) -> dict[str, Any]:
         config = oci_config.config(
             spec,
             root=root,
-            cgroups=_cgroups_inside(groups),
+            cgroups=entry.cgroups_inside(groups),
             host_devices=tuple(path for path in _DEVICES if Path(path).exists()),
             machine=platform.machine(),
             oom_score=max(_OOM_SCORE, int(Path("/proc/self/oom_score_adj").read_text())),
         )
-        if not _is_crun(str(self._runtime)):
+        if not entry.is_crun(str(self._runtime)):
             config["linux"]["cgroupsPath"] = f"/{cgroups.PARENT_NAME}/{spec.name}"
-        return msgspec.json.encode(config)
+            # runc keeps a list of devices as well, crun without groups does not.
+            config["linux"]["resources"] = {"devices": [nested.FUSE_RULE]}
+        return config
 
     async def adopt(self, folder: Path) -> engine.Sandbox | None:
         """Find the sandbox whose state is in the folder; None if there is none or it is damaged.
@@ -300,12 +352,20 @@ class OciEngine:
             return None
 
 
-def _hierarchies(runtime: str) -> tuple[cgroups.Hierarchy, ...]:
-    """Return where a sandbox will have groups: ours first, then those that only runc makes."""
-    ours = cgroups.find_hierarchies()
-    if _is_crun(runtime):
-        return ours
-    return ours + cgroups.other_hierarchies(Path("/proc/self/mountinfo").read_text(), ours)
+def _limit(spec: engine.SandboxSpec, groups: tuple[cgroups.Group, ...]) -> list[int]:
+    """Make a sandbox's groups with their limits and return the processors that it has."""
+    with _CHOOSING:
+        own = cpus.choose_for(groups, spec.cores)
+        limits = cgroups.Limits(
+            memory_bytes=spec.memory_bytes,
+            cpu_weight=spec.cpu_weight,
+            processes_max=spec.processes_max,
+            cores=spec.cores,
+            cpus=cpus.listed(own) if spec.cores else "",
+        )
+        for group in entry.limited(groups):
+            cgroups.create(group, limits)
+    return own
 
 
 def _search_path() -> str:
@@ -321,52 +381,6 @@ def _write_state(folder: Path, state: _State) -> None:
 def _name_files(hostname: str) -> dict[str, bytes]:
     hosts = f"127.0.0.1 localhost {hostname}\n::1 localhost ip6-localhost ip6-loopback\n"
     return {"/etc/hostname": f"{hostname}\n".encode(), "/etc/hosts": hosts.encode()}
-
-
-def _cgroups_inside(groups: tuple[cgroups.Group, ...]) -> dict[str, str]:
-    """Return where each group is seen inside: as on the host, in pure version 2 as the root."""
-    seen = _limited(groups)
-    if [group.version for group in seen] == [2]:
-        return {"/sys/fs/cgroup": seen[0].path}
-    return {f"/sys/fs/cgroup/{Path(group.path).parent.parent.name}": group.path for group in seen}
-
-
-def _limited(groups: tuple[cgroups.Group, ...]) -> list[cgroups.Group]:
-    return [group for group in groups if group.controllers]
-
-
-def _joined(
-    groups: tuple[cgroups.Group, ...], command: list[str], root: Path, shown_at: Path
-) -> list[str]:
-    """Return the command that enters a sandbox's groups and becomes the given one.
-
-    It hides the mount that crun must not see, and shows `root` at `shown_at` if that is elsewhere.
-    """
-    script, arguments = _JOIN, [str(len(_limited(groups)))]
-    arguments += [group.join_file for group in _limited(groups)]
-    if shown_at != root:
-        script, arguments = _SHOW + script, [str(root), str(shown_at), *arguments]
-    hidden = _hidden_mount() if _is_crun(command[0]) else None
-    if hidden is not None:
-        script, arguments = _HIDE + script, [hidden, *arguments]
-    apart = [] if script == _JOIN else ["/usr/bin/unshare", "-m"]
-    return [*apart, "/bin/sh", "-c", script, "sh", *arguments, *command]
-
-
-def _reachable(root: Path) -> Path:
-    """Return where root inside can reach its root: another place if a folder above is closed."""
-    closed = [p for p in root.parent.parents if not p.stat().st_mode & stat.S_IXOTH]
-    if not closed:
-        return root
-    _SHOWN_AT.mkdir(mode=0o755, exist_ok=True)
-    return _SHOWN_AT
-
-
-def _hidden_mount() -> str | None:
-    mountinfo = Path("/proc/self/mountinfo").read_text()
-    mount = cgroups.find_v2_mount(mountinfo)
-    offered = Path(mount, "cgroup.controllers").read_text().split() if mount else []
-    return cgroups.hidden_from_crun(mountinfo, offered)
 
 
 def _check_kernel() -> list[str]:

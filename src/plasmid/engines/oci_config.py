@@ -31,6 +31,11 @@ CAPABILITIES: Final = (
     "CAP_AUDIT_WRITE",
 )
 
+# What docker and FUSE in a job need on top (SandboxSpec.runs_containers): mounting, and namespaces
+# in namespaces. It counts in the sandbox's own only: its root is nobody of the host still. It can
+# lay bare there what is masked below, which is then guarded by its owner, the host's root.
+CONTAINER_CAPABILITIES: Final = ("CAP_SYS_ADMIN",)
+
 NAMESPACES: Final = ("user", "pid", "mount", "uts", "ipc", "network", "cgroup")
 
 # The lists of Docker and podman.
@@ -75,8 +80,13 @@ DENIED_CALLS: Final = (
     "request_key",
     "userfaultfd",
 )
+# AF_BLUETOOTH, AF_NFC, AF_VSOCK, AF_QIPCRTR: what no network namespace holds.
+ESCAPING_FAMILIES: Final = (31, 39, 40, 42)
 _EPERM: Final = 1
 _ENOSYS: Final = 38
+_EAFNOSUPPORT: Final = 97
+_IS: Final = "SCMP_CMP_EQ"
+_CLONE_NEWUSER: Final = 0x10000000
 
 # A call of an architecture that is not named kills its caller, so 32-bit programs need theirs.
 ARCHITECTURES: Final = {
@@ -100,7 +110,8 @@ def config(
     finds it): path inside to path outside. `machine` is as uname tells it. `oom_score` is what the
     kernel adds when the machine as a whole runs out of memory: jobs go before the platform.
     """
-    capabilities = {kind: list(CAPABILITIES) for kind in ("bounding", "effective", "permitted")}
+    held = (*CAPABILITIES, *(CONTAINER_CAPABILITIES if spec.runs_containers else ()))
+    capabilities = {kind: list(held) for kind in ("bounding", "effective", "permitted")}
     mapping = [{"containerID": 0, "hostID": ID_FIRST, "size": ID_COUNT}]
     return {
         "ociVersion": "1.0.2",
@@ -128,23 +139,53 @@ def config(
             "gidMappings": mapping,
             "maskedPaths": list(MASKED_PATHS),
             "readonlyPaths": list(READ_ONLY_PATHS),
-            "seccomp": _seccomp(machine),
+            "seccomp": _seccomp(machine, runs_containers=spec.runs_containers),
         },
     }
 
 
-def _seccomp(machine: str) -> dict[str, Any]:
+def _seccomp(machine: str, *, runs_containers: bool) -> dict[str, Any]:
     # ENOSYS where programs fall back on an older call, EPERM elsewhere.
     absent = [name for name in DENIED_CALLS if name.startswith("io_uring_")]
     refused = [name for name in DENIED_CALLS if name not in absent]
+    calls: list[dict[str, Any]] = [
+        {"names": absent, "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
+        {"names": refused, "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM},
+        *_without_escaping_sockets(),
+    ]
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": list(ARCHITECTURES.get(machine, ())),
-        "syscalls": [
-            {"names": absent, "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
-            {"names": refused, "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM},
-        ],
+        "syscalls": calls if runs_containers else calls + _without_user_namespaces(),
     }
+
+
+def _without_user_namespaces() -> list[dict[str, Any]]:
+    """Return the rules that keep a job from making itself root of another user namespace.
+
+    There it would hold every capability again, which is most of what kernel exploits begin with.
+    clone3 has its flags in memory, where no filter sees them: programs fall back on clone.
+    """
+    flag = {"index": 0, "value": _CLONE_NEWUSER, "valueTwo": _CLONE_NEWUSER}
+    wanted = [{**flag, "op": "SCMP_CMP_MASKED_EQ"}]
+    refusal = {"action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM, "args": wanted}
+    return [
+        {"names": ["clone", "unshare"], **refusal},
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
+    ]
+
+
+def _without_escaping_sockets() -> list[dict[str, Any]]:
+    """Return the rules against sockets that lead past the network namespace, to a hypervisor.
+
+    32-bit programs may name the family in memory, where no filter sees it: that way is closed.
+    """
+    refusal = {"action": "SCMP_ACT_ERRNO", "errnoRet": _EAFNOSUPPORT}
+    families = [
+        {"names": ["socket"], **refusal, "args": [{"index": 0, "value": family, "op": _IS}]}
+        for family in ESCAPING_FAMILIES
+    ]
+    return [*families, {"names": ["socketcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS}]
 
 
 def _mount(target: str, kind: str, *options: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -26,6 +26,7 @@ ROOT_ID: Final = 300000
 
 _MS_NODEV: Final = 4
 _MNT_DETACH: Final = 2
+_OPTIONS_BYTES_MAX: Final = 4095
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,15 +38,20 @@ def _escaped(path: Path) -> str:
     return text
 
 
-def options(lower: Path, folder: Path, *, root_id: int = ROOT_ID) -> str:
-    """Return the mount options of a sandbox's overlay.
+def options(
+    lower: Path, folder: Path, *, layers: Sequence[Path] = (), root_id: int = ROOT_ID
+) -> str:
+    """Return the mount options of a sandbox's overlay; the last of `layers` is on top.
+
+    `folder` is where `upper` and `work` are.
 
     With `root_id` 0 we are root of a user namespace, where overlay keeps its marks in other
     attributes.
     """
-    layers = f"lowerdir={_escaped(lower)},upperdir={_escaped(folder / 'upper')}"
+    below = ":".join(_escaped(path) for path in (*reversed(layers), lower))
+    above = f"upperdir={_escaped(folder / 'upper')},workdir={_escaped(folder / 'work')}"
     kind = "volatile,userxattr" if root_id == 0 else "volatile"
-    return f"{layers},workdir={_escaped(folder / 'work')},{kind}"
+    return f"lowerdir={below},{above},{kind}"
 
 
 def check_owner(lower: Path, owner: int) -> None:
@@ -60,21 +66,46 @@ def check_owner(lower: Path, owner: int) -> None:
         )
 
 
-def mount(lower: Path, folder: Path, *, root_id: int = ROOT_ID) -> None:
-    """Mount `folder/root` over a base image, with `folder/upper` and `folder/work` made here.
+def mount(
+    lower: Path,
+    folder: Path,
+    *,
+    layers: Sequence[Path] = (),
+    root_id: int = ROOT_ID,
+    disk: Path | None = None,
+) -> None:
+    """Mount `folder/root` over a base image and layers, with `upper` and `work` in the folder.
 
-    `root_id` is the id of root inside, as we see it.
+    `root_id` is the id of root inside, as we see it. With `disk`, `upper` and `work` are there.
     """
-    for name in ("upper", "work", "root"):
-        path = folder / name
+    above = disk or folder
+    for path in (above / "upper", above / "work", folder / "root"):
         path.mkdir(exist_ok=True)
         os.chown(path, root_id, root_id)
-    (folder / "upper").chmod(lower.stat().st_mode & 0o7777)
-    data = options(lower, folder, root_id=root_id)
+    (above / "upper").chmod(lower.stat().st_mode & 0o7777)
     target = str(folder / "root")
-    if _libc.mount(b"overlay", os.fsencode(target), b"overlay", _MS_NODEV, os.fsencode(data)):
-        number = ctypes.get_errno()
-        raise OSError(number, f"cannot mount the overlay ({data}): {os.strerror(number)}", target)
+    with _fitting(lower, above, layers, root_id) as data:
+        kind = b"overlay"
+        if _libc.mount(kind, os.fsencode(target), kind, _MS_NODEV, os.fsencode(data)):
+            number = ctypes.get_errno()
+            message = f"cannot mount the overlay ({data}): {os.strerror(number)}"
+            raise OSError(number, message, target)
+
+
+@contextlib.contextmanager
+def _fitting(lower: Path, above: Path, layers: Sequence[Path], root_id: int) -> Iterator[str]:
+    """Give mount options that fit into a page: many layers are named by descriptors of ours."""
+    data = options(lower, above, layers=layers, root_id=root_id)
+    if len(os.fsencode(data)) <= _OPTIONS_BYTES_MAX:
+        yield data
+        return
+    with contextlib.ExitStack() as opened:
+
+        def short(path: Path) -> Path:
+            flags = os.O_PATH | os.O_DIRECTORY
+            return Path(f"/proc/self/fd/{opened.enter_context(_opened(str(path), flags))}")
+
+        yield options(short(lower), above, layers=[short(path) for path in layers], root_id=root_id)
 
 
 def unmount(target: Path) -> None:
@@ -159,17 +190,21 @@ def remove_tree(folder: Path) -> None:
             raise OSError(errno.ENOTEMPTY, f"cannot delete it: {message}", str(folder)) from error
 
 
-def request(lower: Path, folder: Path, files: Mapping[str, bytes]) -> bytes:
+def request(
+    lower: Path, folder: Path, files: Mapping[str, bytes], layers: Sequence[Path] = ()
+) -> bytes:
     """Return what this file, run as a program with argument `make`, wants to read."""
     texts = {path: content.decode("latin-1") for path, content in files.items()}
-    return json.dumps({"lower": str(lower), "folder": str(folder), "files": texts}).encode()
+    asked = {"lower": str(lower), "layers": [str(path) for path in layers], "files": texts}
+    return json.dumps({**asked, "folder": str(folder)}).encode()
 
 
 def _run(verb: str, folder: Path) -> None:
     """Run as a program in a user namespace: `make` (reads a request) or `remove` a root."""
     if verb == "make":
         asked = json.load(sys.stdin)
-        mount(Path(asked["lower"]), folder, root_id=0)
+        layers = [Path(path) for path in asked["layers"]]
+        mount(Path(asked["lower"]), folder, layers=layers, root_id=0)
         files = {path: text.encode("latin-1") for path, text in asked["files"].items()}
         put_files(folder / "root", files, root_id=0)
     else:

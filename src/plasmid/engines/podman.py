@@ -5,7 +5,9 @@ is given it as the root. Without root it is mounted in podman's user namespace, 
 unshare` leads. There, root inside is the user outside, and the base image must belong to that user.
 
 What is less than with the oci engine:
-- without root and with version 1 cgroups, no limit holds (podman says so and ignores them);
+- without root, only those limits hold whose controllers are delegated to the user (version 2
+  cgroups; with version 1 none does: podman says so and ignores them);
+- disks are not limited, and what memory is left is told as it was at the start;
 - `out_of_memory` is what podman says, which is always "no" with version 1 cgroups;
 - `root` is the folder of what the sandbox has written: the merged root is not to be seen outside;
 - a sandbox takes 0.5 s instead of 0.03 s.
@@ -17,19 +19,18 @@ import asyncio
 import contextlib
 import os
 import platform
-import resource
 import select
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from plasmid.engines import cgroups, engine, oci_config, overlay
+from plasmid.engines import cgroups, cpus, engine, nested, overlay, podman_options, views
 
 _STATE_FILE: Final = "podman.json"
 _COMMAND_SECONDS_MAX: Final = 120.0
@@ -76,6 +77,11 @@ class PodmanSandbox:
     def root(self) -> Path:
         """The root as the host sees it: merged for root, else what was written into it."""
         return self._folder / ("root" if os.geteuid() == 0 else "upper")
+
+    @property
+    def changes(self) -> Path:
+        """The folder of what differs from base image and layers."""
+        return self._folder / "upper"
 
     @property
     def log_path(self) -> Path:
@@ -214,40 +220,6 @@ def _unshared(verb: str, folder: Path, content: bytes = b"") -> subprocess.Compl
     return _run(["podman", "unshare", *program, verb, str(folder)], content)
 
 
-def create_options(
-    spec: engine.SandboxSpec, *, as_root: bool, oom_score: int, limits: dict[str, tuple[int, int]]
-) -> list[str]:
-    """Return podman's arguments for `create`, up to the command; pure.
-
-    `limits` are our own rlimits, soft and hard: podman's defaults are above what we may set.
-    """
-    first, count = oci_config.ID_FIRST, oci_config.ID_COUNT
-    shifted = [f"--uidmap=0:{first}:{count}", f"--gidmap=0:{first}:{count}"] if as_root else []
-    shares = max(2, round(spec.cpu_weight * 1024 / 100))
-    return [
-        f"--name={spec.name}",
-        f"--hostname={spec.hostname}",
-        f"--workdir={spec.working_directory}",
-        "--network=none",
-        "--no-hosts",
-        "--http-proxy=false",
-        *(f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in limits.items()),
-        "--cap-add=AUDIT_WRITE,MKNOD",
-        "--log-driver=k8s-file",
-        f"--log-opt=path={spec.folder / 'log'}",
-        f"--memory={spec.memory_bytes}",
-        f"--cpu-shares={shares}",
-        f"--pids-limit={spec.processes_max}",
-        f"--shm-size={spec.memory_bytes // 2}",
-        f"--oom-score-adj={oom_score}",
-        *shifted,
-        *(f"--env={name}={value}" for name, value in spec.environment.items()),
-        *(f"--volume={m.source}:{m.target}:{'ro' if m.read_only else 'rw'}" for m in spec.mounts),
-        "--rootfs",
-        str(spec.folder / "root"),
-    ]
-
-
 class PodmanEngine:
     """Makes sandboxes by podman, as whoever we are."""
 
@@ -270,6 +242,12 @@ class PodmanEngine:
             problems += _check_user()
         return problems
 
+    async def unenforced(self, spec: engine.SandboxSpec) -> list[str]:
+        """Return the limits of a spec that this machine cannot enforce, one reason a line."""
+        return await asyncio.to_thread(
+            podman_options.unenforced, spec, podman_options.controllers()
+        )
+
     async def create(self, spec: engine.SandboxSpec) -> engine.Sandbox:
         """Make a sandbox ready to start; raises EngineError and leaves nothing if it cannot."""
         return await asyncio.to_thread(self._create, spec)
@@ -281,8 +259,13 @@ class PodmanEngine:
             (spec.folder / _STATE_FILE).write_bytes(msgspec.json.encode(state))
             _make_root(spec)
             score = max(500, int(Path("/proc/self/oom_score_adj").read_text()))
-            options = create_options(
-                spec, as_root=os.geteuid() == 0, oom_score=score, limits=_own_limits()
+            held = podman_options.controllers()
+            options = podman_options.create_options(
+                _with_views(_with_storage(spec), held),
+                as_root=os.geteuid() == 0,
+                oom_score=score,
+                limits=podman_options.own_limits(),
+                held=held,
             )
             command = ["podman", *state.options, "create", *options, *spec.command]
             _succeed(_run(command), "podman create")
@@ -302,6 +285,23 @@ class PodmanEngine:
             return None
 
 
+def _with_views(spec: engine.SandboxSpec, held: Collection[str]) -> engine.SandboxSpec:
+    """Return a spec with the files that show the sandbox what it has of the machine."""
+    if "memory" not in held:
+        return spec
+    own = podman_options.own_cpus(spec, held) or cpus.here()
+    seen = views.make(spec.folder / "views", limit_bytes=spec.memory_bytes, own=own)
+    return msgspec.structs.replace(spec, mounts=(*seen, *spec.mounts))
+
+
+def _with_storage(spec: engine.SandboxSpec) -> engine.SandboxSpec:
+    """Return a spec with what it needs to run containers, if it shall."""
+    if not spec.runs_containers:
+        return spec
+    inner = nested.prepare(spec.folder, overlay.ROOT_ID if os.geteuid() == 0 else os.geteuid())
+    return msgspec.structs.replace(spec, mounts=(*spec.mounts, *inner))
+
+
 def _make_root(spec: engine.SandboxSpec) -> None:
     hosts = f"127.0.0.1 localhost {spec.hostname}\n::1 localhost\n".encode()
     files = {"/etc/hosts": hosts, **spec.files}
@@ -309,24 +309,12 @@ def _make_root(spec: engine.SandboxSpec) -> None:
     if os.geteuid() == 0:
         os.chown(spec.folder, 0, overlay.ROOT_ID)
         spec.folder.chmod(0o710)
-        overlay.mount(spec.base_image, spec.folder)
+        overlay.mount(spec.base_image, spec.folder, layers=spec.layers)
         overlay.put_files(spec.folder / "root", files)
         return
-    made = _unshared("make", spec.folder, overlay.request(spec.base_image, spec.folder, files))
+    asked = overlay.request(spec.base_image, spec.folder, files, spec.layers)
+    made = _unshared("make", spec.folder, asked)
     _succeed(made, "mounting the overlay")
-
-
-def _own_limits() -> dict[str, tuple[int, int]]:
-    """Return what a container may have: our own limits, and processes as podman limits itself."""
-    pids_max = int(Path("/proc/sys/kernel/pid_max").read_text())
-    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    processes = [
-        pids_max if n == resource.RLIM_INFINITY else min(n, pids_max) for n in (soft, hard)
-    ]
-    return {
-        "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
-        "nproc": (processes[0], processes[1]),
-    }
 
 
 def _runtime() -> str:

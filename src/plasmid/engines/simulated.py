@@ -77,6 +77,11 @@ class SimulatedSandbox:
         return self._folder / "root"
 
     @property
+    def changes(self) -> Path:
+        """The folder of what differs from base image and layers."""
+        return self._folder / "root"
+
+    @property
     def log_path(self) -> Path:
         """The file with stdout and stderr in conmon's k8s-file format."""
         return self._folder / "log"
@@ -152,6 +157,10 @@ class SimulatedEngine:
 
     async def check(self) -> list[str]:
         """Return []: it works everywhere."""
+        return []
+
+    async def unenforced(self, spec: engine.SandboxSpec) -> list[str]:
+        """Return []: nothing runs, so nothing exceeds a limit."""
         return []
 
     async def create(self, spec: engine.SandboxSpec) -> engine.Sandbox:

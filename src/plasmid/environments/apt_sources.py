@@ -1,20 +1,41 @@
-"""Where Debian packages come from: read from the host's own apt sources (sources.list(5)); pure.
+"""Where packages come from: read from the host's own apt sources (sources.list(5)); pure.
 
-Only what carries Debian itself is taken (the suites of one release, component main, a `debian`
-path, Debian's keyring): a vendor's repository beside it is the host's business, not the image's.
+Only what carries a distribution itself is taken (the suites of one release, component main, a path
+and a keyring of its name): a vendor's repository beside it is the host's business, not the image's.
 """
 
 from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 _SUITE_ENDINGS: Final = ("", "-updates", "-security", "/updates")
-_COMPONENTS: Final = ("main", "contrib", "non-free", "non-free-firmware")
+
+
+class _Archive(msgspec.Struct, frozen=True):
+    """What tells the sources of a distribution from those of others."""
+
+    folders: tuple[str, ...]
+    components: tuple[str, ...]
+    keyring: str
+
+
+_ARCHIVES: Final = {
+    "Debian": _Archive(
+        ("debian", "debian-security"),
+        ("main", "contrib", "non-free", "non-free-firmware"),
+        "debian-archive",
+    ),
+    "Ubuntu": _Archive(
+        ("ubuntu", "ubuntu-ports"),
+        ("main", "universe", "restricted", "multiverse"),
+        "ubuntu-archive",
+    ),
+}
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -27,11 +48,12 @@ class Source(msgspec.Struct, frozen=True):
 
     @property
     def host(self) -> str:
-        """The host that serves it."""
-        return urllib.parse.urlsplit(self.uri).hostname or ""
+        """The host that serves it, with its port if the address names one."""
+        parts = urllib.parse.urlsplit(self.uri)
+        return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
 
     def line(self) -> str:
-        """Return it as a line of sources.list (its key is Debian's, which apt has)."""
+        """Return it as a line of sources.list (its key is one that apt has)."""
         return f"deb {self.uri} {self.suite} {' '.join(self.components)}"
 
 
@@ -76,31 +98,54 @@ def _parse_deb822(text: str) -> list[Source]:
     return found
 
 
-def of_release(sources: Iterable[Source], release: str, host_release: str = "") -> list[Source]:
-    """Return the sources that carry a Debian release by its code name.
+def of_release(
+    sources: Iterable[Source], release: str, host_release: str = "", *, distribution: str = "Debian"
+) -> list[Source]:
+    """Return the sources that carry a release by its code name.
 
-    On a host of another Debian release (`host_release`) its archives are taken with the suites of
-    the wanted one: the same mirror carries both. Empty if the host is no Debian.
+    On a host of another release of that distribution (`host_release`) its archives are taken with
+    the suites of the wanted one: the same mirror carries both. Empty if the host has none.
     """
+    archive = _ARCHIVES[distribution]
     wanted: list[Source] = []
     for source in sources:
         for own in dict.fromkeys((release, host_release)):
             ending = source.suite.removeprefix(own) if own else None
             if ending in _SUITE_ENDINGS and own and source.suite.startswith(own):
-                kept = tuple(c for c in source.components if c in _COMPONENTS)
+                kept = tuple(c for c in source.components if c in archive.components)
                 made = Source(source.uri, release + ending, kept)
-                if _is_debian(source) and made not in wanted:
+                if _carries(source, archive) and made not in wanted:
                     wanted.append(made)
     has_own = any(source.suite == release for source in wanted)
     return wanted if has_own else []
 
 
-def _is_debian(source: Source) -> bool:
+def of_mirror(
+    uris: Sequence[str], distribution: str, release: str, *, components: tuple[str, ...]
+) -> list[Source]:
+    """Return the sources of a release on a mirror: its archive and, if it has one, for security.
+
+    Ubuntu keeps security beside the rest; Debian in an archive of its own, `<archive>-security`
+    unless it is named.
+    """
+    archive, *others = (uri.rstrip("/") for uri in uris)
+    security = others[0] if others else archive
+    if not others and distribution == "Debian":
+        security = f"{archive}-security"
+    suites = (
+        (archive, release),
+        (archive, f"{release}-updates"),
+        (security, f"{release}-security"),
+    )
+    return [Source(uri, suite, components) for uri, suite in suites]
+
+
+def _carries(source: Source, archive: _Archive) -> bool:
     parts = urllib.parse.urlsplit(source.uri)
     segments = parts.path.strip("/").split("/")
     return (
         parts.scheme in ("http", "https")
         and "main" in source.components
-        and any(s in ("debian", "debian-security") for s in segments)
-        and (not source.signed_by or "debian-archive" in source.signed_by)
+        and any(segment in archive.folders for segment in segments)
+        and (not source.signed_by or archive.keyring in source.signed_by)
     )

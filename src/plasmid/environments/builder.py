@@ -9,24 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from plasmid.environments import apt_sources, recipes, shifted_ids
+from plasmid.environments import apt_sources, commands, furnishing, host, recipes, shifted_ids
+from plasmid.environments.commands import BuildError
 
-_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
-_SHIPPED_CERTIFICATES: Final = Path("/usr/share/ca-certificates")
-_SYSTEM_PYTHONS: Final = ("/usr/bin/python3", "python3")
-_TAIL_LINES_MAX: Final = 12
+__all__ = ["BuildError", "Built", "build", "delete_tree"]
+
 # Lines of mmdebstrap that are no step.
 _UNTOLD: Final = (
     "I: automatically",
@@ -34,15 +31,11 @@ _UNTOLD: Final = (
     "I: done",
     "I: finding",
     "I: removing",
-    "I: running --customize-hook",
+    "I: running --",
     "I: skipping",
     "I: success in",
     "I: using",
 )
-
-
-class BuildError(Exception):
-    """A step of a build failed; the message has its last words."""
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -55,7 +48,7 @@ class Built(msgspec.Struct, frozen=True):
     seconds: dict[str, float]
 
 
-class _Clock:
+class Clock:
     """Tells each step as it begins and keeps how long it took."""
 
     def __init__(self, progress: Callable[[str], None]) -> None:
@@ -64,53 +57,111 @@ class _Clock:
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
+        """Tell a step and take its time."""
         self._progress(name)
         began = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - began, 2)
 
 
-async def build(recipe: recipes.Recipe, scratch: Path, progress: Callable[[str], None]) -> Built:
+async def build(
+    recipe: recipes.Recipe,
+    scratch: Path,
+    progress: Callable[[str], None],
+    *,
+    mirrors: host.Mirrors,
+    base: Path | None = None,
+) -> Built:
     """Make a recipe's root file system at `scratch/root`; raises BuildError.
 
-    `progress` gets a line at the start of every step.
+    `progress` gets a line at the start of every step. With `base`, a tar file of a root file
+    system, what the recipe wants is added to that.
     """
     _check_tools()
-    clock = _Clock(progress)
+    clock = Clock(progress)
     root = scratch / "root"
-    with tempfile.TemporaryDirectory(prefix="plasmid-build-") as stage:
+    with tempfile.TemporaryDirectory(prefix="plasmid-build-") as name:
+        stage = Path(name)
         with clock.step("reading the host's settings"):
-            dump = await _output(["apt-config", "dump"])
-            files = recipes.furniture(recipes.apt_settings(dump))
-            await asyncio.to_thread(_stage, recipe, Path(stage), files)
+            dump = await commands.output(["apt-config", "dump"])
+            files = furnishing.files(furnishing.apt_settings(dump))
+            await asyncio.to_thread(host.stage, recipe, stage, files)
+            command = await asyncio.to_thread(
+                _command, recipe, root, dump=dump, stage=stage, mirrors=mirrors, base=base
+            )
         with clock.step("fetching dxpy and what it needs"):
-            await _fetch_wheels(recipe, Path(stage))
-        await _follow(await _command(recipe, root, dump, stage=Path(stage)), clock)
+            await host.fetch_clients(recipe, stage)
+        await _follow(command, clock)
     if os.geteuid() == 0:
         with clock.step("shifting ids"):
-            await asyncio.to_thread(_finish_root, root)
+            await asyncio.to_thread(finish_root, root)
     else:
         with clock.step("unpacking"):
             await _unpack(root)
-    packages = (root / recipes.PACKAGE_LIST.lstrip("/")).read_text().splitlines()
+    packages = (root / furnishing.PACKAGE_LIST.lstrip("/")).read_text().splitlines()
     return Built(
         files=files,
         packages=tuple(sorted(packages)),
-        apt_hosts=_hosts_inside(root),
-        size_bytes=await asyncio.to_thread(_size_bytes, root),
+        apt_hosts=hosts_inside(root),
+        size_bytes=await asyncio.to_thread(size_bytes, root),
         seconds=clock.seconds,
     )
 
 
-async def _command(recipe: recipes.Recipe, root: Path, dump: str, *, stage: Path) -> list[str]:
+def finish(root: Path, packages: tuple[str, ...]) -> Built:
+    """Make an unpacked root that needs nothing more ready for sandboxes."""
+    if os.geteuid() == 0:
+        finish_root(root)
+    return Built(files={}, packages=packages, apt_hosts=(), size_bytes=size_bytes(root), seconds={})
+
+
+async def answers(recipe: recipes.Recipe, mirrors: host.Mirrors, *, seconds: float) -> bool:
+    """Say whether the archives of a release give their package lists within that time."""
+    with tempfile.TemporaryDirectory(prefix="plasmid-ask-") as name:
+        command = recipes.command(
+            recipe,
+            str(Path(name) / "root"),
+            sources=await asyncio.to_thread(host.sources, recipe, mirrors),
+            settings=[
+                'Acquire::Retries "0";',
+                *furnishing.INDEX_SETTINGS,
+                *furnishing.build_only_settings(await commands.output(["apt-config", "dump"])),
+            ],
+            customize="true",
+            keyring=host.keyring(recipe, mirrors),
+            as_root=os.geteuid() == 0,
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                await commands.output([command[0], "--simulate", *command[1:]])
+        except (TimeoutError, BuildError):
+            return False
+    return True
+
+
+def _command(
+    recipe: recipes.Recipe,
+    root: Path,
+    *,
+    dump: str,
+    stage: Path,
+    mirrors: host.Mirrors,
+    base: Path | None,
+) -> list[str]:
     """Return the command that makes a recipe's root file system on this host."""
     as_root = os.geteuid() == 0
-    return recipes.mmdebstrap_command(
+    return recipes.command(
         recipe,
         str(root if as_root else _archive(root)),
-        sources=await asyncio.to_thread(_host_sources, recipe.suite),
-        settings=[*recipes.apt_settings(dump), *recipes.build_only_settings(dump)],
-        hook=str(stage / "customize"),
+        sources=host.sources(recipe, mirrors),
+        settings=[
+            *furnishing.INDEX_SETTINGS,
+            *furnishing.apt_settings(dump),
+            *furnishing.build_only_settings(dump),
+        ],
+        customize=str(stage / "customize"),
+        keyring=host.keyring(recipe, mirrors),
+        base=str(base) if base else "",
         as_root=as_root,
     )
 
@@ -123,7 +174,7 @@ async def _unpack(root: Path) -> None:
     """Unpack the archive of a root file system with the ids of podman's user namespace."""
     root.mkdir()
     options = ["--numeric-owner", "--exclude=./dev/*", "-xpf", str(_archive(root))]
-    await _output(["podman", "unshare", "tar", "-C", str(root), *options])
+    await commands.output(["podman", "unshare", "tar", "-C", str(root), *options])
     _archive(root).unlink()
 
 
@@ -144,126 +195,19 @@ def _check_tools() -> None:
             raise BuildError(f"{tool} is not installed: apt-get install {package}")
 
 
-def _host_sources(suite: str) -> list[apt_sources.Source]:
-    """Return the host's sources of a Debian release; none if it has none (then the default)."""
-    folder = Path("/etc/apt")
-    names = [folder / "sources.list", *folder.glob("sources.list.d/*")]
-    texts = {
-        str(path): path.read_text(errors="replace")
-        for path in names
-        if path.suffix in (".list", ".sources") and path.exists()
-    }
-    release = platform.freedesktop_os_release()
-    own = release.get("VERSION_CODENAME", "") if release.get("ID") == "debian" else ""
-    return apt_sources.of_release(apt_sources.parse(texts), suite, own)
-
-
-def _stage(recipe: recipes.Recipe, scratch: Path, files: dict[str, tuple[int, str]]) -> None:
-    """Lay out what the customize script takes into the root, for everybody to read.
-
-    Without root, the script runs as another user of this host.
-    """
-    scratch.chmod(0o755)
-    staged = {path: (mode, text.encode()) for path, (mode, text) in files.items()}
-    for number, certificate in enumerate(_local_certificates()):
-        path = f"/usr/local/share/ca-certificates/host-{number}.crt"
-        staged[path] = (0o644, certificate.encode())
-    for path, (mode, content) in staged.items():
-        file = scratch / "files" / path.lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        file.chmod(mode | 0o444)
-    script = scratch / "customize"
-    script.write_text(recipes.customize_script(recipe))
-    script.chmod(0o755)
-
-
-def _local_certificates() -> list[str]:
-    """Return the certificates that this host trusts by its administrator's word."""
-    if not _BUNDLE.exists():
-        return []
-    shipped = "\n".join(p.read_text(errors="replace") for p in _SHIPPED_CERTIFICATES.rglob("*.crt"))
-    return recipes.local_certificates(_BUNDLE.read_text(errors="replace"), shipped)
-
-
-async def _fetch_wheels(recipe: recipes.Recipe, scratch: Path) -> None:
-    """Fetch wheels of all requirements with the host's pip and its settings."""
-    wheels = scratch / "wheels"
-    wheels.mkdir()
-    pip = await _pip()
-    # dxpy is published as source only; it has no compiled part, so its wheel fits any Python.
-    pinned = [r for r in recipe.requirements if "==" in r]
-    others = [r for r in recipe.requirements if "==" not in r]
-    await _output([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), *pinned])
-    options = recipes.download_options(recipe, platform.machine())
-    built = [str(path) for path in wheels.glob("*.whl")]
-    await _output([*pip, "download", "--quiet", "--dest", str(wheels), *options, *built, *others])
-
-
-async def _pip() -> list[str]:
-    """Return a pip command of this host that works."""
-    for python in (sys.executable, *_SYSTEM_PYTHONS):
-        with contextlib.suppress(BuildError):
-            await _output([python, "-m", "pip", "--version"])
-            return [python, "-m", "pip", "--disable-pip-version-check"]
-    raise BuildError("no pip on this host: apt-get install python3-pip")
-
-
-async def _follow(command: Sequence[str], clock: _Clock) -> None:
+async def _follow(command: list[str], clock: Clock) -> None:
     """Run mmdebstrap; each of its `I: …` lines is a step."""
-    tail: list[str] = []
-    step = contextlib.ExitStack()
-    async with _process(command) as process:
-        async for raw in _lines(process):
-            line = raw.decode(errors="replace").rstrip()
-            tail = [*tail, line][-_TAIL_LINES_MAX:]
+    with contextlib.ExitStack() as step:
+
+        def on_line(line: str) -> None:
             if line.startswith("I: ") and not line.startswith(_UNTOLD):
                 step.close()
                 step.enter_context(clock.step(line.removeprefix("I: ").rstrip(".")))
-        step.close()
-        if await process.wait() != 0:
-            raise BuildError("mmdebstrap failed:\n" + "\n".join(tail))
+
+        await commands.follow(command, on_line)
 
 
-async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
-    while process.stdout is not None and (line := await process.stdout.readline()):
-        yield line
-
-
-async def _output(command: Sequence[str]) -> str:
-    """Run a command and return what it printed; BuildError with its last words if it fails."""
-    async with _process(command) as process:
-        output, _ = await process.communicate()
-    text = output.decode(errors="replace")
-    if process.returncode != 0:
-        tail = "\n".join(text.strip().splitlines()[-_TAIL_LINES_MAX:])
-        raise BuildError(f"`{' '.join(command[:4])} …` failed:\n{tail}")
-    return text
-
-
-@contextlib.asynccontextmanager
-async def _process(command: Sequence[str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a command with both outputs as one; it is ended if we leave before it has."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
-        )
-    except OSError as error:
-        raise BuildError(f"{command[0]} cannot be run: {error}") from error
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
-
-
-def _finish_root(root: Path) -> None:
+def finish_root(root: Path) -> None:
     """Make a new root ready for sandboxes: no devices of its own, shifted ids."""
     for entry in (root / "dev").iterdir():
         if entry.is_dir() and not entry.is_symlink():
@@ -273,15 +217,16 @@ def _finish_root(root: Path) -> None:
     shifted_ids.shift_tree(str(root))
 
 
-def _hosts_inside(root: Path) -> tuple[str, ...]:
-    """Return the hosts of the sources that mmdebstrap wrote into a root."""
+def hosts_inside(root: Path) -> tuple[str, ...]:
+    """Return the hosts of the package sources that are written in a root."""
     folder = root / "etc/apt"
     names = [folder / "sources.list", *folder.glob("sources.list.d/*")]
     texts = {str(path): path.read_text() for path in names if path.is_file()}
     return tuple(sorted({source.host for source in apt_sources.parse(texts)}))
 
 
-def _size_bytes(root: Path) -> int:
+def size_bytes(root: Path) -> int:
+    """Return what a root takes on disk, hard links once."""
     seen: set[int] = set()
     total = 0
     for folder, _, files in os.walk(root):

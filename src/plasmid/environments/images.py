@@ -17,10 +17,10 @@ from typing import Final
 
 import msgspec
 
-from plasmid.environments import builder, recipes
+from plasmid.environments import builder, furnishing, host, importing, recipes
 
-DEFAULT_TABLE: Final[Mapping[str, str]] = {"*": "debian-12"}
-"""As shipped, Debian 12 stands in for every release."""
+_VERSIONS: Final[Mapping[str, tuple[str, ...]]] = {"Ubuntu 16.04": ("0", "1")}
+"""The versions of a release that the platform has; of all others there is but version 0."""
 
 _BUILD_PREFIX: Final = ".build-"
 
@@ -46,6 +46,19 @@ class Image(msgspec.Struct, frozen=True):
     seconds: dict[str, float]
 
 
+class Imported(msgspec.Struct, frozen=True):
+    """What an image from elsewhere is to be called, and the release that it is (else as it says).
+
+    `is_whole` takes it as it is: nothing is added, and none of its programs are run.
+    """
+
+    name: str
+    distribution: str = ""
+    release: str = ""
+    origin: str = ""
+    is_whole: bool = False
+
+
 class FoundImage(msgspec.Struct, frozen=True):
     """The image that serves a release; `stand_in` says that it is another one."""
 
@@ -60,22 +73,27 @@ class Images:
     """The images in a folder and the table that says which serves which release.
 
     A key of `table` is `Distribution Release Version`, `Distribution Release`, `Distribution` or
-    `*`, the nearest is taken; its value names a recipe.
+    `*`, the nearest is taken; its value names an image. A release that no key covers is served by
+    the image of its own.
     """
 
-    def __init__(self, folder: Path, table: Mapping[str, str] = DEFAULT_TABLE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        table: Mapping[str, str] | None = None,
+        *,
+        mirrors: host.Mirrors | None = None,
+    ) -> None:
         self._folder = folder
-        self._table = dict(table)
+        self._mirrors = mirrors or host.Mirrors()
+        self._table = dict(table or {})
 
     def find(self, distribution: str, release: str, version: str) -> FoundImage:
         """Return the newest image for a release; raises ImageError that names the remedy."""
         name = self.name_for(distribution, release, version)
         image = self._newest(name)
         if image is None:
-            raise ImageError(
-                f"there is no image {name} (for {distribution} {release}) in {self._folder}: "
-                f"make it with `plasmid image build {name}`"
-            )
+            raise ImageError(self._missing(name, f"{distribution} {release}"))
         return FoundImage(
             name=name,
             digest=image.digest,
@@ -90,8 +108,22 @@ class Images:
         for key in (f"{long} {version}", long, distribution, "*"):
             if key in self._table:
                 return self._table[key]
+        for recipe in recipes.RECIPES.values():
+            if recipe.title == long:
+                _check_version(long, version)
+                return recipe.name
+        known = ", ".join(recipe.title for recipe in recipes.RECIPES.values())
         raise ImageError(
-            f'no image serves {long}: name one in [images], like "{long}" = "debian-12"'
+            f"there is no base image for {long} (runSpec.release): there are those for {known}. "
+            f"{_stand_in(long)}"
+        )
+
+    def _missing(self, name: str, release: str) -> str:
+        """Return what is said of an image that is not here: every remedy, on one line."""
+        made = f"`plasmid image build {name}` makes it, " if name in recipes.RECIPES else ""
+        return (
+            f"there is no image {name} (for {release}) in {self._folder}: {made}"
+            f"`plasmid image import FILE --as {name}` takes it from a file. {_stand_in(release)}"
         )
 
     def _newest(self, name: str) -> Image | None:
@@ -109,7 +141,7 @@ class Images:
     def is_current(self, name: str) -> bool:
         """Say whether there is an image made by today's recipe of that name."""
         image = self._newest(name)
-        return image is not None and image.recipe == recipes.digest(_recipe(name), {}, [])
+        return image is not None and image.recipe == _mark(_recipe(name))
 
     def remove(self, digest: str) -> None:
         """Delete an image; raises ImageError if there is none. No sandbox may be using it."""
@@ -127,31 +159,87 @@ class Images:
         the next build if this process is killed.
         """
         recipe = _recipe(name)
+        if self._mirrors.prefer == "oci":
+            return await self.pull(name, progress)
         started_ms = time.time_ns() // 1_000_000
-        async with self._locked(progress):
-            made = self._newest(name)
+        async with self._locked(progress) as has_waited:
+            made = self._newest(name) if has_waited else None
             if made is not None and made.created_ms >= started_ms and self.is_current(name):
                 return made
-            return await self._build(recipe, progress)
+            async with self._scratch(name) as scratch:
+                built = await builder.build(recipe, scratch, progress, mirrors=self._mirrors)
+                return await asyncio.to_thread(self._keep, recipe, built, scratch)
 
-    async def _build(self, recipe: recipes.Recipe, progress: Progress) -> Image:
+    async def can_build(self, name: str, *, seconds: float) -> bool:
+        """Say whether the archives that an image is made from answer within that time."""
+        return await builder.answers(_recipe(name), self._mirrors, seconds=seconds)
+
+    async def pull(self, name: str, progress: Progress, *, reference: str = "") -> Image:
+        """Make an image from a registry's, by its reference or that of the image's recipe.
+
+        What apps need is added from the packages of its release. Raises ImageError.
+        """
+        recipe = recipes.RECIPES.get(name)
+        named = reference or self._mirrors.oci.get(name, recipe.reference if recipe else "")
+        if not named:
+            raise ImageError(f"nothing says which image {name} is pulled from: give --reference")
+        async with self._locked(progress), self._scratch(name) as scratch:
+            file = scratch / "pulled.tar"
+            progress(f"pulling {named}")
+            await importing.fetch(named, file)
+            return await self._take(file, Imported(name, origin=named), scratch, progress=progress)
+
+    async def take(self, file: Path, wanted: Imported, progress: Progress) -> Image:
+        """Make an image from a file: an OCI or docker archive, or a tar file of a root file system.
+
+        What apps need is added from the packages of its release, unless it is there. Raises
+        ImageError; the file is left alone.
+        """
+        if not file.is_file():
+            raise ImageError(f"there is no file {file}")
+        async with self._locked(progress), self._scratch(wanted.name) as scratch:
+            return await self._take(file, wanted, scratch, progress=progress)
+
+    async def _take(
+        self, file: Path, wanted: Imported, scratch: Path, *, progress: Progress
+    ) -> Image:
+        progress("unpacking")
+        root = scratch / "root"
+        found = await importing.unpack(file, root)
+        recipe = _recipe_for(wanted, found)
+        if not wanted.is_whole and not (found.packages and found.has_client):
+            base = scratch / "base.tar"
+            await importing.repack(root, base)
+            built = await builder.build(recipe, scratch, progress, mirrors=self._mirrors, base=base)
+            content = msgspec.structs.replace(built, packages=(*built.packages, found.digest))
+            return await asyncio.to_thread(self._keep, recipe, content, scratch)
+        progress("shifting ids")
+        built = await asyncio.to_thread(builder.finish, root, found.packages or (found.digest,))
+        taken = msgspec.structs.replace(built, apt_hosts=found.apt_hosts)
+        return await asyncio.to_thread(self._keep, recipe, taken, scratch)
+
+    @contextlib.asynccontextmanager
+    async def _scratch(self, name: str) -> AsyncIterator[Path]:
+        """Give a folder to make an image in, deleted in any case; failures become ImageError."""
         scratch = self._folder / f"{_BUILD_PREFIX}{os.getpid()}"
-        scratch.mkdir(mode=0o700)
         try:
-            built = await builder.build(recipe, scratch, progress)
-            return await asyncio.to_thread(self._keep, recipe, built, scratch)
+            scratch.mkdir(mode=0o700)
+            yield scratch
         except builder.BuildError as error:
-            raise ImageError(f"image {recipe.name} could not be made: {error}") from error
+            raise ImageError(f"image {name} could not be made: {error}") from error
+        except OSError as error:
+            why = f"{error.filename or self._folder}: {error.strerror}"
+            raise ImageError(f"image {name} could not be made: {why}") from error
         finally:
             await asyncio.to_thread(builder.delete_tree, scratch)
 
     def _keep(self, recipe: recipes.Recipe, built: builder.Built, scratch: Path) -> Image:
         """Put a built root at its place; one of the same digest that is there already stays."""
-        digest = recipes.digest(recipe, built.files, built.packages)
+        digest = recipes.digest(recipe, _mark(recipe), built.files, built.packages)
         image = Image(
             name=recipe.name,
             digest=digest,
-            recipe=recipes.digest(recipe, {}, []),
+            recipe=_mark(recipe),
             distribution=recipe.distribution,
             release=recipe.release,
             created_ms=time.time_ns() // 1_000_000,
@@ -173,18 +261,61 @@ class Images:
         return image
 
     @contextlib.asynccontextmanager
-    async def _locked(self, progress: Progress) -> AsyncIterator[None]:
+    async def _locked(self, progress: Progress) -> AsyncIterator[bool]:
+        """Hold the folder's lock; gives whether another process had it."""
+        has_waited = False
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                has_waited = True
                 progress("another process is building an image; waiting for it")
                 await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
             for left_over in self._folder.glob(f"{_BUILD_PREFIX}*"):
                 progress(f"deleting {left_over.name}, which was never finished")
                 await asyncio.to_thread(builder.delete_tree, left_over)
-            yield
+            yield has_waited
+
+
+def _check_version(release: str, version: str) -> None:
+    known = _VERSIONS.get(release, ("0",))
+    if version not in known:
+        raise ImageError(
+            f"{release} has no version {version} (runSpec.version): it has {', '.join(known)}. "
+            f"{_stand_in(f'{release} {version}')}"
+        )
+
+
+def _stand_in(release: str) -> str:
+    """Return how another image is made to serve a release."""
+    return f'Another stands in by [images] in plasmid.toml: "{release}" = "debian-12"'
+
+
+def _mark(recipe: recipes.Recipe) -> str:
+    """Return what tells a recipe from all others, also from itself before a change."""
+    return recipes.digest(recipe, furnishing.script(recipe))
+
+
+def _recipe_for(wanted: Imported, found: importing.Unpacked) -> recipes.Recipe:
+    """Return the recipe of what was unpacked, under the name that it is to have."""
+    distribution = wanted.distribution or found.distribution
+    release = wanted.release or found.release
+    if not distribution or not release:
+        raise ImageError(
+            "it has no /etc/os-release that says what it is: give --distribution and --release"
+        )
+    known = {recipe.title: recipe for recipe in recipes.RECIPES.values()}
+    recipe = known.get(f"{found.distribution} {found.release}")
+    if recipe is None and not wanted.is_whole and not found.has_client:
+        raise ImageError(
+            f"what {distribution} {release} lacks is not known (known are {', '.join(known)}): "
+            "import an image that has dx and what apps need, with --as-is"
+        )
+    template = recipe or next(iter(known.values()))
+    return msgspec.structs.replace(
+        template, name=wanted.name, distribution=distribution, release=release
+    )
 
 
 def _recipe(name: str) -> recipes.Recipe:

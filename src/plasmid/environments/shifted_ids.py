@@ -50,7 +50,7 @@ def _shift(path: str) -> None:
     if (uid, gid) == (status.st_uid, status.st_gid):
         return
     is_file = stat.S_ISREG(status.st_mode)
-    capability = _read_capability(path) if is_file else None
+    capability = read_capability(path) if is_file else None
     os.chown(path, uid, gid, follow_symlinks=False)
     if is_file and status.st_mode & (stat.S_ISUID | stat.S_ISGID):
         Path(path).chmod(stat.S_IMODE(status.st_mode))
@@ -63,7 +63,13 @@ def shifted(number: int) -> int:
     return number + SHIFT if number < COUNT else number
 
 
-def _read_capability(path: str) -> bytes | None:
+def unshifted(number: int) -> int:
+    """Return the id inside of a stored one."""
+    return number - SHIFT if SHIFT <= number < SHIFT + COUNT else number
+
+
+def read_capability(path: str) -> bytes | None:
+    """Return the file capability of a path, if it has one."""
     try:
         return os.getxattr(path, _CAPABILITY, follow_symlinks=False)
     except OSError as error:
@@ -82,6 +88,14 @@ def namespaced_capability(value: bytes) -> bytes:
         return value
     header = struct.pack("<I", (magic & ~_REVISION_MASK) | _REVISION_3)
     return header + value[4:20] + struct.pack("<I", SHIFT)
+
+
+def plain_capability(value: bytes) -> bytes:
+    """Return a stored file capability as it is outside any user namespace (revision 2)."""
+    (magic,) = struct.unpack_from("<I", value)
+    if magic & _REVISION_MASK != _REVISION_3:
+        return value
+    return struct.pack("<I", (magic & ~_REVISION_MASK) | _REVISION_2) + value[4:20]
 
 
 def is_shifted(root: str) -> bool:

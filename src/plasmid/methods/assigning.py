@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from plasmid.auth import tokens
-from plasmid.domain import instance_types, links
+from plasmid.domain import fitting, instance_types, links, lock, run_spec
 from plasmid.domain.access import Actor, Level
 from plasmid.domain.assignments import Assignment, Resources
 from plasmid.domain.job_states import State
+from plasmid.domain.placement import Machine
 from plasmid.executions import advance, settle, waking
 from plasmid.executions.world import Moment
 from plasmid.metadata import jobs, objects, users
@@ -46,7 +49,29 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
         )
         names = await _file_names(tx, current)
     platform.authenticator.forget()
-    return _assignment(current, executable, token, names)
+    made = _assignment(current, executable, token, names)
+    machine = platform.limits.machine
+    release = executable.body["runSpec"].get("release")
+    return _with_resources(made, current, machine, release=release)
+
+
+def _with_resources(
+    made: Assignment, row: JobRow, machine: Machine, *, release: str | None
+) -> Assignment:
+    """Return the assignment with what the job gets of its instance type on this machine."""
+    wanted = instance_types.get(row.instance_type)
+    given = fitting.fitted(wanted, machine)
+    asked = run_spec.instance_types_for(row.settings["systemRequirements"], row.function)
+    usual = "" if asked else instance_types.default_for(release)
+    resources = Resources(
+        memory_bytes=given.memory_bytes,
+        cores=given.cores,
+        disk_bytes=given.disk_bytes,
+        devices=tuple(row.settings.get("devices") or ()),
+    )
+    return msgspec.structs.replace(
+        made, resources=resources, notes=fitting.notes(wanted, machine, usual=usual)
+    )
 
 
 async def _fail_without_executable(
@@ -94,7 +119,6 @@ def _assignment(
     row: JobRow, executable: ObjectRow, token: str, names: dict[str, str]
 ) -> Assignment:
     spec = executable.body["runSpec"]
-    instance = instance_types.get(row.instance_type)
     place = PlacementRow(
         row.project, executable.id, "/", row.executable_name, [], {}, row.created_ms
     )
@@ -112,22 +136,41 @@ def _assignment(
         function=row.function,
         interpreter=spec["interpreter"],
         code=spec.get("code", ""),
-        distribution=spec.get("distribution", "Ubuntu"),
-        release=spec.get("release", "14.04"),
+        distribution=spec.get("distribution", run_spec.DEFAULT_DISTRIBUTION),
+        release=run_spec.release_of(spec),
         version=spec.get("version", "0"),
         environment=_environment(row),
         job_description=job_wire.describe(row, {}),
         executable_description=described,
         input=row.input,
         input_files=names,
-        bundled_depends=spec.get("bundledDepends", []),
-        exec_depends=spec.get("execDepends", []),
+        bundled_depends=_bundled_depends(spec, row.region),
+        exec_depends=[*(spec.get("execDepends") or []), *_legacy_depends(spec)],
         network=row.settings.get("networkAccess") or [],
-        resources=Resources(
-            memory_bytes=instance.memory_bytes, cores=instance.cores, disk_bytes=instance.disk_bytes
-        ),
+        resources=Resources(memory_bytes=0, cores=0, disk_bytes=0),
         timeout_ms=row.settings["timeout"],
+        lock=_lock(executable.details),
     )
+
+
+def _bundled_depends(spec: dict[str, Any], region: str) -> list[dict[str, Any]]:
+    """Return the bundled dependencies of a region; those of all, unless there are its own."""
+    by_region = spec.get("bundledDependsByRegion")
+    if isinstance(by_region, dict) and isinstance(by_region.get(region), list):
+        return list(by_region[region])
+    return spec.get("bundledDepends") or []
+
+
+def _legacy_depends(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return `dependencies`, an older name of execDepends that comes after it (contract I.4)."""
+    given = spec.get("dependencies")
+    return [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+
+
+def _lock(details: object) -> dict[str, Any] | None:
+    """Return the lock that came with an executable; None if it has none."""
+    found = details.get(lock.DETAIL) if isinstance(details, dict) else None
+    return found if found is None or isinstance(found, dict) else {"": found}
 
 
 def _environment(row: JobRow) -> dict[str, str]:

@@ -14,6 +14,7 @@ from plasmid.backends.backend import Backend
 from plasmid.blobs.store import BlobStore
 from plasmid.domain import errors, ids
 from plasmid.domain.access import Actor, Level
+from plasmid.domain.placement import Machine
 from plasmid.logs.store import LogStore
 from plasmid.metadata.changes import Changes
 from plasmid.metadata.database import Database, Reader, Transaction
@@ -39,10 +40,15 @@ def clock_ms() -> int:
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Figures that an operator may change."""
+    """Figures that an operator may change.
+
+    `machine` is what jobs can have here; with `fit`, those that want more run with that.
+    """
 
     find_results_max: int = 1000
     job_timeout_ms: int = 30 * 24 * 3600 * 1000
+    machine: Machine = Machine(0, 0)
+    fit: bool = False
 
 
 class Platform:
@@ -58,6 +64,7 @@ class Platform:
         signing_key: bytes,
         regions: tuple[str, ...] = REGIONS,
         limits: Limits | None = None,
+        public_url: str = "",
         now_ms: Callable[[], int] = clock_ms,
         randomness: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
@@ -68,6 +75,7 @@ class Platform:
         self.signing_key = signing_key
         self.regions = regions
         self.limits = limits or Limits()
+        self.public_url = public_url
         self.now_ms = now_ms
         self.randomness = randomness
         self.authenticator = Authenticator()

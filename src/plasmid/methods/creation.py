@@ -15,12 +15,18 @@ from plasmid.methods.call import Call
 
 
 async def create(
-    call: Call, class_name: str, given: dict[str, Any], *, state: str, content: dict[str, Any]
+    call: Call,
+    class_name: str,
+    given: dict[str, Any],
+    *,
+    state: str,
+    content: dict[str, Any],
+    object_id: str | None = None,
 ) -> str:
     """Create an object of a class from a constructor's body and return its id.
 
     `content` is the class's own: `body`, and for files `media`; `links` are added to those found
-    in the details.
+    in the details. The id is a new one if none is given.
     """
     container = await _container_of(call, given)
     folder = folders.read(given)
@@ -30,7 +36,7 @@ async def create(
     await folder_methods.require_folder(call, container, folder)
     details = given.get("details")
     details = {} if details is None else properties.check_details(details)
-    object_id = call.mint(class_name)
+    object_id = object_id or call.mint(class_name)
     linked = list(dict.fromkeys([*links.object_ids(details), *content.get("links", [])]))
     job = await jobs.find_job(call.reader, call.actor.job) if call.actor.job else None
     await call.tx.add(

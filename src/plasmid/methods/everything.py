@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from plasmid.methods import (
+    adopt,
+    app,
     applet,
     file,
     find,
     find_executions,
     find_projects,
     folders,
+    identity,
     internal,
     job,
     project,
@@ -19,8 +22,8 @@ from plasmid.methods import (
 )
 
 MODULES = (
-    applet, file, find, find_executions, find_projects, folders, internal, job, project, record,
-    shared, system, user,
+    adopt, app, applet, file, find, find_executions, find_projects, folders, identity, internal,
+    job, project, record, shared, system, user,
 )  # fmt: skip
 
 

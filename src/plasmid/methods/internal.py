@@ -122,12 +122,10 @@ async def finished(call: Call, target: JobRow, body: Finished) -> Acknowledged:
     if target.state not in _HELD:
         return Acknowledged(target.id)
     async with moments.of(call) as moment:
-        if body.peak_memory_bytes is not None:
-            await jobs.update_job(
-                call.tx,
-                target.id,
-                {"settings": target.settings | {"peakMemoryBytes": body.peak_memory_bytes}},
-            )
+        seen = {"peakMemoryBytes": body.peak_memory_bytes, "notEnforced": body.not_enforced}
+        seen = {name: value for name, value in seen.items() if value}
+        if seen:
+            await jobs.update_job(call.tx, target.id, {"settings": target.settings | seen})
         if target.state == State.TERMINATING:
             await settle.stopped(moment, target)
         elif body.failure_reason is not None:

@@ -85,6 +85,8 @@ def resolve(path: str) -> tuple[Method, str]:
         return found, subject
     entity = subject.removeprefix(INTERNAL)
     class_name = ids.class_of(entity)
+    if len(pieces) == 3 and ids.is_id(pieces[0], "app"):
+        class_name = "app"  # app-name/version
     prefix = INTERNAL if entity != subject else ""
     found = METHODS.get((f"{prefix}{class_name}", verb, True))
     if found is None:

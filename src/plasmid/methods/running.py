@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from plasmid.domain import (
     errors,
+    fitting,
     folders,
     ids,
+    instance_types,
     io_spec,
     keys,
     links,
@@ -65,7 +67,7 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
         properties=properties.check_properties(body.get("properties")),
         priority=_priority(body, parent),
         rank=_rank(body),
-        instance_type=_instance_type(applet.row, settings, "main"),
+        instance_type=_instance_type(call, applet.row, settings, "main"),
         settings=settings,
         parent=parent,
         is_detached=parent is not None and is_detached,
@@ -183,9 +185,32 @@ def _timeouts(body: dict[str, Any], parent: JobRow | None) -> dict[str, Any]:
     return {**given, **(inherited or {})}
 
 
-def _instance_type(executable: ObjectRow, settings: dict[str, Any], function: str) -> str:
-    release = executable.body["runSpec"].get("release")
-    return run_spec.instance_type_for(settings["systemRequirements"], function, release=release)
+def _instance_type(
+    call: Call, executable: ObjectRow, settings: dict[str, Any], function: str
+) -> str:
+    """Return the instance type of a new job; raises InvalidInput if it cannot run here.
+
+    What it gets of a type that is larger than the machine is kept in its settings.
+    """
+    limits = call.platform.limits
+    machine = limits.machine
+    asked = run_spec.instance_types_for(settings["systemRequirements"], function)
+    wanted = [instance_types.get(name) for name in asked]
+    wanted = [found for found in wanted if not fitting.is_larger(found, machine)] or wanted
+    if wanted:
+        chosen = wanted[0]
+    else:
+        release = executable.body["runSpec"].get("release")
+        chosen = instance_types.get(fitting.default(release, machine))
+    fitting.check(chosen, machine, may_shrink=limits.fit or not asked)
+    if fitting.is_larger(chosen, machine):
+        less = fitting.fitted(chosen, machine)
+        settings["fitted"] = {
+            "cores": less.cores,
+            "memoryBytes": less.memory_bytes,
+            "diskBytes": less.disk_bytes,
+        }
+    return chosen.name
 
 
 def _check_settings(settings: dict[str, Any]) -> None:
@@ -240,7 +265,7 @@ async def run_subjob(call: Call, body: dict[str, Any]) -> str:
         properties=properties.check_properties(body.get("properties")),
         priority=_priority(body, parent),
         rank=parent.rank,
-        instance_type=_instance_type(executable, settings, function),
+        instance_type=_instance_type(call, executable, settings, function),
         settings=settings,
         parent=parent,
         shares_workspace=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -11,7 +11,10 @@ from plasmid.domain import errors, ids
 from plasmid.domain.access import Level
 from plasmid.metadata import jobs, objects, projects, users
 from plasmid.metadata.rows import ContainerRow, JobRow, ObjectRow, PlacementRow, UserRow
+from plasmid.methods import built_in_apps
 from plasmid.methods.call import NOT_LOGGED_IN, Call
+
+_MAPPABLE: Final = ("applet", "file", "project", "record")
 
 
 class Access(Enum):
@@ -20,6 +23,7 @@ class Access(Enum):
     ANYONE = "anyone"
     LOGIN = "login"
     WORKER = "worker"
+    OPERATOR = "operator: the owner of the server's data folder"
     VIEW = "VIEW"
     UPLOAD = "UPLOAD"
     CONTRIBUTE = "CONTRIBUTE"
@@ -58,21 +62,37 @@ class Container(msgspec.Struct):
 
 
 def not_found(entity_id: str) -> errors.ResourceNotFound:
-    """Return the error for something that is not there, or not for this caller."""
-    return errors.ResourceNotFound(f"The entity {entity_id} could not be found")
+    """Return the error for something that is not there, or not for this caller.
+
+    Apps bring along ids of the platform that they were written for: what can be mapped says how.
+    """
+    message = f"The entity {entity_id} could not be found"
+    if ids.is_id(entity_id, *_MAPPABLE):
+        message += f" (if it is another platform's, the operator can map it: {_remedy(entity_id)})"
+    return errors.ResourceNotFound(message)
+
+
+def _remedy(entity_id: str) -> str:
+    """Return the command that gives another platform's id a local object."""
+    options = {"record": "--id", "project": "--project"}
+    option = options.get(entity_id.partition("-")[0])
+    mapping = f"plasmid asset map {entity_id}"
+    return f"plasmid asset import ARCHIVE {option} {entity_id}, or {mapping}" if option else mapping
 
 
 def require_login(call: Call, access: Access) -> None:
-    """Raise if a method is for users, or for workers, and the caller is none.
+    """Raise if a method is for users, for workers or for the operator, and the caller is none.
 
     Elsewhere a caller without a token is somebody without rights (contract M.29).
     """
-    if access not in (Access.LOGIN, Access.WORKER):
+    if access not in (Access.LOGIN, Access.WORKER, Access.OPERATOR):
         return
     if call.actor.user is None and call.actor.worker is None:
         raise errors.InvalidAuthentication(NOT_LOGGED_IN)
     if access is Access.WORKER and call.actor.worker is None:
         raise errors.PermissionDenied("Only a worker may call this")
+    if access is Access.OPERATOR and not call.actor.is_operator:
+        raise errors.PermissionDenied("Only the operator's token, in the data folder, may do this")
     if access is Access.LOGIN and call.actor.user is None:
         raise errors.PermissionDenied("Only a user may call this; the token is a worker's")
 
@@ -81,16 +101,15 @@ async def load(call: Call, access: Access, subject: str | None, body: Any) -> An
     """Return the target of a call; raises ResourceNotFound, PermissionDenied."""
     if subject is None:
         return None
-    class_name = ids.class_of(subject)
+    class_name = ids.class_of(subject.partition("/")[0])
     if class_name in ids.CONTAINER_CLASSES:
         return await _load_container(call, access, subject)
     if class_name in ids.DATA_OBJECT_CLASSES:
         return await _load_object(call, access, subject, body)
     if class_name == "job":
         return await _load_job(call, access, subject)
-    if class_name == "user":
-        return await _load_user(call, subject)
-    return subject
+    others = {"user": _load_user, "app": _load_app}
+    return await others[class_name](call, subject) if class_name in others else subject
 
 
 async def level_on(call: Call, container_id: str) -> Level:
@@ -276,3 +295,13 @@ async def _load_user(call: Call, user_id: str) -> UserRow:
     if row is None:
         raise not_found(user_id)
     return row
+
+
+async def _load_app(call: Call, subject: str) -> DataObject:
+    """Return an app by id, name or name and version, as if it lay in a place of its own name."""
+    known = built_in_apps.find(subject)
+    row = await objects.find_object(call.reader, known.id) if known else None
+    if known is None or row is None:
+        raise not_found(subject)
+    place = PlacementRow("", row.id, "/", known.name, [], {}, row.created_ms)
+    return DataObject(row, [], place, Level.VIEW)

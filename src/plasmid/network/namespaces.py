@@ -1,109 +1,116 @@
-"""Listening sockets at 127.0.0.1 of a sandbox, made and served from outside.
+"""Sockets inside a sandbox's network namespace, made and served from outside.
 
 A sandbox's network namespace has nothing but `lo`. A socket bound inside it and held by us is all
-that is reachable there: no interface, bridge or firewall rule is needed.
+that is reachable there: no interface, bridge or address of the host is needed.
 
 As root a thread of its own enters the namespace (1 ms). Without root, the namespace belongs to a
 user namespace of ours that only a process with one thread can enter, so a small Python process does
-it and hands the socket back (20 ms).
+it and hands the sockets back (50 ms).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
-import fcntl
+import json
 import os
 import socket
-import struct
 import subprocess
 import sys
-from collections.abc import Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Final
 
+from plasmid.network import inside
+
 _CLONE_NEWNET: Final = 0x40000000
 _CLONE_NEWUSER: Final = 0x10000000
-_SIOCGIFFLAGS: Final = 0x8913
-_SIOCSIFFLAGS: Final = 0x8914
-_IFF_UP: Final = 1
-_BACKLOG: Final = 512
 _HELPER_SECONDS_MAX: Final = 20.0
+_ANSWER_BYTES_MAX: Final = 4096
+_SOCKETS_MAX: Final = 64
+_SOURCES: Final = Path(__file__).parents[2]
+_HELPER: Final = """import sys
+sys.path.insert(0, sys.argv[1])
+from plasmid.network import namespaces
+namespaces.help_out(*sys.argv[2:])
+"""
 
 
 class NamespaceError(Exception):
     """A socket inside a sandbox cannot be had; the message says why."""
 
 
-async def open_listeners(namespace: Path, ports: Sequence[int]) -> list[socket.socket]:
-    """Return non-blocking sockets listening at 127.0.0.1:port inside a network namespace.
+async def open_sockets(namespace: Path, plan: inside.Plan) -> inside.Made:
+    """Return what a plan wants inside a network namespace, whose `lo` is brought up.
 
-    `namespace` is like /proc/PID/ns/net. Brings `lo` up. Raises NamespaceError, also when a port
-    is taken.
+    `namespace` is like /proc/PID/ns/net. Raises NamespaceError, also when a port is taken.
     """
     try:
         if os.geteuid() == 0:
             loop = asyncio.get_running_loop()
             # One thread for this alone: should it fail to come back, nothing else runs in it.
             with futures.ThreadPoolExecutor(1, "namespace") as thread:
-                return await loop.run_in_executor(thread, _listen_inside, namespace, ports)
-        return await asyncio.to_thread(_listen_by_helper, namespace, ports)
+                return await loop.run_in_executor(thread, _make_inside, namespace, plan)
+        return await asyncio.to_thread(_make_by_helper, str(namespace), plan)
     except (OSError, subprocess.SubprocessError) as error:
         raise NamespaceError(f"cannot listen inside {namespace}: {error}") from error
 
 
-def _listen_inside(namespace: Path, ports: Sequence[int]) -> list[socket.socket]:
+def find_problem() -> str:
+    """Return why connections of programs cannot be led to us on this machine; "" if they can."""
+    plan = inside.Plan(ports=(), destinations=("0.0.0.0/0", "::/0"))
+    try:
+        if os.geteuid() == 0:
+            with futures.ThreadPoolExecutor(1, "namespace") as thread:
+                made = thread.submit(_make_apart, plan).result()
+        else:
+            made = _make_by_helper("", plan)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"no network namespace can be made: {error}"
+    for each in made.sockets:
+        each.close()
+    return made.problem
+
+
+def _make_inside(namespace: Path, plan: inside.Plan) -> inside.Made:
     home_path = Path("/proc/thread-self/ns/net")
-    with home_path.open("rb") as home, namespace.open("rb") as inside:
-        _set_namespace(inside.fileno(), _CLONE_NEWNET)
+    with home_path.open("rb") as home, namespace.open("rb") as there:
+        _set_namespace(there.fileno(), _CLONE_NEWNET)
         try:
-            return listen(ports)
+            return inside.make(plan)
         finally:
             _set_namespace(home.fileno(), _CLONE_NEWNET)
 
 
+def _make_apart(plan: inside.Plan) -> inside.Made:
+    """Make a plan's sockets in a new namespace, which ends with this thread and the sockets."""
+    _unshare(_CLONE_NEWNET)
+    return inside.make(plan)
+
+
 def _set_namespace(fd: int, kind: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, kind):
+    _check(libc.setns(fd, kind), "setns")
+
+
+def _unshare(kinds: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    _check(libc.unshare(kinds), "unshare")
+
+
+def _check(result: int, call: str) -> None:
+    if result:
         number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")
+        raise OSError(number, f"{call}: {os.strerror(number)}")
 
 
-def listen(ports: Sequence[int]) -> list[socket.socket]:
-    """Bring `lo` up where we are and listen at 127.0.0.1 on each port."""
-    sockets: list[socket.socket] = []
-    try:
-        for port in ports:
-            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            sockets.append(listener)
-            if len(sockets) == 1:
-                _bring_loopback_up(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
-            listener.listen(_BACKLOG)
-            listener.settimeout(0)
-    except OSError:
-        for listener in sockets:
-            listener.close()
-        raise
-    return sockets
-
-
-def _bring_loopback_up(any_socket: socket.socket) -> None:
-    request = struct.pack("16sH14x", b"lo", 0)
-    flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
-    if not flags & _IFF_UP:
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
-
-
-def _listen_by_helper(namespace: Path, ports: Sequence[int]) -> list[socket.socket]:
+def _make_by_helper(namespace: str, plan: inside.Plan) -> inside.Made:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(_HELPER_SECONDS_MAX)
+        command = [sys.executable, "-I", "-S", "-c", _HELPER, str(_SOURCES), namespace]
         done = subprocess.run(
-            [sys.executable, "-I", "-S", __file__, str(namespace), str(theirs.fileno())]
-            + [str(port) for port in ports],
+            [*command, str(theirs.fileno()), json.dumps(plan)],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -113,24 +120,25 @@ def _listen_by_helper(namespace: Path, ports: Sequence[int]) -> list[socket.sock
         if done.returncode != 0:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
             raise OSError(lines[-1] if lines else f"helper ended with {done.returncode}")
-        _, fds, _, _ = socket.recv_fds(ours, 1, len(ports))
+        problem, fds, _, _ = socket.recv_fds(ours, _ANSWER_BYTES_MAX, _SOCKETS_MAX)
     sockets = [socket.socket(fileno=fd) for fd in fds]
-    for listener in sockets:
-        listener.settimeout(0)
-    return sockets
+    for each in sockets:
+        each.settimeout(0)
+    return inside.Made(sockets, json.loads(problem))
 
 
-def _help(namespace: str, fd: str, *ports: str) -> None:
-    """Run as the helper process: enter the namespaces, listen, hand the sockets back."""
-    inside = Path(namespace)
-    with inside.open("rb") as network, inside.with_name("user").open("rb") as user:
-        # The user namespace first: being its owner gives the right to enter the other.
-        _set_namespace(user.fileno(), _CLONE_NEWUSER)
-        _set_namespace(network.fileno(), _CLONE_NEWNET)
-    sockets = listen([int(port) for port in ports])
+def help_out(namespace: str, fd: str, text: str) -> None:
+    """Run as the helper process: enter the namespaces, make what is wanted, hand it back."""
+    ports, names, destinations = json.loads(text)
+    if namespace:
+        there = Path(namespace)
+        with there.open("rb") as network, there.with_name("user").open("rb") as user:
+            # The user namespace first: being its owner gives the right to enter the other.
+            _set_namespace(user.fileno(), _CLONE_NEWUSER)
+            _set_namespace(network.fileno(), _CLONE_NEWNET)
+    else:
+        _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    made = inside.make(inside.Plan(tuple(ports), names, tuple(destinations)))
     with socket.socket(fileno=int(fd)) as channel:
-        socket.send_fds(channel, [b"."], [listener.fileno() for listener in sockets])
-
-
-if __name__ == "__main__":
-    _help(*sys.argv[1:])
+        fds = [each.fileno() for each in made.sockets]
+        socket.send_fds(channel, [json.dumps(made.problem).encode()], fds)

@@ -67,8 +67,11 @@ def head(first: str, headers: Iterable[Header]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def parse(text: bytes) -> Request:
-    """Read a request's head; raises RefusedError if it is none for a proxy."""
+def parse(text: bytes, origin: str = "") -> Request:
+    """Read a request's head; raises RefusedError if it is none for a proxy.
+
+    With an `origin` such as http://host it may be one for that server.
+    """
     first, *rest = text.decode("latin-1").split("\r\n")
     try:
         method, target, version = first.split(" ")
@@ -79,6 +82,8 @@ def parse(text: bytes) -> Request:
         raise RefusedError(
             "505 HTTP Version Not Supported", "the proxy speaks HTTP/1.0 and HTTP/1.1"
         )
+    if origin and target.startswith("/"):
+        target = origin + target
     if method == "CONNECT":
         host, port = authority(target, 443)
         return Request(host=host, port=port, tunnel=True)

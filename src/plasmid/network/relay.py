@@ -23,6 +23,8 @@ _CONNECT_SECONDS_MAX: Final = 30.0
 
 Handler = Callable[[socket.socket], Awaitable[None]]
 Address = tuple[str, int]
+Control = tuple[int, int, bytes]
+"""What comes along with a datagram: level, type and data."""
 
 
 async def serve(listener: socket.socket, handle: Handler) -> None:
@@ -71,7 +73,12 @@ def to_address(address: Address) -> Handler:
 async def connect(address: Address) -> socket.socket:
     """Return a non-blocking connection to an address; OSError if there is none in 30 s."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    try:
+        # An address that needs no name server needs no thread either.
+        numeric = socket.AI_NUMERICHOST
+        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=numeric)
+    except socket.gaierror:
+        found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
     failure: OSError = OSError(f"no address for {address[0]}")
     async with asyncio.timeout(_CONNECT_SECONDS_MAX):
         for kind, _, protocol, _, target in found:
@@ -88,6 +95,18 @@ async def connect(address: Address) -> socket.socket:
                 undo.pop_all()
                 return made
     raise failure
+
+
+async def receive(source: socket.socket, count: int) -> bytes:
+    """Return exactly so many bytes; ConnectionError if the source ends before."""
+    loop = asyncio.get_running_loop()
+    received = b""
+    while len(received) < count:
+        more = await loop.sock_recv(source, count - len(received))
+        if not more:
+            raise ConnectionError("the other side has ended")
+        received += more
+    return received
 
 
 async def join(left: socket.socket, right: socket.socket) -> None:
@@ -131,10 +150,11 @@ async def _move(source: int, sink: int, count: int, waited_for: socket.socket) -
         try:
             return os.splice(source, sink, count, flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE)
         except BlockingIOError:
-            await _ready(waited_for, for_writing=waited_for.fileno() == sink)
+            await ready(waited_for, for_writing=waited_for.fileno() == sink)
 
 
-async def _ready(waited_for: socket.socket, *, for_writing: bool) -> None:
+async def ready(waited_for: socket.socket, *, for_writing: bool) -> None:
+    """Return once a socket can be read from or written to."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
     add, remove = (

@@ -1,7 +1,11 @@
-"""A sandbox's whole network: the API at 127.0.0.1:8124 and a forward proxy at 127.0.0.1:3128.
+"""A sandbox's whole network, made of sockets inside its network namespace that we serve.
 
-Both are listeners that live inside the sandbox's network namespace and are served by this process.
-If it dies they close; the process that adopts the sandbox opens them again at the same ports.
+The API is at 127.0.0.1:8124, a forward proxy at 127.0.0.1:3128, a name server at 127.0.0.53. That
+is all, and there is no route, unless `access.network` grants hosts: then every TCP connection to
+them (by name), or to anywhere, is led to a further listener, judged here and made from here.
+
+If this process dies its sockets close and nothing gets out; the process that adopts the sandbox
+opens them again.
 """
 
 from __future__ import annotations
@@ -9,15 +13,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
-from plasmid.network import namespaces, proxy, proxy_requests, relay
+import msgspec
+
+from plasmid.domain import network_policy
+from plasmid.network import (
+    inside,
+    name_service,
+    names,
+    namespaces,
+    outside,
+    proxy,
+    proxy_requests,
+    redirected,
+    relay,
+)
 
 API_PORT: Final = 8124
 PROXY_PORT: Final = 3128
+EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
 class Sandbox(Protocol):
@@ -29,48 +47,68 @@ class Sandbox(Protocol):
         ...
 
 
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """What is the same for all sandboxes of a machine.
+
+    `api_address` is where the platform listens on this machine; `package_hosts`, `upstream`,
+    `hosts` and `closed` as in outside.py.
+    """
+
+    api_address: relay.Address
+    package_hosts: tuple[str, ...] = ()
+    upstream: proxy_requests.Upstream = proxy_requests.Upstream()
+    hosts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    closed: tuple[str, ...] = ()
+
+
 class SandboxNetwork:
     """The network of one sandbox while it is open; use it by `async with`, in one task.
 
-    `api_address` is where the platform listens on this machine. `allowed` are patterns of
-    access.network; `package_hosts` are reachable in any case (see proxy.py).
+    `allowed` are patterns of access.network, `package_hosts` are further ones than the site's.
+    `on_refused` is told a line for each thing that the sandbox wanted and did not get.
+    `names_file` keeps what addresses names have inside.
     """
 
     def __init__(
         self,
         sandbox: Sandbox,
+        site: Site,
         *,
-        api_address: relay.Address,
         allowed: Sequence[str] = (),
         package_hosts: Sequence[str] = (),
-        upstream: proxy_requests.Upstream | None = None,
         on_refused: Callable[[str], None] | None = None,
+        names_file: Path | None = None,
     ) -> None:
         self._sandbox = sandbox
-        self._api_address = api_address
-        self._proxy = proxy.Proxy(
+        self._site = site
+        self._allowed = tuple(allowed)
+        self._on_refused = on_refused or _unheard
+        self._names_file = names_file
+        self._outside = outside.Outside(
             allowed,
-            package_hosts=package_hosts,
-            # The client sends even its calls of 127.0.0.1 to the proxy, if there is one.
-            services=dict.fromkeys([("127.0.0.1", API_PORT), ("localhost", API_PORT)], api_address),
-            upstream=upstream,
-            on_refused=on_refused,
+            package_hosts=(*site.package_hosts, *package_hosts),
+            upstream=site.upstream,
+            hosts=site.hosts,
+            closed=site.closed,
+        )
+        # The client sends even its calls of 127.0.0.1 to the proxy, if there is one.
+        here = [("127.0.0.1", API_PORT), ("localhost", API_PORT)]
+        self._proxy = proxy.Proxy(
+            self._outside,
+            services=dict.fromkeys(here, site.api_address),
+            on_refused=self._on_refused,
         )
         self._opened = contextlib.AsyncExitStack()
 
-    def allow(self, patterns: Sequence[str]) -> None:
-        """Replace the patterns of hosts that may be reached; holds for new connections."""
-        self._proxy.allowed = tuple(patterns)
-
     async def open(self) -> None:
-        """Open both listeners and serve them; raises NamespaceError if the sandbox has ended."""
+        """Open all listeners and serve them; raises NamespaceError if the sandbox has ended."""
         namespace = await asyncio.to_thread(lambda: self._sandbox.network_namespace)
         if namespace is None:
             raise namespaces.NamespaceError("the sandbox has no network namespace of its own")
         await self._opened.enter_async_context(self._served(namespace))
 
     async def close(self) -> None:
-        """Close both listeners and every connection; closed already is fine."""
+        """Close all listeners and every connection; closed already is fine."""
         await self._opened.aclose()
 
     async def __aenter__(self) -> Self:
@@ -88,18 +126,45 @@ class SandboxNetwork:
 
     @contextlib.asynccontextmanager
     async def _served(self, namespace: Path) -> AsyncIterator[None]:
-        api, forward = await namespaces.open_listeners(namespace, (API_PORT, PROXY_PORT))
-        with contextlib.closing(api), contextlib.closing(forward), _ungrouped():
+        plan = inside.Plan((API_PORT, PROXY_PORT), names=True, destinations=self._destinations())
+        made = await namespaces.open_sockets(namespace, plan)
+        if made.problem:
+            self._on_refused(f"only programs that use the proxy reach the outside: {made.problem}")
+        with contextlib.ExitStack() as opened, _ungrouped():
+            for each in made.sockets:
+                opened.enter_context(contextlib.closing(each))
+            opened.callback(self._outside.close)
             async with asyncio.TaskGroup() as group:
-                tasks = (
-                    group.create_task(relay.serve(api, relay.to_address(self._api_address))),
-                    group.create_task(relay.serve(forward, self._proxy.handle)),
-                )
+                tasks = [group.create_task(service) for service in self._services(made)]
                 try:
                     yield
                 finally:
                     for task in tasks:
                         task.cancel()
+
+    def _destinations(self) -> tuple[str, ...]:
+        """Return the networks whose connections come to us; all others have no route."""
+        if not self._allowed:
+            return ()
+        return EVERYWHERE if network_policy.may_hold_addresses(self._allowed) else (names.NETWORK,)
+
+    def _services(self, made: inside.Made) -> Iterator[Coroutine[Any, Any, None]]:
+        """Return what serves each of the sockets."""
+        api, forward, stream, datagrams, *outer = made.sockets
+        known = names.Names(self._names_file) if outer else None
+        said = self._on_refused
+        answering = name_service.NameService(self._outside, known, on_refused=said)
+        yield relay.serve(api, relay.to_address(self._site.api_address))
+        yield relay.serve(forward, self._proxy.handle)
+        yield answering.serve(stream, datagrams)
+        if known is not None:
+            leading = redirected.Redirected(self._outside, known, self._proxy, on_refused=said)
+            for listener in outer[:-1]:
+                yield relay.serve(listener, leading.handle)
+
+
+def _unheard(line: str) -> None:
+    """Take a line that nobody wants."""
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from plasmid.engines import engine
+from plasmid.environments import containers
 
 Refused = Callable[[str], None]
 """Is told each line with which a sandbox's proxy refuses a host."""
@@ -21,6 +22,11 @@ class Image(Protocol):
     @property
     def name(self) -> str:
         """What the image is called."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What tells its content from that of any other image."""
         ...
 
     @property
@@ -69,8 +75,14 @@ class OpenNetwork(Protocol):
 
 
 class Adapters(msgspec.Struct, frozen=True):
-    """The parts that bootstrap or a test puts together for a worker."""
+    """The parts that bootstrap or a test puts together for a worker.
+
+    `needs_proxy` says that on this machine only programs that use the proxy reach the outside;
+    without `tools` no job runs containers or mounts.
+    """
 
     engine: engine.Engine
     images: Images
     network: OpenNetwork
+    needs_proxy: bool = False
+    tools: containers.Tools | None = None

@@ -42,6 +42,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     timed_out: bool = False
     timeout_ms: int = 0
     memory_bytes: int = 0
+    disk_bytes: int = 0
+    lost_writes: bool = False
     phase: str = RUNNING
     setup_failure: str | None = None
     error_text: str | None = None
@@ -56,6 +58,12 @@ def decide(ending: Ending) -> dict[str, Any]:
             failures.JOB_TIMEOUT_EXCEEDED,
             f"The job ran longer than its timeout of {_duration(ending.timeout_ms)}: raise "
             "timeoutPolicy of the executable, or give it an instance type with more cores",
+        )
+    if ending.lost_writes:
+        raise failures.JobFailure(
+            failures.APP_INSUFFICIENT_RESOURCE_ERROR,
+            "The disk of the machine itself ran full while the job was writing, so not all that it "
+            "wrote is there: free some, and run the job again",
         )
     if ending.exit_code == 0:
         return _output(ending)
@@ -93,7 +101,11 @@ def _shortage(ending: Ending) -> failures.JobFailure | None:
         limit = f" of {ending.memory_bytes // (1024 * 1024)} MiB" if ending.memory_bytes else ""
         message = f"The job used up its memory{limit}: ask for an instance type with more memory"
     elif ending.disk_full:
-        message = "The job used up its disk: ask for an instance type with more storage"
+        size = f" of {ending.disk_bytes // 10**9} GB" if ending.disk_bytes else ""
+        message = (
+            f"The job used up its disk{size} (/ with all that is written below it, /tmp and "
+            "/home/dnanexus too): ask for an instance type with more storage"
+        )
     else:
         return None
     return failures.JobFailure(failures.APP_INSUFFICIENT_RESOURCE_ERROR, message)

@@ -70,6 +70,15 @@ class Platform:
         except errors.ResourceNotFound:
             return await self._client.download(file_id, target, token=token)
 
+    async def may_download(self, file_id: str, *, token: str, workspace: str | None) -> None:
+        """Return if a job's token may download a file, and raise ApiError if it may not."""
+        body = {"preauthenticated": False}
+        with_project = body | ({"project": workspace} if workspace else {})
+        try:
+            await self._client.call(f"/{file_id}/download", with_project, token=token)
+        except errors.ResourceNotFound:
+            await self._client.call(f"/{file_id}/download", body, token=token)
+
     async def _ask(self, route: str, body: object, answer_type: type[T]) -> T:
         try:
             return await self._client.ask(route, body, answer_type, retry=api.NO_RETRY)

@@ -21,7 +21,17 @@ import structlog
 
 from plasmid.client import api
 from plasmid.domain import assignments, errors
-from plasmid.worker import adapters, connect, file_watch, platform, run, try_folder
+from plasmid.environments import layer_upkeep, layers
+from plasmid.worker import (
+    adapters,
+    connect,
+    file_watch,
+    layer_builds,
+    platform,
+    run,
+    try_folder,
+    world,
+)
 from plasmid.worker.settings import WorkerSettings
 
 EXIT_IN_USE: Final = 75  # EX_TEMPFAIL of sysexits.h
@@ -72,13 +82,18 @@ async def run_worker(
                 stack.push_async_callback(client.close)
             watch = file_watch.FileWatch()
             stack.callback(watch.close)
-            world = run.World(
+            kept = layers.Layers(settings.layers_folder)
+            builds = layer_builds.LayerBuilds(lambda: _collect(settings, kept))
+            shared = world.World(
                 settings=settings,
                 adapters=with_adapters or connect.adapters_from(settings),
                 link=platform.Platform(client, settings.name),
                 watch=watch,
+                layers=kept,
+                builds=await stack.enter_async_context(builds),
             )
-            await _Resident(world, stop or Stop()).serve()
+            await layer_upkeep.sweep(shared.adapters.engine, kept)
+            await _Resident(shared, stop or Stop()).serve()
 
 
 async def run_process(settings: WorkerSettings, stop: Stop | None = None) -> int:
@@ -98,8 +113,8 @@ async def run_process(settings: WorkerSettings, stop: Stop | None = None) -> int
 class _Resident:
     """The tries that a worker holds, and its loop."""
 
-    def __init__(self, world: run.World, stop: Stop) -> None:
-        self._world = world
+    def __init__(self, shared: world.World, stop: Stop) -> None:
+        self._world = shared
         self._stop = stop
         self._tries: dict[assignments.HeldTry, run.Try] = {}
         self._tasks: dict[assignments.HeldTry, asyncio.Task[None]] = {}
@@ -181,6 +196,15 @@ class _Resident:
     def _forget(self, held: assignments.HeldTry) -> None:
         del self._tries[held]
         del self._tasks[held]
+
+
+async def _collect(settings: WorkerSettings, kept: layers.Layers) -> None:
+    """Delete the layers that are too old or too many; what cannot be deleted now stays."""
+    limits = layer_upkeep.Limits(settings.layers_size_bytes_max, settings.layers_age_days_max)
+    try:
+        await kept.run(lambda: layer_upkeep.collect(kept, limits))
+    except OSError as error:
+        _log.warning("layers_not_collected", error=str(error))
 
 
 @contextlib.contextmanager

@@ -10,28 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
 
 from plasmid.client import api
-from plasmid.domain import assignments, dependencies, errors, failures
+from plasmid.domain import assignments, errors, failures
 from plasmid.engines import engine
-from plasmid.environments import images
 from plasmid.worker import (
-    adapters,
-    file_watch,
     log_pump,
+    making,
     outcome,
     platform,
     task_errors,
     try_folder,
 )
-from plasmid.worker.settings import WorkerSettings
-from plasmid.worker.steps import execute, log_sockets, output, resources, teardown
+from plasmid.worker.steps import execute, log_sockets, output, teardown
+from plasmid.worker.world import World
 
 T = TypeVar("T")
 
@@ -43,15 +40,6 @@ _BROKEN: Final = (
 )
 _STOPPED: Final = "The try was stopped at the platform's word"
 _log = structlog.get_logger()
-
-
-class World(msgspec.Struct, frozen=True):
-    """What all tries of a worker share."""
-
-    settings: WorkerSettings
-    adapters: adapters.Adapters
-    link: platform.Platform
-    watch: file_watch.FileWatch
 
 
 class StoppedError(Exception):
@@ -188,6 +176,7 @@ async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignme
         finished = _failed(world, current, failures.JM_INTERNAL_ERROR, message)
     if finished.failure_reason is not None:
         pump.say(f"{finished.failure_reason}: {finished.failure_message}", "ERROR")
+    finished = msgspec.structs.replace(finished, not_enforced=current.folder.unenforced())
     try:
         current.folder.keep_finished(finished)
     except OSError as error:
@@ -202,7 +191,8 @@ async def _run(world: World, current: Try, pump: log_pump.LogPump) -> assignment
     if current.is_adopted:
         sandbox = await execute.adopt(world.adapters.engine, current.folder)
     if sandbox is None:
-        sandbox = await _make(world, current, pump)
+        story = making.prepare(world, current.assignment, folder=current.folder, pump=pump)
+        sandbox = await world.adapters.engine.create(await _unless_stopped(current, story))
     async with _connected(world, current, sandbox, pump):
         await execute.start(sandbox, current.folder)
         seconds = execute.seconds_left(current.folder, current.assignment.timeout_ms)
@@ -228,53 +218,6 @@ async def _run(world: World, current: Try, pump: log_pump.LogPump) -> assignment
     )
 
 
-async def _make(world: World, current: Try, pump: log_pump.LogPump) -> engine.Sandbox:
-    """Make the sandbox, with all that the job needs at hand."""
-    assignment = current.assignment
-    pump.say("Logging initialized (priority)")
-    pump.say(_machine_line(current))
-    image = _image(world, assignment)
-    if image.stand_in:
-        release = f"{assignment.distribution} {assignment.release}"
-        pump.say(f"The base image {image.name} stands in for {release}")
-    plan = dependencies.plan(
-        assignment.bundled_depends, assignment.exec_depends, function=assignment.function
-    )
-    for note in plan.notes:
-        pump.say(note)
-    if plan.bundles:
-        await _unless_stopped(
-            current,
-            resources.download(world.link, assignment, plan, folder=current.folder, pump=pump),
-        )
-    wanted = execute.spec(
-        assignment,
-        plan,
-        folder=current.folder,
-        image=image,
-        ca_bundle=world.settings.ca_bundle,
-    )
-    return await world.adapters.engine.create(wanted)
-
-
-def _image(world: World, assignment: assignments.Assignment) -> adapters.Image:
-    """Return the base image that a job wants; raises JobFailure if this machine has none for it."""
-    try:
-        return world.adapters.images.find(
-            assignment.distribution, assignment.release, assignment.version
-        )
-    except images.ImageError as error:
-        raise failures.JobFailure(failures.EXECUTION_ERROR, str(error)) from error
-
-
-def _package_hosts(world: World, assignment: assignments.Assignment) -> Sequence[str]:
-    """Return the hosts of the base image's packages; none if a running job's image was removed."""
-    try:
-        return _image(world, assignment).apt_hosts
-    except failures.JobFailure:
-        return ()
-
-
 @contextlib.asynccontextmanager
 async def _connected(
     world: World, current: Try, sandbox: engine.Sandbox, pump: log_pump.LogPump
@@ -295,7 +238,7 @@ async def _connected(
             sandbox,
             allowed=current.assignment.network,
             on_refused=on_refused,
-            package_hosts=_package_hosts(world, current.assignment),
+            package_hosts=making.package_hosts(world, current.assignment),
         ):
             yield
     finally:
@@ -331,7 +274,7 @@ async def _close(world: World, current: Try, finished: assignments.Finished | No
         group.create_task(teardown.remove_sandbox(world.adapters.engine, current.folder))
         if finished is not None:
             await _report(world, current, finished)
-    await teardown.remove_folder(current.folder)
+    await teardown.remove_folder(current.folder, world.layers)
 
 
 async def _report(world: World, current: Try, finished: assignments.Finished) -> None:
@@ -376,14 +319,3 @@ def _engine_failed(world: World, current: Try, error: engine.EngineError) -> ass
         return _failed(world, current, failures.APP_INSUFFICIENT_RESOURCE_ERROR, message)
     message = f"{error}; `plasmid doctor` checks this machine"
     return _failed(world, current, failures.JM_INTERNAL_ERROR, message)
-
-
-def _machine_line(current: Try) -> str:
-    """Return the line on resources that clients and people look for first (contract G.4)."""
-    wanted = current.assignment.resources
-    free = os.statvfs(current.folder.path)
-    free_gb = free.f_bavail * free.f_frsize // 1_000_000_000
-    return (
-        f"CPU: 0% ({wanted.cores} cores) * Memory: 0/{wanted.memory_bytes // 1_000_000}MB * "
-        f"Storage: {free_gb}GB free * Net: 0↓/0↑MBps"
-    )

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import msgspec
 
+from plasmid.environments.mirrors import Mirrors
+
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the platform is, who the worker is there, and where it keeps its sandboxes.
 
     `token` is the worker's own; `image_table` says which base image serves which release;
-    `ca_bundle` is a file of certificates that jobs trust besides those of their base image.
+    `disk_limit` is how sandboxes are kept to their disk;
+    `containers` says which jobs may run containers (domain/containers.py);
+    `hosts` and `closed_addresses` are those of `[network]`;
+    `ca_bundle` is a file of certificates that jobs trust besides those of their base image;
+    `mirrors` are where package managers go.
     """
 
     server_url: str
@@ -19,9 +25,18 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     work_folder: Path
     images_folder: Path
+    layers_folder: Path
+    tools_folder: Path
     image_table: dict[str, str]
     engine: str = "auto"
+    disk_limit: str = "auto"
     package_hosts: tuple[str, ...] = ()
+    hosts: dict[str, str] = msgspec.field(default_factory=dict)
+    closed_addresses: tuple[str, ...] = ()
     ca_bundle: Path | None = None
+    mirrors: Mirrors = Mirrors()
+    layers_size_bytes_max: int = 50_000_000_000
+    layers_age_days_max: int = 60
+    containers: str = "auto"
     sync_wait_ms: int = 5_000
     server_gone_ms_max: int = 60_000

@@ -3,9 +3,11 @@
 assignment.json   what to run, with the job's token
 sandbox/          the engine's
 log/              the two log sockets, seen inside at /opt/dnanexus/log
-downloads/        bundled archives 0, 1, ..., seen inside at /opt/plasmid/downloads
+downloads/        bundled archives, by the ids of their files
+layers.json       the keys of the layers that the sandbox is made of
 system.jsonl  priority.jsonl  bulk.jsonl   log lines
 started           when the job's sandbox was started, in ms
+unenforced.json   which limits of its instance type this machine cannot enforce
 finished.json     how the try ended, until the platform has it
 """
 
@@ -59,6 +61,25 @@ class TryFolder:
         """Return when the sandbox was started; None if it never was."""
         content = self._get("started")
         return int(content) if content else None
+
+    def keep_layers(self, keys: list[str]) -> None:
+        """Remember which layers the sandbox is made of."""
+        self._put("layers.json", msgspec.json.encode(keys))
+
+    def layers(self) -> list[str]:
+        """Return which layers the sandbox is made of."""
+        content = self._get("layers.json")
+        return [] if content is None else _decoded(content, list[str]) or []
+
+    def keep_unenforced(self, reasons: list[str]) -> None:
+        """Remember which limits the sandbox does not have."""
+        if reasons:
+            self._put("unenforced.json", msgspec.json.encode(reasons))
+
+    def unenforced(self) -> list[str]:
+        """Return which limits the sandbox does not have, one reason each."""
+        content = self._get("unenforced.json")
+        return [] if content is None else _decoded(content, list[str]) or []
 
     def keep_finished(self, finished: assignments.Finished) -> None:
         """Remember how the try ended."""

@@ -55,11 +55,12 @@ def test_a_folder_without_dxapp_is_refused(tmp_path: Path) -> None:
         applet_folder.read(tmp_path / "nothing")
 
 
-def test_assets_are_refused_by_name(applet: Path) -> None:
+def test_the_assets_that_it_names_are_told_apart(applet: Path) -> None:
     asset = '"assetDepends": [{"id": "record-BFG0J1K2P3Q4V5X6Y7Z8b9f0"}], "file"'
     (applet / "dxapp.json").write_text(RIGHT.replace('"file"', asset))
-    with pytest.raises(CommandError, match="assetDepends"):
-        applet_folder.read(applet)
+    found = applet_folder.read(applet)
+    assert found.asset_depends == ({"id": "record-BFG0J1K2P3Q4V5X6Y7Z8b9f0"},)
+    assert "assetDepends" not in found.body["runSpec"]
 
 
 def test_resources_are_bundled_from_the_root_and_readable_by_all(tmp_path: Path) -> None:

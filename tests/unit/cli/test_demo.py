@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from plasmid.cli import demo, leftovers, terminal
+from plasmid import config
+from plasmid.cli import demo, images, leftovers, terminal
 from plasmid.engines import cgroups
+from plasmid.environments.images import Image, Images
 
 
 def test_steps_are_numbered_timed_and_summed() -> None:
@@ -60,11 +63,11 @@ def test_a_process_of_the_folder_is_found_while_it_lives(tmp_path: Path) -> None
     try:
         assert process.stdout
         assert process.stdout.readline() == "begun\n"
-        (line,) = leftovers.find_processes(tmp_path, "job-nowhere")
+        (line,) = leftovers.find_processes("job-nowhere", tmp_path)
         assert f"process {process.pid}:" in line
     finally:
         process.communicate("\n")
-    assert leftovers.find_processes(tmp_path, "job-nowhere") == []
+    assert leftovers.find_processes("job-nowhere", tmp_path) == []
 
 
 def test_mounts_groups_and_folders_of_a_job_are_found(
@@ -83,3 +86,50 @@ def test_mounts_groups_and_folders_of_a_job_are_found(
     (tmp_path / "data" / "work" / "job-x.0").mkdir(parents=True)
     assert leftovers.find(tmp_path, "job-x")[-1].startswith("folder ")
     assert leftovers.find(tmp_path / "elsewhere", "job-y") == []
+
+
+def test_a_stand_in_is_added_to_what_the_user_has_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PLASMID_CONFIG", raising=False)
+    text = 'engine = "auto"\n[images]\n"Debian 12" = "ours"\n[jobs]\nrunning_max = 3\n'
+    (tmp_path / "plasmid.toml").write_text(text)
+    settings = config.load({"PLASMID_HOME": str(tmp_path)})
+    table = {**settings.images, "Ubuntu 24.04": demo.STAND_IN}
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    variables = demo._settings(settings, table, folder)
+    found = config.load({"PLASMID_HOME": str(tmp_path), **variables})
+    assert found.images == {"Debian 12": "ours", "Ubuntu 24.04": "debian-12"}
+    assert found.jobs.running_max == 3
+
+
+def test_without_a_stand_in_the_users_settings_are_taken_as_they_are(tmp_path: Path) -> None:
+    settings = config.load({"PLASMID_HOME": str(tmp_path)})
+    assert demo._settings(settings, settings.images, tmp_path) == {}
+
+
+@pytest.mark.parametrize("answers, made", [(True, "ubuntu-24.04"), (False, "debian-12")])
+def test_only_a_mirror_that_does_not_answer_makes_a_stand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, answers: bool, made: str
+) -> None:
+    asked: list[str] = []
+
+    async def can_build(_: object, name: str, *, seconds: float) -> bool:
+        asked.append(f"{name} {seconds}")
+        return answers
+
+    async def ensure(chosen: config.Config, distribution: str, release: str, version: str) -> None:
+        name = images.of(chosen).name_for(distribution, release, version)
+        (tmp_path / "images" / name).mkdir(parents=True)
+        found = Image(name, name, "", distribution, release, 0, 0, (), (), {})
+        (tmp_path / "images" / name / "image.json").write_bytes(msgspec.json.encode(found))
+
+    monkeypatch.setattr(Images, "can_build", can_build)
+    monkeypatch.setattr(images, "ensure", ensure)
+    settings = config.load({"PLASMID_HOME": str(tmp_path)})
+    table = demo._make_image(settings, terminal.Steps(1))
+    assert (
+        images.of(msgspec.structs.replace(settings, images=table)).name_for(*demo.RELEASE) == made
+    )
+    assert asked == ["ubuntu-24.04 20"]

@@ -15,7 +15,7 @@ V1 = "30 20 0:26 / /sys/fs/cgroup/memory rw,nosuid - cgroup cgroup rw,memory\n"
 V1_REST = "31 20 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,pids\n"
 V2 = "32 20 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
 ALL = ["cpu", "memory", "pids"]
-TOOLS = dict.fromkeys(("crun", "runc", "conmon", "podman", "mmdebstrap"), "1.0")
+TOOLS = dict.fromkeys(("crun", "runc", "conmon", "podman", "patchelf", "mmdebstrap"), "1.0")
 
 
 def machine(tmp_path: Path, *, port: int = 0, **environ: str) -> doctor.Machine:

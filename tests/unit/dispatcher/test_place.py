@@ -8,6 +8,7 @@ from plasmid.dispatcher import place
 from plasmid.domain.placement import Machine
 from plasmid.metadata import jobs, schema
 from plasmid.metadata.database import Reader
+from plasmid.methods.call import Limits
 from tests.worlds import GIB, World
 
 
@@ -124,3 +125,23 @@ async def test_a_job_that_moves_while_it_is_chosen_is_left_alone(
 async def test_a_tick_with_nothing_to_do_says_so(world: World) -> None:
     summary = await place.tick(world.clock.now_ms, world.dispatcher)
     assert (summary.chore, summary.count) == ("place", 0)
+
+
+async def test_each_job_has_a_card_of_its_own(world: World) -> None:
+    cards = ("x.org/gpu=0", "x.org/gpu=1")
+    machine = Machine(1 << 50, 8, gpus=cards)
+    world.dispatcher.machine = machine
+    world.platform.limits = Limits(machine=machine)
+    needs = {"*": {"instanceType": "mem2_ssd1_gpu_x16"}}
+    applet = await world.an_applet(await world.a_project(), runSpec={"systemRequirements": needs})
+    made = [await world.a_job(applet) for _ in range(3)]
+    await world.sync()
+    assert await world.place() == 2
+    started = (await world.sync())["start"]
+    assert {tuple(a["resources"]["devices"]) for a in started} == {(cards[0],), (cards[1],)}
+    first = started[0]
+    await world.finish(first["job"])
+    assert await world.place() == 1
+    (last,) = (await world.sync())["start"]
+    assert last["resources"]["devices"] == first["resources"]["devices"]
+    assert last["job"] in made

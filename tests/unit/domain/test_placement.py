@@ -128,3 +128,27 @@ def names(roots: str, depth: int) -> list[str]:
         if len(name) < depth:
             found += [name + "0", name + "1"]
     return found
+
+
+@pytest.mark.parametrize(
+    ("running", "runnable", "waiting", "chosen"),
+    [
+        ([], [1, 1, 0], "", "0 1 2"),
+        ([], [2, 1, 0], "", "0 2"),
+        ([1], [2, 1, 0], "", "1 2"),
+        ([2], [1, 0, 1], "", "1"),
+        ([2], [1, 0, 1], "r0", "0 1 2"),
+        ([], [3, 0], "", "1"),
+    ],
+)
+def test_graphics_cards_are_given_to_one_job_each(
+    running: list[int], runnable: list[int], waiting: str, chosen: str
+) -> None:
+    found = placement.place(
+        Machine(64 * GIB, 8, gpus=("x.org/gpu=0", "x.org/gpu=1")),
+        [Demand(f"r{number}", GIB, 0, gpus) for number, gpus in enumerate(running)],
+        [Demand(str(number), GIB, 0, gpus) for number, gpus in enumerate(runnable)],
+        waiting=waiting.split(),
+        now_ms=0,
+    )
+    assert " ".join(found) == chosen

@@ -29,7 +29,7 @@ def test_version_1_has_a_hierarchy_a_controller() -> None:
 
 def test_version_2_has_one_for_all() -> None:
     found = cgroups.parse_hierarchies(V2, ["cpuset", "cpu", "io", "memory", "pids"])
-    assert found == (cgroups.Hierarchy(2, "/sys/fs/cgroup", ("memory", "cpu", "pids")),)
+    assert found == (cgroups.Hierarchy(2, "/sys/fs/cgroup", ("memory", "cpu", "pids", "cpuset")),)
 
 
 def test_on_a_hybrid_machine_version_1_goes_first() -> None:
@@ -80,7 +80,8 @@ def test_a_sandbox_has_one_group_a_hierarchy() -> None:
 
 
 def limits(group: cgroups.Group, weight: int = 100) -> dict[str, str]:
-    return dict(cgroups.limit_files(group, memory_bytes=1000, cpu_weight=weight, processes_max=20))
+    asked = cgroups.Limits(memory_bytes=1000, cpu_weight=weight, processes_max=20)
+    return dict(cgroups.limit_files(group, asked))
 
 
 def test_limits_are_written_as_each_version_names_them() -> None:
@@ -139,8 +140,53 @@ def test_a_version_2_group_is_offered_its_controllers_by_those_above(tmp_path: P
     for folder in (tmp_path, parent):
         (folder / "cgroup.subtree_control").write_text("cpu\n")
     group = cgroups.Group(2, str(parent / "job"), ("memory", "cpu"))
-    cgroups.create(group, memory_bytes=1, cpu_weight=1, processes_max=1)
+    cgroups.create(group, cgroups.Limits(memory_bytes=1, cpu_weight=1, processes_max=1))
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory"
     assert (parent / "cgroup.subtree_control").read_text() == "+memory"
     assert (parent / "job" / "memory.max").read_text() == "1"
     assert not (parent / "job" / "memory.swap.max").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "written"),
+    [
+        (1, {"cpu.shares": "1024", "cpu.cfs_quota_us": "300000", "cpuset.cpus": "0-2"}),
+        (2, {"cpu.weight": "100", "cpu.max": "300000", "cpuset.cpus": "0-2"}),
+    ],
+)
+def test_cores_are_processor_time_and_processors(version: int, written: dict[str, str]) -> None:
+    group = cgroups.Group(version, "/g", ("cpu", "cpuset"))
+    asked = cgroups.Limits(memory_bytes=1, cpu_weight=100, processes_max=1, cores=3, cpus="0-2")
+    assert dict(cgroups.limit_files(group, asked)) == written
+
+
+def test_a_version_1_cpuset_inherits_what_it_needs_to_be_entered(tmp_path: Path) -> None:
+    parent = tmp_path / cgroups.PARENT_NAME
+    for folder in (parent, parent / "job"):
+        folder.mkdir()
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            (folder / name).write_text("\n")
+    (tmp_path / "cpuset.cpus").write_text("0-7\n")
+    (tmp_path / "cpuset.mems").write_text("0\n")
+    group = cgroups.Group(1, str(parent / "job"), ("cpuset",))
+    limits_of_none = cgroups.Limits(memory_bytes=1, cpu_weight=1, processes_max=1)
+    cgroups.create(group, limits_of_none)
+    assert (parent / "cpuset.cpus").read_text() == "0-7"
+    assert (parent / "job" / "cpuset.cpus").read_text() == "0-7"
+    assert (parent / "job" / "cpuset.mems").read_text() == "0"
+    cgroups.create(group, cgroups.Limits(memory_bytes=1, cpu_weight=1, processes_max=1, cpus="3"))
+    assert (parent / "job" / "cpuset.cpus").read_text() == "3"
+
+
+def test_what_memory_is_used_now_is_read_in_both_versions(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    (one / "memory.usage_in_bytes").write_text("4096\n")
+    (one / "memory.stat").write_text("total_active_file 100\ntotal_inactive_file 20\nrss 9\n")
+    (two / "memory.current").write_text("8192\n")
+    (two / "memory.stat").write_text("anon 9\nactive_file 300\ninactive_file 4\n")
+    assert cgroups.memory_use([cgroups.Group(1, str(one), ("memory",))]) == (4096, 120)
+    assert cgroups.memory_use([cgroups.Group(2, str(two), ("memory",))]) == (8192, 304)
+    assert cgroups.memory_use([cgroups.Group(2, str(tmp_path), ("memory",))]) == (0, 0)
+    assert cgroups.memory_use([]) == (0, 0)

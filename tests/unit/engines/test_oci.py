@@ -2,92 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plasmid.engines import cgroups, engine, oci
 
-V1 = (
-    cgroups.Group(1, "/sys/fs/cgroup/memory/plasmid/j", ("memory",)),
-    cgroups.Group(1, "/sys/fs/cgroup/cpu,cpuacct/plasmid/j", ("cpu",)),
-    cgroups.Group(1, "/sys/fs/cgroup/devices/plasmid/j", ()),
+A_SPEC = engine.SandboxSpec(
+    name="job-1.1",
+    folder=Path("/none"),
+    base_image=Path("/none"),
+    hostname="h",
+    command=("/bin/true",),
+    environment={},
+    working_directory="/",
+    files={},
+    memory_bytes=1,
+    cpu_weight=1,
 )
-V2 = (cgroups.Group(2, "/sys/fs/cgroup/plasmid/j", ("memory", "cpu", "pids")),)
-ROOT = Path("/var/lib/x/root")
-
-
-def joined(
-    groups: tuple[cgroups.Group, ...], runtime: str = "/usr/bin/runc", shown_at: Path = ROOT
-) -> list[str]:
-    return oci._joined(groups, [runtime, "--root", "/r"], ROOT, shown_at)
-
-
-def test_a_runtime_enters_the_limited_groups_and_no_other() -> None:
-    shell, option, script, *rest = joined(V1)
-    assert (shell, option) == ("/bin/sh", "-c")
-    assert rest == [
-        "sh",
-        "2",
-        "/sys/fs/cgroup/memory/plasmid/j/tasks",
-        "/sys/fs/cgroup/cpu,cpuacct/plasmid/j/tasks",
-        "/usr/bin/runc",
-        "--root",
-        "/r",
-    ]
-    assert subprocess.run([shell, "-n", option, script], check=False).returncode == 0
-
-
-def test_in_version_2_it_enters_by_the_only_file_there_is() -> None:
-    assert joined(V2)[4:6] == ["1", "/sys/fs/cgroup/plasmid/j/cgroup.procs"]
-
-
-def test_the_script_writes_to_every_file_and_becomes_the_command(tmp_path: Path) -> None:
-    groups = tuple(cgroups.Group(1, str(tmp_path / name), ("pids",)) for name in "ab")
-    for group in groups:
-        Path(group.path).mkdir()
-    command = oci._joined(groups, ["/bin/echo", "became"], ROOT, ROOT)
-    assert subprocess.run(command, capture_output=True, check=True).stdout == b"became\n"
-    assert [Path(group.join_file).read_text() for group in groups] == ["0\n", "0\n"]
-
-
-def test_a_group_that_cannot_be_entered_is_an_error(tmp_path: Path) -> None:
-    gone = (cgroups.Group(1, str(tmp_path / "gone"), ("pids",)),)
-    command = oci._joined(gone, ["/bin/echo", "became"], ROOT, ROOT)
-    done = subprocess.run(command, capture_output=True, check=False)
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert b"gone/tasks" in done.stderr
-
-
-def test_what_crun_must_not_see_is_hidden_from_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oci, "_hidden_mount", lambda: "/sys/fs/cgroup/unified")
-    assert joined(V1)[0] == "/bin/sh"
-    unshare, option, _, _, script, _, hidden, *_ = joined(V1, "/usr/bin/crun")
-    assert (unshare, option, hidden) == ("/usr/bin/unshare", "-m", "/sys/fs/cgroup/unified")
-    assert script.startswith('umount "$1"')
-
-
-def test_a_root_below_a_closed_folder_is_shown_elsewhere() -> None:
-    made = joined(V1, shown_at=Path("/run/plasmid-root"))
-    assert made[:2] == ["/usr/bin/unshare", "-m"]
-    assert made[6:8] == [str(ROOT), "/run/plasmid-root"]
-
-
-def test_a_folder_is_closed_if_others_cannot_pass_one_above_it(tmp_path: Path) -> None:
-    open_folder = tmp_path / "open"
-    (open_folder / "sandbox").mkdir(parents=True)
-    root = open_folder / "sandbox" / "root"
-    open_folder.chmod(0o700)
-    assert oci._reachable(root) == Path("/run/plasmid-root")
-
-
-def test_groups_are_seen_inside_where_programs_look_for_them() -> None:
-    assert oci._cgroups_inside(V1) == {
-        "/sys/fs/cgroup/memory": "/sys/fs/cgroup/memory/plasmid/j",
-        "/sys/fs/cgroup/cpu,cpuacct": "/sys/fs/cgroup/cpu,cpuacct/plasmid/j",
-    }
-    assert oci._cgroups_inside(V2) == {"/sys/fs/cgroup": "/sys/fs/cgroup/plasmid/j"}
 
 
 async def test_what_is_missing_is_named_with_its_remedy(
@@ -101,18 +34,20 @@ async def test_what_is_missing_is_named_with_its_remedy(
 
 
 async def test_a_name_that_is_no_name_is_refused(tmp_path: Path) -> None:
-    spec = engine.SandboxSpec(
-        name="../escape",
-        folder=tmp_path,
-        base_image=tmp_path,
-        hostname="h",
-        command=("/bin/true",),
-        environment={},
-        working_directory="/",
-        files={},
-        memory_bytes=1,
-        cpu_weight=1,
-    )
+    spec = msgspec.structs.replace(A_SPEC, name="../escape", folder=tmp_path)
     with pytest.raises(engine.EngineError, match=r"'\.\./escape'"):
         await oci.OciEngine().create(spec)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_without_a_cpuset_cores_are_named_as_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = msgspec.structs.replace(A_SPEC, folder=tmp_path, cores=2)
+    without = (cgroups.Hierarchy(2, "/sys/fs/cgroup", ("memory", "cpu", "pids")),)
+    monkeypatch.setattr(cgroups, "find_hierarchies", lambda: without)
+    (reason,) = await oci.OciEngine().unenforced(spec)
+    assert reason.startswith("cores: 2 is a limit on processor time only")
+    with_it = (cgroups.Hierarchy(2, "/sys/fs/cgroup", ("memory", "cpu", "pids", "cpuset")),)
+    monkeypatch.setattr(cgroups, "find_hierarchies", lambda: with_it)
+    assert await oci.OciEngine().unenforced(spec) == []

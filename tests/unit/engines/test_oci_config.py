@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plasmid.engines import engine, oci_config
@@ -122,3 +123,26 @@ def test_calls_that_no_job_needs_are_refused() -> None:
 def test_another_machine_names_its_own_architectures() -> None:
     seccomp = oci_config.config(SPEC, root=ROOT, cgroups={}, machine="aarch64")["linux"]["seccomp"]
     assert seccomp["architectures"] == ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]
+
+
+def test_who_runs_containers_may_mount_and_nothing_else_more() -> None:
+    plain = oci_config.config(SPEC, root=ROOT, cgroups={})
+    spec = msgspec.structs.replace(SPEC, runs_containers=True)
+    made = oci_config.config(spec, root=ROOT, cgroups={})
+    held = [set(config["process"]["capabilities"]["bounding"]) for config in (plain, made)]
+    assert held[1] - held[0] == {"CAP_SYS_ADMIN"}
+    for key in ("maskedPaths", "readonlyPaths", "namespaces", "uidMappings"):
+        assert made["linux"][key] == plain["linux"][key]
+    assert made["mounts"] == plain["mounts"]
+
+
+def test_only_who_runs_containers_makes_user_namespaces() -> None:
+    def rules(spec: engine.SandboxSpec) -> dict[str, list[object]]:
+        calls = oci_config.config(spec, root=ROOT, cgroups={})["linux"]["seccomp"]["syscalls"]
+        return {name: call.get("args", []) for call in calls for name in call["names"]}
+
+    plain = rules(SPEC)
+    flag = {"index": 0, "value": 0x10000000, "valueTwo": 0x10000000, "op": "SCMP_CMP_MASKED_EQ"}
+    assert (plain["clone"], plain["unshare"], plain["clone3"]) == ([flag], [flag], [])
+    given = rules(msgspec.structs.replace(SPEC, runs_containers=True))
+    assert plain.keys() - given.keys() == {"clone", "unshare", "clone3"}

@@ -113,3 +113,23 @@ def test_a_request_to_the_program_keeps_every_byte() -> None:
     asked = json.loads(overlay.request(Path("/l"), Path("/f"), {"/x": content}))
     assert asked["files"]["/x"].encode("latin-1") == content
     assert (asked["lower"], asked["folder"]) == ("/l", "/f")
+
+
+@pytest.mark.skipif(ME != 0, reason="mounting needs root")
+def test_sixty_layers_with_long_paths_are_mounted_in_their_order(tmp_path: Path) -> None:
+    layers = []
+    for number in range(60):
+        layer = tmp_path / f"{'k' * 64}{number}"
+        layer.mkdir()
+        (layer / f"f{number}").touch()
+        (layer / "same").write_text(str(number))
+        layers.append(layer)
+    base, folder = tmp_path / "base", tmp_path / "sandbox"
+    base.mkdir()
+    folder.mkdir()
+    overlay.mount(base, folder, layers=layers)
+    try:
+        assert len(list((folder / "root").iterdir())) == 61
+        assert (folder / "root/same").read_text() == "59"
+    finally:
+        overlay.unmount(folder / "root")

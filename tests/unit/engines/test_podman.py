@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from plasmid.engines import choice, engine, oci, podman, simulated
+from plasmid.engines import choice, cpus, engine, oci, podman, podman_options, simulated
 
 SPEC = engine.SandboxSpec(
     name="job-1.1",
@@ -25,7 +26,9 @@ SPEC = engine.SandboxSpec(
 
 
 def options(*, as_root: bool) -> list[str]:
-    return podman.create_options(SPEC, as_root=as_root, oom_score=500, limits={"nofile": (10, 20)})
+    return podman_options.create_options(
+        SPEC, as_root=as_root, oom_score=500, limits={"nofile": (10, 20)}
+    )
 
 
 def test_a_container_is_named_limited_and_cut_off() -> None:
@@ -74,3 +77,41 @@ def test_root_gets_the_quick_engine_and_others_podman(monkeypatch: pytest.Monkey
 def test_an_unknown_engine_is_an_error_that_names_those_there_are() -> None:
     with pytest.raises(engine.EngineError, match=r"'docker'.*podman"):
         choice.named("docker")
+
+
+def test_cores_and_devices_are_asked_for_where_podman_can_give_them() -> None:
+    spec = msgspec.structs.replace(SPEC, cores=1, devices=("x.org/gpu=0",))
+    limits = {"nofile": (10, 20)}
+    held = ("memory", "cpu", "cpuset", "pids")
+    made = podman_options.create_options(
+        spec, as_root=True, oom_score=500, limits=limits, held=held
+    )
+    assert {"--cpus=1", "--device=x.org/gpu=0"} < set(made)
+    assert any(option.startswith("--cpuset-cpus=") for option in made)
+    less = podman_options.create_options(spec, as_root=False, oom_score=500, limits=limits)
+    assert not any(option.startswith("--cpu") and "shares" not in option for option in less)
+
+
+def test_limits_without_their_controller_are_named() -> None:
+    spec = msgspec.structs.replace(SPEC, cores=2, disk_bytes=50 * 10**9)
+    assert [reason.partition(":")[0] for reason in podman_options.unenforced(spec, ())] == [
+        "memory",
+        "cores",
+        "processes",
+        "disk",
+    ]
+    found = podman_options.unenforced(spec, ("memory", "pids", "cpu"))
+    assert found[0].startswith("cores: 2 is a limit on processor time only")
+    assert "50 GB is no limit with engine podman" in found[1]
+    everything = ("memory", "pids", "cpu", "cpuset")
+    assert podman_options.unenforced(SPEC, everything) == []
+
+
+def test_processors_are_as_many_as_cores_and_never_more_than_there_are() -> None:
+    held = ("cpuset",)
+    assert podman_options.own_cpus(SPEC, held) == []
+    one = podman_options.own_cpus(msgspec.structs.replace(SPEC, cores=1), held)
+    assert len(one) == 1
+    many = podman_options.own_cpus(msgspec.structs.replace(SPEC, cores=4096), held)
+    assert many == cpus.here()
+    assert podman_options.own_cpus(msgspec.structs.replace(SPEC, cores=1), ()) == []

@@ -94,4 +94,20 @@ def test_updates_without_the_release_itself_are_none() -> None:
 
 def test_a_source_names_its_host() -> None:
     source = apt_sources.Source("http://mirror.test:8080/debian", "bookworm", ("main",))
-    assert source.host == "mirror.test"
+    assert source.host == "mirror.test:8080"
+
+
+def test_ubuntus_own_sources_are_taken_for_ubuntu_alone() -> None:
+    text = """\
+deb http://mirror.test/ubuntu jammy main restricted universe multiverse
+deb http://mirror.test/ubuntu jammy-security main universe
+deb http://mirror.test/ubuntu jammy-backports main
+deb https://ppa.test/someone/ppa/ubuntu-extra jammy main
+"""
+    parsed = apt_sources.parse({"sources.list": text})
+    found = apt_sources.of_release(parsed, "focal", "jammy", distribution="Ubuntu")
+    assert [source.line() for source in found] == [
+        "deb http://mirror.test/ubuntu focal main restricted universe multiverse",
+        "deb http://mirror.test/ubuntu focal-security main universe",
+    ]
+    assert apt_sources.of_release(parsed, "jammy", "jammy", distribution="Debian") == []

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from plasmid.environments import builder, recipes
+from plasmid.environments import builder, host, recipes
 
 RECIPE = recipes.RECIPES["debian-12"]
+MIRRORS = host.Mirrors()
 
 
 def ignore(_: str) -> None:
@@ -25,7 +26,7 @@ async def test_without_root_podman_and_ids_of_ones_own_are_needed(
         program(tmp_path / missing, {"podman": "newuidmap", "newuidmap": "podman"}[missing], "")
         monkeypatch.setenv("PATH", str(tmp_path / missing))
         with pytest.raises(builder.BuildError, match=f"apt-get install {package}"):
-            await builder.build(RECIPE, tmp_path, ignore)
+            await builder.build(RECIPE, tmp_path, ignore, mirrors=MIRRORS)
 
 
 async def test_without_mmdebstrap_the_remedy_is_named(
@@ -34,7 +35,7 @@ async def test_without_mmdebstrap_the_remedy_is_named(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(builder.BuildError, match="apt-get install mmdebstrap"):
-        await builder.build(RECIPE, tmp_path, ignore)
+        await builder.build(RECIPE, tmp_path, ignore, mirrors=MIRRORS)
 
 
 def program(folder: Path, name: str, script: str) -> None:
@@ -75,7 +76,7 @@ async def test_a_build_tells_its_steps_and_what_it_made(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     told: list[str] = []
-    built = await builder.build(RECIPE, scratch, told.append)
+    built = await builder.build(RECIPE, scratch, told.append, mirrors=MIRRORS)
     assert told == [
         "reading the host's settings",
         "fetching dxpy and what it needs",
@@ -106,7 +107,7 @@ exec bash "$(dirname "$0")/mmdebstrap-plain" "$@"
     program(stand_ins, "mmdebstrap", look.replace('"$SEEN"', f'"{seen}"'))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    await builder.build(RECIPE, scratch, ignore)
+    await builder.build(RECIPE, scratch, ignore, mirrors=MIRRORS)
     mode, *apt = seen.read_text().splitlines()
     assert mode == "drwxr-xr-x"
     assert 'Acquire::Check-Date "false";' in apt
@@ -119,7 +120,7 @@ async def test_the_last_words_of_a_failed_step_come_out(tmp_path: Path, stand_in
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with pytest.raises(builder.BuildError, match="E: no such suite"):
-        await builder.build(RECIPE, scratch, ignore)
+        await builder.build(RECIPE, scratch, ignore, mirrors=MIRRORS)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="building needs root")
@@ -127,8 +128,8 @@ async def test_a_host_without_pip_is_told_to_install_it(
     tmp_path: Path, stand_ins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(stand_ins, "python", "echo 'No module named pip' >&2; exit 1")
-    monkeypatch.setattr(builder, "_SYSTEM_PYTHONS", ())
+    monkeypatch.setattr(host, "_SYSTEM_PYTHONS", ())
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with pytest.raises(builder.BuildError, match="apt-get install python3-pip"):
-        await builder.build(RECIPE, scratch, ignore)
+        await builder.build(RECIPE, scratch, ignore, mirrors=MIRRORS)

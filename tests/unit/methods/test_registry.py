@@ -12,6 +12,8 @@ from plasmid.dispatcher import collect
 from plasmid.domain import errors
 from plasmid.domain.access import Actor
 from plasmid.methods import (
+    adopt,
+    app,
     applet,
     decode,
     everything,
@@ -20,6 +22,7 @@ from plasmid.methods import (
     find_executions,
     find_projects,
     folders,
+    identity,
     internal,
     job,
     project,
@@ -34,8 +37,8 @@ from plasmid.methods.targets import Access
 from tests.worlds import ALICE, BOB, EVE, RUN_SPEC, World
 
 MODULES = (
-    applet, file, find, find_executions, find_projects, folders, internal, job, project, record,
-    shared, system, user,
+    adopt, app, applet, file, find, find_executions, find_projects, folders, identity, internal,
+    job, project, record, shared, system, user,
 )  # fmt: skip
 NONCE = "0123456789abcdef" * 4 + "1700000000.5"
 
@@ -61,6 +64,9 @@ def test_two_methods_for_one_route_are_refused() -> None:
         ("/internal/worker/sync", "/internal/worker/sync", "internal/worker"),
         (f"/internal/job-{'b' * 24}/log", "/internal/job-xxxx/log", f"job-{'b' * 24}"),
         ("/user-alice/describe", "/user-xxxx/describe", "user-alice"),
+        ("/app-a_b/run", "/app-xxxx/run", "app-a_b"),
+        ("/app-a_b/1.0.0/run", "/app-xxxx/run", "app-a_b/1.0.0"),
+        ("/internal/project/adopt", "/internal/project/adopt", "internal/project"),
     ],
 )
 def test_a_path_resolves_to_its_method_and_subject(path: str, route: str, subject: str) -> None:
@@ -135,7 +141,7 @@ def _bodies(project: str, applet: str) -> dict[str, dict[str, Any]]:
 def test_the_routes_that_take_a_nonce_are_those_to_which_the_client_adds_one() -> None:
     offered = {found.route for found in METHODS.values() if found.has_nonce}
     assert offered == {
-        "/file/new", "/record/new", "/applet/new", "/applet-xxxx/run", "/job/new"
+        "/file/new", "/record/new", "/applet/new", "/applet-xxxx/run", "/app-xxxx/run", "/job/new"
     }  # fmt: skip
     assert all(found.mode is Mode.WRITE for found in METHODS.values() if found.has_nonce)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from plasmid.domain.placement import Machine
 from plasmid.methods.call import Limits
-from tests.worlds import ALICE, BOB, EVE, World
+from tests.worlds import ALICE, BOB, EVE, GIB, World
 
 NOBODY = "0" * 24
 SPEC = [
@@ -294,6 +295,91 @@ async def test_how_long_a_job_may_run(
 async def test_the_operator_limits_how_long_any_job_runs(world: World, applet: str) -> None:
     world.platform.limits = Limits(job_timeout_ms=HOUR)
     assert (await world.describe(await world.a_job(applet)))["timeout"] == HOUR
+
+
+# ------------------------------------------------------ instance types and the machine
+
+SMALL_MACHINE = Machine(6 * GIB, 4, cores=2, disk_bytes=200 * 10**9)
+
+
+async def test_a_type_that_is_larger_than_the_machine_is_refused(
+    world: World, project: str
+) -> None:
+    world.platform.limits = Limits(machine=SMALL_MACHINE)
+    large = {"*": {"instanceType": "mem1_ssd1_v2_x36"}}
+    applet = await world.an_applet(project, runSpec={"systemRequirements": large})
+    body = {"project": project, "input": {}}
+    refused = await world.refused(f"/{applet}/run", body)
+    assert (refused.type, refused.status) == ("InvalidInput", 422)
+    assert "mem1_ssd1_v2_x36 has 36 cores" in refused.message
+    smaller = {"*": {"instanceType": "mem1_ssd1_x2"}}
+    job = await world.new(f"/{applet}/run", {**body, "systemRequirements": smaller})
+    assert (await world.describe(job))["instanceType"] == "mem1_ssd1_x2"
+
+
+async def test_with_fit_it_runs_with_what_there_is_and_says_so(world: World, project: str) -> None:
+    world.platform.limits = Limits(machine=SMALL_MACHINE, fit=True)
+    large = {"*": {"instanceType": "mem1_ssd1_v2_x36"}}
+    job = await world.a_job(await world.an_applet(project, runSpec={"systemRequirements": large}))
+    described = await world.describe(job)
+    assert described["instanceType"] == "mem1_ssd1_v2_x36"
+    assert described["plasmid"] == {
+        "fitted": {"cores": 2, "memoryBytes": 6 * GIB, "diskBytes": 200 * 10**9}
+    }
+    assignment = await world.lease(job)
+    assert assignment["resources"] == {
+        "cores": 2, "memory_bytes": 6 * GIB, "disk_bytes": 200 * 10**9, "devices": [],
+    }  # fmt: skip
+    (note,) = assignment["notes"]
+    assert "runs with 2 cores" in note
+
+
+async def test_an_applet_that_asks_for_nothing_runs_on_any_machine(
+    world: World, applet: str
+) -> None:
+    for machine, name in (
+        (SMALL_MACHINE, "mem1_ssd1_v2_x2"),
+        (Machine(GIB, 1, cores=1, disk_bytes=10**9), "mem1_ssd1_v2_x2"),
+        (Machine(64 * GIB, 1, cores=8), "mem1_ssd1_v2_x4"),
+    ):
+        world.platform.limits = Limits(machine=machine)
+        job = await world.a_job(applet)
+        assert (await world.describe(job))["instanceType"] == name
+        notes = (await world.lease(job))["notes"]
+        assert any("usual" in note for note in notes) == (name != "mem1_ssd1_v2_x4")
+        assert await world.finish(job) == "done"
+
+
+async def test_of_a_selection_the_first_that_fits_is_taken(world: World, project: str) -> None:
+    world.platform.limits = Limits(machine=SMALL_MACHINE)
+    names = ["mem1_ssd1_v2_x36", "mem2_ssd1_x2", "mem1_ssd1_v2_x2", "mem1_ssd1_x2"]
+    needs = {"*": {"instanceTypeSelector": {"allowedInstanceTypes": names}}}
+    job = await world.a_job(await world.an_applet(project, runSpec={"systemRequirements": needs}))
+    assert (await world.describe(job))["instanceType"] == "mem1_ssd1_v2_x2"
+
+
+async def test_a_sub_job_is_refused_by_its_own_type(world: World, project: str) -> None:
+    world.platform.limits = Limits(machine=SMALL_MACHINE)
+    needs = {
+        "main": {"instanceType": "mem1_ssd1_x2"}, "work": {"instanceType": "mem1_ssd1_x4"},
+    }  # fmt: skip
+    job = await world.a_job(await world.an_applet(project, runSpec={"systemRequirements": needs}))
+    await world.lease(job)
+    token = world.token_of(job)
+    refused = await world.refused("/job/new", {"function": "work", "input": {}}, as_=token)
+    assert "mem1_ssd1_x4 has 4 cores" in refused.message
+
+
+async def test_what_was_not_enforced_is_described_and_nothing_else(
+    world: World, applet: str
+) -> None:
+    job = await world.a_job(applet)
+    assert "plasmid" not in await world.describe(job)
+    await world.lease(job)
+    await world.report(job, output={}, not_enforced=["disk: 50 GB is no limit"])
+    described = await world.describe(job)
+    assert described["plasmid"] == {"notEnforced": ["disk: 50 GB is no limit"]}
+    assert "plasmid" not in await world.describe(job, fields={"id": True})
 
 
 # ------------------------------------------------------------- F.3 system requirements

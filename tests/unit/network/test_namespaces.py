@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from plasmid.network import namespaces, sandbox_network
+from plasmid.network import inside, namespaces, sandbox_network
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="entering a namespace needs root")
+
+
+NOBODY = ("127.0.0.1", 1)
 
 
 class Sandbox:
@@ -21,6 +24,11 @@ class Sandbox:
 
     def __init__(self, network_namespace: Path | None) -> None:
         self.network_namespace = network_namespace
+
+
+def opened(namespace: Path | None, api_address: tuple[str, int]) -> sandbox_network.SandboxNetwork:
+    site = sandbox_network.Site(api_address=api_address)
+    return sandbox_network.SandboxNetwork(Sandbox(namespace), site)
 
 
 @pytest.fixture
@@ -46,7 +54,8 @@ def ask_inside(namespace: Path, port: int, question: str) -> str:
 
 @as_root
 async def test_a_listener_is_reached_inside_and_not_outside(namespace: Path) -> None:
-    (listener,) = await namespaces.open_listeners(namespace, [8124])
+    made = await namespaces.open_sockets(namespace, inside.Plan((8124,)))
+    (listener,) = made.sockets
     with listener:
         asking = asyncio.to_thread(ask_inside, namespace, 8124, "hello")
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
@@ -62,7 +71,7 @@ async def test_a_listener_is_reached_inside_and_not_outside(namespace: Path) -> 
 @as_root
 async def test_we_stay_in_our_own_namespace(namespace: Path) -> None:
     before = Path("/proc/self/ns/net").readlink()
-    for listener in await namespaces.open_listeners(namespace, [1234]):
+    for listener in (await namespaces.open_sockets(namespace, inside.Plan((1234,)))).sockets:
         listener.close()
     assert Path("/proc/self/ns/net").readlink() == before
     assert await asyncio.to_thread(Path("/proc/thread-self/ns/net").readlink) == before
@@ -70,17 +79,18 @@ async def test_we_stay_in_our_own_namespace(namespace: Path) -> None:
 
 @as_root
 async def test_a_taken_port_is_an_error_that_leaves_no_socket(namespace: Path) -> None:
-    (first,) = await namespaces.open_listeners(namespace, [8124])
+    (first,) = (await namespaces.open_sockets(namespace, inside.Plan((8124,)))).sockets
+    both = inside.Plan((3128, 8124))
     with first, pytest.raises(namespaces.NamespaceError, match="Address already in use"):
-        await namespaces.open_listeners(namespace, [3128, 8124])
-    for listener in await namespaces.open_listeners(namespace, [3128, 8124]):
+        await namespaces.open_sockets(namespace, both)
+    for listener in (await namespaces.open_sockets(namespace, both)).sockets:
         listener.close()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_a_namespace_that_is_gone_is_an_error() -> None:
     with pytest.raises(namespaces.NamespaceError, match="cannot listen"):
-        await namespaces.open_listeners(Path("/proc/0/ns/net"), [8124])
+        await namespaces.open_sockets(Path("/proc/0/ns/net"), inside.Plan((8124,)))
 
 
 async def answer_web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,7 +109,7 @@ async def test_a_sandbox_reaches_the_api_and_the_proxy_and_can_be_given_them_aga
     request = "GET http://other.test/ HTTP/1.1\\r\\n\\r\\n"
     async with server:
         for _ in range(2):
-            network = sandbox_network.SandboxNetwork(Sandbox(namespace), api_address=address)
+            network = opened(namespace, address)
             async with network:
                 answer = await asyncio.to_thread(
                     ask_inside, namespace, 8124, "GET / HTTP/1.1\\r\\n\\r\\n"
@@ -120,13 +130,13 @@ async def test_the_client_may_call_the_api_through_the_proxy(namespace: Path) ->
     request = "POST http://127.0.0.1:8124/system/whoami HTTP/1.1\\r\\n\\r\\n"
     async with (
         server,
-        sandbox_network.SandboxNetwork(Sandbox(namespace), api_address=address),
+        opened(namespace, address),
     ):
         assert (await asyncio.to_thread(ask_inside, namespace, 3128, request)).endswith("the api")
 
 
 async def test_a_sandbox_without_a_namespace_gets_no_network() -> None:
-    network = sandbox_network.SandboxNetwork(Sandbox(None), api_address=("127.0.0.1", 1))
+    network = opened(None, NOBODY)
     with pytest.raises(namespaces.NamespaceError, match="no network namespace"):
         await network.open()
     await network.close()
@@ -134,7 +144,7 @@ async def test_a_sandbox_without_a_namespace_gets_no_network() -> None:
 
 @as_root
 async def test_an_error_inside_the_block_comes_out_as_it_is(namespace: Path) -> None:
-    network = sandbox_network.SandboxNetwork(Sandbox(namespace), api_address=("127.0.0.1", 1))
+    network = opened(namespace, NOBODY)
     with pytest.raises(KeyError):
         async with network:
             raise KeyError

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from plasmid.network import proxy, proxy_requests, relay
+from plasmid.network import outside, proxy, proxy_requests, relay
 
 Heard = list[bytes]
 
@@ -56,16 +56,15 @@ async def ask(port: int, request: bytes) -> bytes:
 @contextlib.asynccontextmanager
 async def world(
     *allowed: str, package_hosts: Sequence[str] = (), refused: list[str] | None = None
-) -> AsyncIterator[tuple[int, int, Heard, proxy.Proxy]]:
-    """Give the proxy's port, a server's port, what the server hears, and the proxy."""
+) -> AsyncIterator[tuple[int, int, Heard, outside.Outside]]:
+    """Give the proxy's port, a server's port, what it hears, and what may be reached."""
     heard: Heard = []
-    made = proxy.Proxy(
-        allowed,
-        package_hosts=package_hosts,
-        on_refused=refused.append if refused is not None else None,
-    )
-    async with served(echo_server(heard)) as target, served(made.handle) as port:
-        yield port, target, heard, made
+    async with served(echo_server(heard)) as target:
+        ported = [host if ":" in host else f"{host}:{target}" for host in package_hosts]
+        reachable = outside.Outside(allowed, package_hosts=ported)
+        made = proxy.Proxy(reachable, on_refused=refused.append if refused is not None else None)
+        async with served(made.handle) as port:
+            yield port, target, heard, reachable
 
 
 async def test_a_host_that_is_not_allowed_is_refused_with_a_line_that_names_it() -> None:
@@ -137,9 +136,9 @@ async def test_the_machines_own_outer_address_is_refused_too() -> None:
 
 
 async def test_what_is_allowed_can_be_changed_while_it_serves() -> None:
-    async with world() as (port, _, _, served_proxy):
+    async with world() as (port, _, _, reachable):
         assert b" 403 " in await ask(port, b"GET http://unknown.invalid/ HTTP/1.1\r\n\r\n")
-        served_proxy.allowed = ("*",)
+        reachable.allowed = ("*",)
         answer = await ask(port, b"GET http://unknown.invalid/ HTTP/1.1\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 502 ")
         assert b"unknown.invalid" in answer
@@ -149,7 +148,7 @@ async def test_a_service_is_reached_under_the_name_that_the_sandbox_has_for_it()
     heard: Heard = []
     async with served(echo_server(heard)) as target:
         services = {("127.0.0.1", 8124): ("127.0.0.1", target)}
-        async with served(proxy.Proxy([], services=services).handle) as port:
+        async with served(proxy.Proxy(outside.Outside([]), services=services).handle) as port:
             answer = await ask(
                 port, b"POST http://127.0.0.1:8124/x HTTP/1.1\r\nContent-Length: 1\r\n\r\n."
             )
@@ -158,10 +157,8 @@ async def test_a_service_is_reached_under_the_name_that_the_sandbox_has_for_it()
 
 
 async def test_a_server_that_is_not_there_is_a_bad_gateway() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        free = taken.getsockname()[1]
-    async with world(package_hosts=["127.0.0.1"]) as (port, _, _, _):
-        answer = await ask(port, b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % free)
+    async with world(package_hosts=["127.0.0.1:1"]) as (port, _, _, _):
+        answer = await ask(port, b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 502 ")
 
 
@@ -188,7 +185,9 @@ async def test_the_machines_own_proxy_gets_whole_addresses_and_our_name() -> Non
     heard: Heard = []
     async with served(echo_server(heard)) as upstream_port:
         upstream = proxy_requests.Upstream(http_proxy=f"http://me:pw@127.0.0.1:{upstream_port}")
-        async with served(proxy.Proxy(["far.test"], upstream=upstream).handle) as port:
+        async with served(
+            proxy.Proxy(outside.Outside(["far.test"], upstream=upstream)).handle
+        ) as port:
             await ask(port, b"PUT http://far.test/a HTTP/1.1\r\nContent-Length: 1\r\n\r\n.")
     assert heard[0].startswith(b"PUT http://far.test/a HTTP/1.1\r\n")
     assert b"\r\nProxy-Authorization: Basic bWU6cHc=\r\n" in heard[0]
@@ -206,7 +205,9 @@ async def test_a_tunnel_goes_through_the_machines_own_proxy() -> None:
 
     async with served(upstream_proxy) as upstream_port:
         upstream = proxy_requests.Upstream(https_proxy=f"http://127.0.0.1:{upstream_port}")
-        async with served(proxy.Proxy(["far.test"], upstream=upstream).handle) as port:
+        async with served(
+            proxy.Proxy(outside.Outside(["far.test"], upstream=upstream)).handle
+        ) as port:
             answer = await ask(port, b"CONNECT far.test:443 HTTP/1.1\r\n\r\nhi far")
     assert asked == [b"CONNECT far.test:443 HTTP/1.1\r\nHost: far.test:443\r\n\r\n", b"hi far"]
     assert answer.endswith(b"\r\n\r\nhello from far")
@@ -216,7 +217,7 @@ async def test_the_machines_own_proxy_is_not_asked_for_this_machine() -> None:
     heard: Heard = []
     async with served(echo_server(heard)) as upstream_port:
         upstream = proxy_requests.Upstream(http_proxy=f"http://127.0.0.1:{upstream_port}")
-        async with served(proxy.Proxy(["*"], upstream=upstream).handle) as port:
+        async with served(proxy.Proxy(outside.Outside(["*"], upstream=upstream)).handle) as port:
             for host in ("localhost", "127.0.0.1", "169.254.169.254"):
                 answer = await ask(port, f"GET http://{host}/ HTTP/1.1\r\n\r\n".encode())
                 assert answer.startswith(b"HTTP/1.1 403 ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,27 +15,22 @@ JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     state = tmp_path / "opt/plasmid"
-    (state / "downloads").mkdir(parents=True)
+    state.mkdir(parents=True)
     home = tmp_path / "home/dnanexus"
     home.mkdir(parents=True)
     inside_out.put(tmp_path, "start.sh", "/opt/plasmid/start.sh")
-    inside_out.put(tmp_path, "dx-unpack", "/usr/bin/dx-unpack")
     pretender = tmp_path / "usr/bin/pcp-dstat"
+    pretender.parent.mkdir(parents=True)
     pretender.write_text("#!/bin/sh\nexit 0\n")
     pretender.chmod(0o755)
-    # Archives are unpacked in a folder instead of in this machine's root.
-    start = state / "start.sh"
-    start.write_text(start.read_text().replace("cd / ||", f"cd {tmp_path} ||"))
     return tmp_path
 
 
 def run(
-    root: Path, code: str, *arguments: str, shell: str = "/bin/sh", interpreter: str = "bash"
+    root: Path, code: str, *, shell: str = "/bin/sh", interpreter: str = "bash"
 ) -> subprocess.CompletedProcess[str]:
     (root / f"home/dnanexus/{JOB}").write_text(code)
-    return inside_out.run(
-        shell, root / "opt/plasmid/start.sh", interpreter, *arguments, env={"DX_JOB_ID": JOB}
-    )
+    return inside_out.run(shell, root / "opt/plasmid/start.sh", interpreter, env={"DX_JOB_ID": JOB})
 
 
 def state(root: Path, name: str) -> str:
@@ -54,37 +48,6 @@ def test_a_job_that_dies_of_a_signal_ends_with_128_and_its_number(root: Path) ->
     assert run(root, "kill -TERM $$; echo not reached").returncode == 128 + 15
 
 
-def test_bundles_are_unpacked_in_order_before_the_job(root: Path) -> None:
-    for number, content in enumerate(["first", "second"]):
-        (root / "made").write_text(content)
-        with tarfile.open(root / f"opt/plasmid/downloads/{number}", "w:gz") as archive:
-            archive.add(root / "made", "f")
-    done = run(root, f"cat {root}/f", "a b.tar.gz", "c.tgz")
-    assert done.stdout.splitlines() == [
-        ">>> Unpacking a b.tar.gz to /",
-        ">>> Unpacking c.tgz to /",
-        f"bash running (job ID {JOB})",
-        "second",
-    ]
-
-
-def test_a_bundle_that_cannot_be_unpacked_fails_the_set_up(root: Path) -> None:
-    (root / "opt/plasmid/downloads/0").write_text("no archive")
-    done = run(root, "echo not reached", "a.tar.gz")
-    assert (done.returncode, state(root, "phase")) == (1, "setup\n")
-    assert "a.tar.gz could not be unpacked" in state(root, "failure")
-    assert "not reached" not in done.stdout
-
-
-def test_dependencies_that_cannot_be_installed_fail_the_set_up(root: Path) -> None:
-    (root / "opt/plasmid/dependencies.json").write_text("{}")
-    installer = root / "opt/plasmid/install-dependencies"
-    installer.write_text("import sys\nsys.exit(1)\n")
-    done = run(root, "echo not reached")
-    assert (done.returncode, state(root, "phase")) == (1, "setup\n")
-    assert "DXExecDependencyError" in state(root, "failure")
-
-
 def test_an_interpreter_that_is_not_there_is_named(root: Path) -> None:
     done = run(root, "", interpreter="python1.5")
     assert (done.returncode, state(root, "phase")) == (1, "setup\n")
@@ -97,7 +60,7 @@ def test_a_process_that_the_job_leaves_does_not_keep_it(root: Path) -> None:
     inside_out.run("kill", done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("name", ["start.sh", "dx-unpack", "dx-dstat", "dx-git-ssh-helper"])
+@pytest.mark.parametrize("name", ["start.sh", "build.sh", "dx-dstat", "dx-git-ssh-helper"])
 def test_the_plainest_shell_can_read_it(name: str) -> None:
     assert inside_out.run("dash", "-n", inside_out.RUNTIME / name).returncode == 0
 

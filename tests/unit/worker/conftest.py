@@ -37,6 +37,8 @@ class Place:
             name="w1",
             work_folder=folder / "work",
             images_folder=folder,
+            layers_folder=folder / "layers",
+            tools_folder=folder / "tools",
             image_table={},
             sync_wait_ms=20,
             server_gone_ms_max=50,

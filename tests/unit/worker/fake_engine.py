@@ -43,6 +43,10 @@ class FakeSandbox:
         return self.folder / "root"
 
     @property
+    def changes(self) -> Path:
+        return self.folder / "root"
+
+    @property
     def log_path(self) -> Path:
         return self.folder / "log"
 
@@ -112,6 +116,9 @@ class FakeEngine:
     async def check(self) -> list[str]:
         return []
 
+    async def unenforced(self, spec: engine.SandboxSpec) -> list[str]:
+        return []
+
     async def create(self, spec: engine.SandboxSpec) -> engine.Sandbox:
         if self.problem is not None:
             raise engine.EngineError(self.problem)
@@ -129,6 +136,7 @@ class FakeImage:
     """A base image that stands in for another."""
 
     name = "debian-12"
+    digest = "0" * 32
     root = Path("/nowhere")
     stand_in = True
     apt_hosts = ()

@@ -186,6 +186,7 @@ def an_assignment(
             "class": "applet",
             "name": "test",
             "inputSpec": list(input_spec),
+            "runSpec": {"release": "20.04"},
         },
         input=given,
         input_files=input_files or {},

@@ -86,8 +86,18 @@ def test_a_kill_from_outside_is_not_taken_for_want_of_memory() -> None:
     assert failure(137)[0] == "AppInternalError"
 
 
-def test_a_full_disk_is_want_of_resources() -> None:
-    assert failure(1, disk_full=True)[0] == "AppInsufficientResourceError"
+def test_a_full_disk_is_want_of_resources_and_its_size_and_place_are_told() -> None:
+    reason, message = failure(1, disk_full=True, disk_bytes=50 * 10**9)
+    assert reason == "AppInsufficientResourceError"
+    assert "its disk of 50 GB (/ " in message
+    assert "instance type with more storage" in message
+
+
+@pytest.mark.parametrize("code", [0, 1, 137])
+def test_a_job_whose_writes_are_lost_has_failed_whatever_it_says(code: int) -> None:
+    reason, message = failure(code, lost_writes=True, output_text="{}")
+    assert reason == "AppInsufficientResourceError"
+    assert "disk of the machine itself" in message
 
 
 def test_an_unexpected_error_after_memory_ran_out_is_put_down_to_that() -> None:

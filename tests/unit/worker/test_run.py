@@ -45,6 +45,14 @@ async def test_the_log_begins_with_the_platforms_own_lines(place: Place) -> None
     assert {line.source for line in (first, second, third)} == {"SYSTEM"}
 
 
+async def test_a_job_without_a_release_is_told_what_it_runs_on(place: Place) -> None:
+    assignment = fake_platform.an_assignment()
+    del assignment.executable_description["runSpec"]["release"]
+    await finished(place, assignment)
+    said = place.platform.lines[JOB][2].msg
+    assert said == "The executable names no release: it runs on Ubuntu 20.04"
+
+
 async def test_all_of_the_log_is_there_before_the_end_is_reported(place: Place) -> None:
     def job(sandbox: fake_engine.FakeSandbox) -> None:
         for number in range(10_000):
@@ -101,29 +109,6 @@ async def test_a_job_that_runs_too_long_is_ended(place: Place) -> None:
     report = await finished(place, fake_platform.an_assignment(timeout_ms=30))
     assert report.failure_reason == "JobTimeoutExceeded"
     assert place.engine.made[0].kills == 1
-
-
-async def test_bundles_are_brought_before_the_start_and_told_in_the_log(place: Place) -> None:
-    files = {f"file-BBBBBBBBBBBBBBBBBBBBBBB{n}": f"content {n}".encode() for n in (1, 2)}
-    place.platform.files = {file: ("stored name", content) for file, content in files.items()}
-    found: list[bytes | str] = []
-
-    def job(sandbox: fake_engine.FakeSandbox) -> None:
-        folder = sandbox.folder.parent / "downloads"
-        found.extend((folder / str(number)).read_bytes() for number in (0, 1))
-        found.extend(sandbox.spec.command)
-        sandbox.end()
-
-    place.engine.job = job
-    bundled = [
-        {"name": f"r {number}.tar.gz", "id": {"$dnanexus_link": file}}
-        for number, file in enumerate(files)
-    ]
-    report = await finished(place, fake_platform.an_assignment(bundled_depends=bundled))
-    assert report.output == {}
-    assert found[:2] == [b"content 1", b"content 2"]
-    assert found[2:] == ["/bin/sh", "/opt/plasmid/start.sh", "bash", "r 0.tar.gz", "r 1.tar.gz"]
-    assert "Downloading bundled file r 0.tar.gz" in place.platform.messages(JOB, "INFO")
 
 
 async def test_a_bundle_that_is_gone_fails_the_job_by_name(place: Place) -> None:

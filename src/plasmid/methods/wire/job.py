@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plasmid.domain import errors, job_states, keys
+from plasmid.domain import job_states, keys
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.wire import fields
 
@@ -16,6 +16,9 @@ ON_REQUEST: Final = (
     "mergedSystemRequirementsByExecutable",
     "headJobOnDemand",
 )
+# Not of the platform's API: what a job got that is less than its instance type, and what of its
+# limits this machine could not enforce. Below `plasmid`, which is absent where there is neither.
+OWN: Final = ("fitted", "notEnforced")
 _ECHOED: Final[dict[str, Any]] = {
     "executionPolicy": {},
     "systemRequirements": {},
@@ -34,13 +37,9 @@ _ECHOED: Final[dict[str, Any]] = {
 
 
 def describe(row: JobRow, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a job that the options ask for; raises ResourceNotFound for a try."""
-    asked = dict(options)
-    attempt = keys.integer(asked, "try")
-    if attempt is not None and attempt != row.attempt:
-        raise errors.ResourceNotFound(f"The entity {row.id} has no try {attempt}")
+    """Return the fields of a job that the options ask for."""
     everything = _defaults(row)
-    if not keys.boolean(asked, "io", default=True):
+    if not keys.boolean(dict(options), "io", default=True):
         for name in IO:
             del everything[name]
     if options.get("fields") is None:
@@ -117,9 +116,12 @@ def _add_optional(described: dict[str, Any], row: JobRow) -> None:
         described["startedRunning"] = row.started_running_ms
         if row.stopped_running_ms is not None:
             described["stoppedRunning"] = row.stopped_running_ms
-    if row.state == job_states.State.FAILED:
+    if row.state in (job_states.State.FAILED, job_states.RESTARTED):
         described["failureReason"] = row.failure_reason
         described["failureMessage"] = row.failure_message
         described["failureFrom"] = row.failure_from
     if row.settings.get("allowSSH"):
         described["allowSSH"] = row.settings["allowSSH"]
+    own = {name: row.settings[name] for name in OWN if row.settings.get(name)}
+    if own:
+        described["plasmid"] = own

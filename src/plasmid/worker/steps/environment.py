@@ -15,9 +15,14 @@ HOME: Final = "/home/dnanexus"
 API_HOST: Final = "127.0.0.1"
 API_PORT: Final = 8124
 PROXY: Final = "http://127.0.0.1:3128"
+NAME_SERVER: Final = "127.0.0.53"
 CA_BUNDLE: Final = "/opt/plasmid/ca-certificates.crt"
 
-_BASE: Final = {
+BREAK_PACKAGES: Final = "PIP_BREAK_SYSTEM_PACKAGES"
+MANAGED_RELEASES: Final = ("24.04",)
+"""Where Python is left to its packages (PEP 668), which an app may break as on the platform."""
+
+BASE: Final = {
     "HOME": HOME,
     "USER": "root",
     "LOGNAME": "root",
@@ -34,25 +39,29 @@ _BASE: Final = {
     "DX_APISERVER_PORT": str(API_PORT),
     "DX_APISERVER_PROTOCOL": "http",
     "DX_CLI_WD": "/",
-    # Apps install into the system's Python, as they may on the platform's own images.
-    "PIP_BREAK_SYSTEM_PACKAGES": "1",
+    BREAK_PACKAGES: "1",
 }
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def variables(
-    assignment: assignments.Assignment, *, ca_bundle: Path | None = None
+    assignment: assignments.Assignment,
+    *,
+    ca_bundle: Path | None = None,
+    needs_proxy: bool = False,
 ) -> dict[str, str]:
     """Return all variables of a job; what the platform gives wins over what is made here."""
     context = {"auth_token_type": "Bearer", "auth_token": assignment.token}
     made = {
-        **_BASE,
+        **BASE,
         "DX_SECURITY_CONTEXT": msgspec.json.encode(context).decode(),
         "DX_JOB_ID": assignment.job,
         **_from_description(assignment.job_description),
     }
+    if assignment.release not in MANAGED_RELEASES:
+        del made[BREAK_PACKAGES]
     if assignment.network:
-        made |= network_variables(ca_bundle)
+        made |= network_variables(ca_bundle) if needs_proxy else trust_variables(ca_bundle)
     return made | assignment.environment
 
 
@@ -66,6 +75,12 @@ def network_variables(ca_bundle: Path | None) -> dict[str, str]:
     made = {"no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
     made |= dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy"), PROXY)
     made["HTTPS_PROXY"] = ""
+    return made | trust_variables(ca_bundle)
+
+
+def trust_variables(ca_bundle: Path | None) -> dict[str, str]:
+    """Return the variables by which programs find the certificates that they are to trust."""
+    made: dict[str, str] = {}
     if ca_bundle is not None:
         for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"):
             made[name] = CA_BUNDLE

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from plasmid.domain import assignments, dependencies, failures
+from plasmid.domain import assignments, failures
 from plasmid.engines import engine
+from plasmid.environments import mirrors
 from plasmid.worker import adapters, inside, task_errors, try_folder
 from plasmid.worker.steps import environment, log_sockets, workspace
 
@@ -20,32 +21,37 @@ PROCESSES_MAX: Final = 16384
 
 def spec(
     assignment: assignments.Assignment,
-    plan: dependencies.Plan,
     *,
     folder: try_folder.TryFolder,
     image: adapters.Image,
+    layers: tuple[Path, ...] = (),
     ca_bundle: Path | None,
+    needs_proxy: bool = False,
+    sources: mirrors.Mirrors | None = None,
 ) -> engine.SandboxSpec:
     """Return what sandbox a job wants; raises JobFailure if its input cannot be set up."""
-    variables = environment.variables(assignment, ca_bundle=ca_bundle)
+    variables = environment.variables(assignment, ca_bundle=ca_bundle, needs_proxy=needs_proxy)
     mounts = [engine.Mount(str(folder.log), log_sockets.INSIDE)]
-    if plan.bundles:
-        mounts.append(engine.Mount(str(folder.downloads), workspace.DOWNLOADS))
-    if ca_bundle is not None and (assignment.network or plan.groups):
+    if ca_bundle is not None and assignment.network:
         mounts.append(engine.Mount(str(ca_bundle), environment.CA_BUNDLE))
+    files = workspace.files(assignment, variables=variables, ca_bundle=ca_bundle, sources=sources)
     return engine.SandboxSpec(
         name=f"{assignment.job}.{assignment.attempt}",
         folder=folder.sandbox,
         base_image=image.root,
         hostname=assignment.job,
-        command=workspace.command(assignment, plan),
+        command=workspace.command(assignment),
         environment=variables,
         working_directory=environment.HOME,
-        files=workspace.files(assignment, plan, variables=variables, ca_bundle=ca_bundle),
+        files=workspace.without_brought(files, layers),
         memory_bytes=assignment.resources.memory_bytes,
         cpu_weight=assignment.resources.cores * CPU_WEIGHT_OF_A_CORE,
         processes_max=PROCESSES_MAX,
+        cores=assignment.resources.cores,
+        disk_bytes=assignment.resources.disk_bytes,
+        devices=assignment.resources.devices,
         mounts=tuple(mounts),
+        layers=layers,
     )
 
 

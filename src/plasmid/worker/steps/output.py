@@ -31,6 +31,8 @@ def read(
         timed_out=timed_out,
         timeout_ms=assignment.timeout_ms,
         memory_bytes=assignment.resources.memory_bytes,
+        disk_bytes=assignment.resources.disk_bytes,
+        lost_writes=ended.lost_writes,
         phase=(phase or outcome.SETUP).strip(),
         setup_failure=failure,
         error_text=error,
@@ -50,6 +52,7 @@ def _text(
 
 
 def is_full(folder: Path) -> bool:
-    """Say whether the disk of a folder has no room for another file."""
+    """Say whether the disk of a folder has no room for another file, in bytes or in number."""
     free = os.statvfs(folder)
-    return free.f_bavail * free.f_frsize < DISK_FREE_BYTES_MIN
+    has_no_names = free.f_files > 0 and free.f_favail == 0
+    return has_no_names or free.f_bavail * free.f_frsize < DISK_FREE_BYTES_MIN

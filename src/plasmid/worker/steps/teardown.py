@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from plasmid.engines import engine
+from plasmid.environments import layers
 from plasmid.worker import try_folder
 
 TRIES_MAX: Final = 5
@@ -33,6 +34,9 @@ async def remove_sandbox(with_engine: engine.Engine, folder: try_folder.TryFolde
     raise engine.EngineError(f"the sandbox in {folder.sandbox} could not be removed")
 
 
-async def remove_folder(folder: try_folder.TryFolder) -> None:
-    """Remove the try's folder."""
+async def remove_folder(folder: try_folder.TryFolder, held: layers.Layers) -> None:
+    """Remove the try's folder, and let go of its layers."""
+    keys = folder.layers()
     await asyncio.to_thread(folder.remove)
+    if keys:
+        await held.run(lambda: held.release(keys, folder.path))

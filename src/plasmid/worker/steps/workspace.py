@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import shlex
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from plasmid.domain import assignments, bash_variables, dependencies, failures
+from plasmid.domain import assignments, bash_variables, failures
+from plasmid.environments import mirrors, trees
 from plasmid.worker.steps import environment
 
 STATE: Final = "/opt/plasmid"
@@ -21,11 +23,17 @@ MAIN: Final = "main"
 
 _TOOLS: Final = {
     START: "start.sh",
-    "/usr/bin/dx-unpack": "dx-unpack",
+    "/usr/bin/dx-unpack": "dx_unpack.py",
+    f"{STATE}/archive_limits.py": "archive_limits.py",
     "/usr/bin/dx-git-ssh-helper": "dx-git-ssh-helper",
     "/usr/bin/dx-dstat": "dx-dstat",
     "/usr/bin/pcp-dstat": "pcp-dstat",
 }
+# An app may bring its own of these; what tells of the job is always ours.
+_YIELDING: Final = (
+    *(f"{environment.HOME}/{name}" for name in (".profile", ".bash_profile", ".bashrc")),
+    *(path for path in _TOOLS if path.startswith("/usr/")),
+)
 _LOGIN: Final = b'. /home/dnanexus/environment\ncd "$HOME"\n'
 _SUDOERS: Final = (
     b'Defaults env_keep += "http_proxy https_proxy HTTP_PROXY HTTPS_PROXY no_proxy NO_PROXY"\n'
@@ -36,17 +44,17 @@ _SUDOERS: Final = (
 
 def files(
     assignment: assignments.Assignment,
-    plan: dependencies.Plan,
     *,
     variables: dict[str, str],
     ca_bundle: Path | None = None,
+    sources: mirrors.Mirrors | None = None,
 ) -> dict[str, bytes]:
     """Return the files of a job's sandbox: absolute path to content.
 
     Raises JobFailure if an input file has a name that no folder can hold.
     """
     home = environment.HOME
-    made = dict(_tools())
+    made = dict(tools())
     made |= {
         f"{home}/.profile": _LOGIN,
         f"{home}/.bash_profile": _LOGIN,
@@ -55,23 +63,34 @@ def files(
         f"{home}/dnanexus-job.json": _json(assignment.job_description),
         f"{home}/dnanexus-executable.json": _json(assignment.executable_description),
         f"{home}/job_input.json": _json(assignment.input),
-        "/etc/apt/apt.conf.d/99dnanexus": _apt_configuration(ca_bundle).encode(),
     }
+    made |= network_files(ca_bundle)
+    made |= sources.files() if sources is not None else {}
     made |= _code(assignment, variables)
     if assignment.network:
         made["/etc/sudoers.d/plasmid"] = _SUDOERS
-    if plan.groups:
-        made[f"{STATE}/install-dependencies"] = runtime_file("install_dependencies.py")
-        made[f"{STATE}/dependencies.json"] = msgspec.json.encode(
-            {"groups": plan.groups, "environment": environment.network_variables(ca_bundle)}
-        )
+        if sources is not None:  # for the asset builder, which installs inside its job
+            made[f"{STATE}/mirrors.json"] = _json(sources.inside())
     return made
 
 
-def command(assignment: assignments.Assignment, plan: dependencies.Plan) -> tuple[str, ...]:
-    """Return the command that sets the sandbox up and runs the job's code."""
-    bundles = (bundle.name for bundle in plan.bundles)
-    return ("/bin/sh", START, assignment.interpreter, *bundles)
+def without_brought(files: dict[str, bytes], layers: Sequence[Path]) -> dict[str, bytes]:
+    """Return the files without those that a layer has brought instead."""
+    brought = {path for path in _YIELDING if any(trees.has(tree, path) for tree in layers)}
+    return {path: content for path, content in files.items() if path not in brought}
+
+
+def command(assignment: assignments.Assignment) -> tuple[str, ...]:
+    """Return the command that runs the job's code."""
+    return ("/bin/sh", START, assignment.interpreter)
+
+
+def network_files(ca_bundle: Path | None) -> dict[str, bytes]:
+    """Return the files by which a sandbox finds names and packages."""
+    return {
+        "/etc/apt/apt.conf.d/99dnanexus": _apt_configuration(ca_bundle).encode(),
+        "/etc/resolv.conf": f"nameserver {environment.NAME_SERVER}\n".encode(),
+    }
 
 
 def _code(assignment: assignments.Assignment, variables: dict[str, str]) -> dict[str, bytes]:
@@ -120,7 +139,8 @@ def _json(value: object) -> bytes:
 
 
 @functools.cache
-def _tools() -> dict[str, bytes]:
+def tools() -> dict[str, bytes]:
+    """Return the platform's own programs, by their places in a sandbox."""
     return {target: runtime_file(name) for target, name in _TOOLS.items()}
 
 

@@ -51,9 +51,19 @@ def test_without_network_there_is_no_proxy() -> None:
     assert not [name for name in made if "proxy" in name.lower()]
 
 
-def test_with_network_programs_find_the_proxy_and_the_client_does_not() -> None:
+def test_with_network_programs_go_out_as_anywhere() -> None:
     made = environment.variables(
         fake_platform.an_assignment(network=["*"]), ca_bundle=Path("/host/bundle")
+    )
+    assert not [name for name in made if "proxy" in name.lower()]
+    assert made["SSL_CERT_FILE"] == "/opt/plasmid/ca-certificates.crt"
+
+
+def test_where_they_must_programs_find_the_proxy_and_the_client_does_not() -> None:
+    made = environment.variables(
+        fake_platform.an_assignment(network=["*"]),
+        ca_bundle=Path("/host/bundle"),
+        needs_proxy=True,
     )
     assert made["http_proxy"] == made["https_proxy"] == "http://127.0.0.1:3128"
     assert made["no_proxy"] == "127.0.0.1,localhost"
@@ -69,3 +79,10 @@ def test_the_file_gives_a_shell_the_same_values() -> None:
     done = subprocess.run(["bash", "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == f"{given['A']}|."
     assert "no.name" not in code
+
+
+def test_only_where_python_is_left_to_its_packages_may_they_be_broken() -> None:
+    for release, told in (("24.04", "1"), ("20.04", None), ("16.04", None)):
+        given = msgspec.structs.replace(fake_platform.an_assignment(), release=release)
+        made = environment.variables(given)
+        assert made.get("PIP_BREAK_SYSTEM_PACKAGES") == told

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plasmid.domain import dependencies, failures
+from plasmid.domain import failures
 from plasmid.worker.steps import workspace
 from tests.unit.worker import fake_platform
 
@@ -16,9 +16,9 @@ HOME = "/home/dnanexus"
 FILE = "file-BBBBBBBBBBBBBBBBBBBBBBB1"
 
 
-def files(*args: str, plan: dependencies.Plan | None = None, **options: Any) -> dict[str, bytes]:
+def files(*args: str, **options: Any) -> dict[str, bytes]:
     given = fake_platform.an_assignment(*args, **options)
-    return workspace.files(given, plan or dependencies.Plan(), variables={"PATH": "/bin"})
+    return workspace.files(given, variables={"PATH": "/bin"})
 
 
 def test_a_bash_job_has_its_code_its_wrapper_and_its_variables() -> None:
@@ -68,17 +68,6 @@ def test_an_input_file_that_no_folder_can_hold_fails_the_job() -> None:
         files(input={"f": {"$dnanexus_link": FILE}}, input_files={FILE: ".."})
 
 
-def test_dependencies_are_planned_only_if_there_are_any() -> None:
-    path = "/opt/plasmid/dependencies.json"
-    assert path not in files()
-    group = dependencies.Group("apt", 1, (dependencies.Package("a", version="2"),))
-    plan = json.loads(files(plan=dependencies.Plan(groups=(group,)))[path])
-    assert plan["groups"] == [
-        {"manager": "apt", "index": 1, "packages": [{"name": "a", "version": "2"}]}
-    ]
-    assert plan["environment"]["http_proxy"] == "http://127.0.0.1:3128"
-
-
 def test_the_tools_that_apps_call_are_executable_by_their_first_bytes() -> None:
     made = files()
     for name in ("dx-unpack", "dx-git-ssh-helper", "dx-dstat", "pcp-dstat"):
@@ -90,12 +79,6 @@ def test_sudo_keeps_the_proxy_of_a_job_with_network() -> None:
     assert b"http_proxy" in files(network=["*"])["/etc/sudoers.d/plasmid"]
 
 
-def test_the_command_names_the_interpreter_and_the_bundles() -> None:
-    bundles = (dependencies.Bundle("a b.tar.gz", FILE),)
+def test_the_command_names_the_interpreter() -> None:
     given = fake_platform.an_assignment(interpreter="python3")
-    assert workspace.command(given, dependencies.Plan(bundles=bundles)) == (
-        "/bin/sh",
-        "/opt/plasmid/start.sh",
-        "python3",
-        "a b.tar.gz",
-    )
+    assert workspace.command(given) == ("/bin/sh", "/opt/plasmid/start.sh", "python3")

@@ -1,0 +1,83 @@
+"""A platform inside this process, on a folder that is removed when it is no longer needed.
+
+What a killed process has left is cleared away by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from plasmid import bootstrap
+from plasmid.cli import server
+from plasmid.cli.server import Running
+from plasmid.config import Config
+from plasmid.worker import resident
+
+
+@contextlib.asynccontextmanager
+async def platform(config: Config) -> AsyncIterator[Running]:
+    """Serve, with a worker, for the length of a block."""
+    with _scratch(config.home / "runs") as scratch:
+        listener = server.bind("127.0.0.1", 0)
+        async with (
+            server.serving(config, scratch, listener) as running,
+            _worker(config, running, scratch),
+        ):
+            yield running
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Give a folder for one run; it is locked, so that a later run knows what is dead."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder))
+    made.chmod(0o711)
+    descriptor = os.open(made, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+        os.close(descriptor)
+
+
+@contextlib.asynccontextmanager
+async def _worker(config: Config, running: Running, scratch: Path) -> AsyncIterator[None]:
+    """Run the worker as a task of this process, and at the end remove all it made."""
+    url, token = running.url, running.keys.worker_token
+    for dead in _dead_runs(scratch):
+        stop = resident.Stop()
+        stop.stop_all()
+        settings = bootstrap.worker_settings(config, url=url, token=token, work=dead / "work")
+        await resident.run_worker(settings, stop=stop)
+        shutil.rmtree(dead)
+    stop = resident.Stop()
+    settings = bootstrap.worker_settings(config, url=url, token=token, work=scratch / "work")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(resident.run_worker(settings, stop=stop))
+        try:
+            yield
+        finally:
+            stop.stop_all()
+
+
+def _dead_runs(scratch: Path) -> Iterator[Path]:
+    """Give the folders of runs that were killed: nobody holds their lock."""
+    for path in scratch.parent.iterdir():
+        if path == scratch or not path.is_dir():
+            continue
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield path
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)

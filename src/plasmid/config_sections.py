@@ -1,0 +1,146 @@
+"""The sections of the configuration: each setting with its meaning, limits and default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+
+
+class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where `plasmid serve` listens and keeps its data."""
+
+    host: Annotated[
+        str, Meta(min_length=1, description="Address to listen on; 0.0.0.0 opens it to others.")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    ] = 8124
+    data: Annotated[
+        str, Meta(description="Folder of the database, files and logs; empty: HOME/data.")
+    ] = ""
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://.+)?$",
+            description="URL by which others reach the server; jobs' identity tokens name it.",
+        ),
+    ] = ""
+
+
+class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many jobs run at once on this machine, with how much of it, and for how long."""
+
+    running_max: Annotated[int, Meta(ge=1, description="Jobs that may run at the same time.")] = 16
+    memory_bytes: Annotated[
+        int,
+        Meta(ge=0, description="Memory that running jobs share; 0: four fifths of the machine's."),
+    ] = 0
+    cores: Annotated[
+        int, Meta(ge=0, description="Cores that one job may have; 0: all of the machine's.")
+    ] = 0
+    disk_bytes: Annotated[
+        int,
+        Meta(ge=0, description="Disk that one job may have; 0: as large as the disk of HOME."),
+    ] = 0
+    fit: Annotated[
+        bool,
+        Meta(
+            description="Whether a job whose instance type is larger than the machine runs with "
+            "what there is; else it is refused."
+        ),
+    ] = False
+    disk_limit: Annotated[
+        str,
+        Meta(
+            pattern="^(auto|quota|loop|off)$",
+            description="What keeps a job to the disk of its instance type: quota (of the file "
+            "system), loop (one of its own), off (nothing), auto (the first that works here).",
+        ),
+    ] = "auto"
+    timeout_ms_max: Annotated[
+        int, Meta(ge=1000, le=30 * _DAY_MS, description="Longest time that a job may run.")
+    ] = 30 * _DAY_MS
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What every job may reach, whatever its applet declares."""
+
+    package_hosts: Annotated[
+        list[str],
+        Meta(
+            description="More package mirrors than those that the base image itself names: "
+            "`host` for its ports 80 and 443, or `host:port`."
+        ),
+    ] = msgspec.field(default_factory=list)
+    hosts: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[^=\s]+=[0-9A-Fa-f.:]+$")]],
+        Meta(description="Names that jobs know although no name server does: `name=address`."),
+    ] = msgspec.field(default_factory=list)
+    closed_addresses: Annotated[
+        list[str],
+        Meta(
+            description="Networks that no job may reach, whatever it is granted: `10.0.0.0/8`. "
+            "This machine's own addresses and clouds' metadata services are closed in any case."
+        ),
+    ] = msgspec.field(default_factory=list)
+    ca_bundle: Annotated[
+        str,
+        Meta(description="File of certificates that jobs trust; empty: this machine's own."),
+    ] = ""
+
+
+class Layers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many installed dependencies are kept for later jobs."""
+
+    size_bytes_max: Annotated[
+        int,
+        Meta(ge=0, description="Room for layers that no job uses; the longest unused go first."),
+    ] = 50_000_000_000
+    age_days_max: Annotated[
+        int, Meta(ge=0, description="Days after its last use that a layer is deleted.")
+    ] = 60
+
+
+class Containers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which jobs may run containers of their own (`docker`) and mount file systems (`dxfuse`)."""
+
+    allow: Annotated[
+        str,
+        Meta(
+            pattern="^(auto|always|never)$",
+            description="Jobs that get docker and dxfuse: auto (those whose code, dependencies, "
+            "input or scripts name them), always or never.",
+        ),
+    ] = "auto"
+
+
+class ImageSources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where base images are made from."""
+
+    prefer: Annotated[
+        str,
+        Meta(
+            pattern="^(apt|oci)$",
+            description="How images are made: apt (packages of a mirror) or oci (a registry's "
+            "image, furnished).",
+        ),
+    ] = "apt"
+    apt: Annotated[
+        dict[str, str],
+        Meta(
+            description="Package archives, by distribution or release, and where Debian's "
+            'security is: "Debian" = "http://mirror/debian http://mirror/debian-security".'
+        ),
+    ] = msgspec.field(default_factory=dict)
+    oci: Annotated[
+        dict[str, str],
+        Meta(description='Registry images: "ubuntu-24.04" = "registry.example.org/ubuntu:24.04".'),
+    ] = msgspec.field(default_factory=dict)
+    keyring: Annotated[
+        str,
+        Meta(description="File of keys that sign the archives, if others than Ubuntu's, Debian's."),
+    ] = ""

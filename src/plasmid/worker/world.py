@@ -1,0 +1,20 @@
+"""What all tries of a worker share."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plasmid.environments import layers
+from plasmid.worker import adapters, file_watch, layer_builds, platform
+from plasmid.worker.settings import WorkerSettings
+
+
+class World(msgspec.Struct, frozen=True):
+    """A worker's settings, what it runs jobs with, and its link to the platform."""
+
+    settings: WorkerSettings
+    adapters: adapters.Adapters
+    link: platform.Platform
+    watch: file_watch.FileWatch
+    layers: layers.Layers
+    builds: layer_builds.LayerBuilds

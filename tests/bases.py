@@ -1,0 +1,51 @@
+"""One command in one sandbox over a base image, for tests of what is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from plasmid.engines import choice, engine
+from plasmid.environments import images
+
+FOLDER = Path(os.environ.get("PLASMID_HOME") or "/var/lib/plasmid") / "images"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def root_of(name: str) -> Path:
+    """The root file system of the newest image of a name."""
+    found = next((image for image in images.Images(FOLDER).list() if image.name == name), None)
+    if found is None:
+        pytest.skip(f"no {name} in {FOLDER}: make it with `plasmid image build {name}`")
+    return FOLDER / found.digest / "root"
+
+
+async def run(script: str, folder: Path, image: Path) -> list[str]:
+    """Run a script as a job's root over an image; gives what it wrote, line by line."""
+    made = choice.named("auto")
+    if problems := await made.check():
+        pytest.skip(f"no engine works here: {problems[0]}")
+    folder.chmod(0o711)
+    spec = engine.SandboxSpec(
+        name=folder.name,
+        folder=folder,
+        base_image=image,
+        hostname="job-1",
+        command=("/bin/bash", "-c", script),
+        environment={"PATH": PATH, "HOME": "/home/dnanexus", "LANG": "C.UTF-8"},
+        working_directory="/home/dnanexus",
+        files={},
+        memory_bytes=1 << 30,
+        cpu_weight=100,
+    )
+    sandbox = await made.create(spec)
+    try:
+        await sandbox.start()
+        async with asyncio.timeout(60):
+            await sandbox.wait()
+        return [line.split(" ", 3)[3] for line in sandbox.log_path.read_text().splitlines()]
+    finally:
+        await sandbox.remove()
