@@ -1,32 +1,22 @@
-"""What base images are made of; pure: every file, package and command as data."""
+"""What base images are made of; pure: every package and command as data."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from plasmid.environments import apt_sources
+from plasmid.environments import apt_sources, clients
 
-PROXY_URL: Final = "http://127.0.0.1:3128"
-DXPY_VERSION: Final = "0.413.0"
-JOB_USER: Final = "dnanexus"
-PACKAGE_LIST: Final = "/usr/share/plasmid-packages"
-"""Where an image lists what is installed in it."""
-
-# requests comes beside dxpy and not from Debian: it must agree with dxpy's urllib3.
-PYTHON_REQUIREMENTS: Final = (f"dxpy=={DXPY_VERSION}", "requests")
-
-# What apps use without declaring it. gcc stays out: with it the image is 190 MB larger, and apps
-# that compile declare build-essential.
-PACKAGES: Final = (
+# What apps use without declaring it, in every release. What stays out makes an image larger for
+# few: gcc (190 MB; apps that compile declare build-essential), R (110 MB), Java (210 MB), and on
+# Debian scipy (610 MB, with a compiler).
+_EVERYWHERE: Final = (
     "apt-utils",
     "bc",
-    "bsdextrautils",
     "bzip2",
     "ca-certificates",
     "curl",
@@ -38,8 +28,6 @@ PACKAGES: Final = (
     "jq",
     "less",
     "libgomp1",
-    "libncurses5",
-    "libncurses6",
     "lsb-release",
     "make",
     "netbase",
@@ -51,7 +39,6 @@ PACKAGES: Final = (
     "procps",
     "psmisc",
     "python3",
-    "python3-numpy",
     "python3-pip",
     "python3-venv",
     "rsync",
@@ -61,6 +48,32 @@ PACKAGES: Final = (
     "wget",
     "xz-utils",
     "zip",
+)
+# Old bundled binaries want the former; what mounts file systems of its own, fusermount.
+_NCURSES_5_AND_6: Final = ("libncurses5", "libncurses6")
+_FUSE: Final = ("fuse3", "libfuse2")
+# Apps compile for Python with build-essential alone, and unpack rar, for which 7z has no codec.
+_UBUNTU_TOOLS: Final = ("libarchive-tools", "python3-dev")
+# Where Python 2.7 was the system's: what apps of that time import and compile with, and for
+# Python 3 what comes with the client elsewhere.
+_OLD: Final = (
+    "apt-transport-https",
+    "bsdmainutils",
+    "bsdtar",
+    "fuse",
+    "libfuse2",
+    "libncurses5",
+    "python",
+    "python-dev",
+    "python-numpy",
+    "python-setuptools",
+    "python3-dateutil",
+    "python3-dev",
+    "python3-numpy",
+    "python3-psutil",
+    "python3-requests",
+    "python3-setuptools",
+    "python3-wheel",
 )
 
 # Manuals and translations are for nobody here; licences stay. Jobs install by the same rules and
@@ -73,171 +86,209 @@ DPKG_OPTIONS: Final = (
     "path-include=/usr/share/doc/*/copyright",
     "path-exclude=/usr/share/locale/*",
     "path-include=/usr/share/locale/locale.alias",
-    "path-exclude=/usr/lib/python3*/EXTERNALLY-MANAGED",
 )
+_UNMANAGED: Final = "path-exclude=/usr/lib/python3*/EXTERNALLY-MANAGED"
 
-
-# Package lists stay in the image, compressed (19 MB): a job's `apt-get update` then fetches only
-# what has changed since.
-INDEX_SETTINGS: Final = ('Acquire::Languages "none";', 'Acquire::GzipIndexes "true";')
+# Older packages put links into the folders of manuals, which are there even without any.
+_MANUALS: Final = 'for number in 1 2 3 4 5 6 7 8; do mkdir -p "$1/usr/share/man/man$number"; done'
+_MERGE: Final = (
+    "[ $(uname -m) != x86_64 ] || lib64=lib64; for name in bin sbin lib $lib64; do "
+    'mkdir -p "$1/usr/$name"; ln -s "usr/$name" "$1/$name"; done'
+)
+_HOOKS: Final = "/usr/share/mmdebstrap/hooks"
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """How one base image is made."""
+    """How one base image is made.
+
+    `reference` is its OCI image, `glibc_minor` the N of its glibc 2.N. `merges_usr` makes /bin a
+    link into /usr, as the release's own installer does and its packages do not; `makes_users` are
+    there before the packages that would make them too early, when no one can be made.
+    """
 
     name: str
     distribution: str
     release: str
     suite: str
-    python: str
-    packages: tuple[str, ...] = PACKAGES
-    requirements: tuple[str, ...] = PYTHON_REQUIREMENTS
+    components: tuple[str, ...]
+    reference: str
+    glibc_minor: int
+    packages: tuple[str, ...]
+    python_3: clients.Client | None
+    python_2: clients.Client | None = None
+    merges_usr: bool = False
+    makes_users: tuple[str, ...] = ()
+    externally_managed: bool = False
+
+    @property
+    def title(self) -> str:
+        """The release by its own name, as a run specification has it."""
+        return f"{self.distribution} {self.release}"
+
+    @property
+    def python_is_2(self) -> bool:
+        """Whether plain `python` is Python 2.7; `pip` and `dx` are of the same Python then."""
+        return "python" in self.packages
 
 
-RECIPES: Final = {
-    "debian-12": Recipe(
-        name="debian-12", distribution="Debian", release="12", suite="bookworm", python="3.11"
+_SYSTEMD_USERS: Final = (
+    "systemd-timesync",
+    "systemd-network",
+    "systemd-resolve",
+    "systemd-bus-proxy",
+)
+_UBUNTU: Final = ("main", "universe")
+_DEBIAN: Final = ("main",)
+
+
+def _with(*packages: str) -> tuple[str, ...]:
+    return tuple(sorted((*_EVERYWHERE, *packages)))
+
+
+_ALL: Final = (
+    Recipe(
+        name="ubuntu-24.04",
+        distribution="Ubuntu",
+        release="24.04",
+        suite="noble",
+        components=_UBUNTU,
+        reference="ubuntu:24.04",
+        glibc_minor=39,
+        packages=_with("bsdextrautils", "fuse3", "libfuse2t64", "libncurses6", *_UBUNTU_TOOLS),
+        python_3=clients.PYTHON_3["3.12"],
+        merges_usr=True,
+        externally_managed=True,
     ),
-}
+    Recipe(
+        name="ubuntu-20.04",
+        distribution="Ubuntu",
+        release="20.04",
+        suite="focal",
+        components=_UBUNTU,
+        reference="ubuntu:20.04",
+        glibc_minor=31,
+        packages=_with("bsdmainutils", *_FUSE, *_NCURSES_5_AND_6, *_UBUNTU_TOOLS, "python2.7"),
+        python_3=clients.PYTHON_3["3.8"],
+        python_2=clients.PYTHON_2,
+        merges_usr=True,
+    ),
+    Recipe(
+        name="ubuntu-16.04",
+        distribution="Ubuntu",
+        release="16.04",
+        suite="xenial",
+        components=_UBUNTU,
+        reference="ubuntu:16.04",
+        glibc_minor=23,
+        makes_users=_SYSTEMD_USERS,
+        packages=_with(*_OLD),
+        python_3=clients.PYTHON_3["3.5"],
+        python_2=clients.PYTHON_2,
+    ),
+    Recipe(
+        name="ubuntu-14.04",
+        distribution="Ubuntu",
+        release="14.04",
+        suite="trusty",
+        components=_UBUNTU,
+        reference="ubuntu:14.04",
+        glibc_minor=19,
+        packages=_with(*_OLD),
+        python_3=None,
+        python_2=clients.PYTHON_2,
+    ),
+    Recipe(
+        name="debian-12",
+        distribution="Debian",
+        release="12",
+        suite="bookworm",
+        components=_DEBIAN,
+        reference="debian:12",
+        glibc_minor=36,
+        packages=_with("bsdextrautils", *_FUSE, *_NCURSES_5_AND_6, "python3-numpy"),
+        python_3=clients.PYTHON_3["3.11"],
+    ),
+    Recipe(
+        name="debian-11",
+        distribution="Debian",
+        release="11",
+        suite="bullseye",
+        components=_DEBIAN,
+        reference="debian:11",
+        glibc_minor=31,
+        packages=_with("bsdextrautils", *_FUSE, *_NCURSES_5_AND_6, "python2.7", "python3-numpy"),
+        python_3=clients.PYTHON_3["3.9"],
+        python_2=clients.PYTHON_2,
+        merges_usr=True,
+    ),
+)
+RECIPES: Final = {recipe.name: recipe for recipe in _ALL}
 
 
-def furniture(apt_settings: Sequence[str]) -> dict[str, tuple[int, str]]:
-    """Return the files put into every image: path to mode and text.
-
-    `apt_settings` are lines of the host's own apt configuration that its archives need.
-    """
-    apt = [
-        f'Acquire::http::Proxy "{PROXY_URL}";',
-        f'Acquire::https::Proxy "{PROXY_URL}";',
-        *INDEX_SETTINGS,
-        'Acquire::Retries "3";',
-        *apt_settings,
-    ]
-    return {
-        "/etc/apt/apt.conf.d/99plasmid": (0o644, "\n".join(apt) + "\n"),
-        "/etc/sudoers.d/dnanexus": (0o440, f"{JOB_USER} ALL=(ALL:ALL) NOPASSWD: ALL\n"),
-        "/etc/default/locale": (0o644, "LANG=C.UTF-8\n"),
-        "/etc/hostname": (0o644, "localhost\n"),
-        "/etc/hosts": (0o644, "127.0.0.1 localhost\n::1 localhost\n"),
-        "/etc/resolv.conf": (0o644, "# No name server: names are resolved by the proxy.\n"),
-    }
+def digest(recipe: Recipe, *content: object) -> str:
+    """Return the stable name of what a recipe gave: of it and all that is told of the result."""
+    told = msgspec.json.encode([recipe, *content], order="sorted")
+    return hashlib.sha256(told).hexdigest()[:32]
 
 
-def digest(recipe: Recipe, files: Mapping[str, tuple[int, str]], packages: Sequence[str]) -> str:
-    """Return the stable name of an image's content: its recipe and what became installed."""
-    content = msgspec.json.encode(
-        [recipe, sorted(files.items()), customize_script(recipe), sorted(packages)], order="sorted"
-    )
-    return hashlib.sha256(content).hexdigest()[:32]
-
-
-def apt_settings(dump: str) -> list[str]:
-    """Pick from `apt-config dump` what a host's archives need wherever they are used.
-
-    Not its proxy: inside a sandbox there is but one.
-    """
-    wanted = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
-    return [line for line in dump.splitlines() if line.split(" ")[0] in wanted]
-
-
-def build_only_settings(dump: str) -> list[str]:
-    """Pick from `apt-config dump` how the host itself reaches its archives."""
-    wanted = re.compile(r"Acquire::https?::(Proxy|CAInfo|Verify-Peer|Verify-Host)\b.* \".+\";")
-    return [line for line in dump.splitlines() if wanted.match(line)]
-
-
-def mmdebstrap_command(
+def command(
     recipe: Recipe,
     target: str,
     *,
     sources: Sequence[apt_sources.Source],
     settings: Sequence[str],
-    hook: str,
+    customize: str,
+    keyring: str = "",
+    base: str = "",
     as_root: bool = True,
 ) -> list[str]:
-    """Return the command that makes the root file system, without root as a tar file.
+    """Return the mmdebstrap command that makes the root file system, without root as a tar file.
 
-    `hook` is the file of customize_script. Without sources, mmdebstrap takes Debian's own mirror.
+    `customize` is the file of furnishing.script, `keyring` what the sources are signed by (else
+    what the host trusts). Without sources, mmdebstrap takes its own default mirror. With `base`, a
+    tar file, the packages are added to what is in it.
     """
+    managed = () if recipe.externally_managed else (_UNMANAGED,)
     return [
         "mmdebstrap",
         *(("--mode=root", "--format=directory") if as_root else ("--mode=unshare", "--format=tar")),
-        "--variant=minbase",
+        *((f"--keyring={keyring}",) if keyring else ()),
+        f"--components={','.join(recipe.components)}",
         "--skip=cleanup/apt/lists",
         f"--include={','.join(recipe.packages)}",
-        *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
-        *(f"--aptopt={setting}" for setting in (*INDEX_SETTINGS, *settings)),
-        f'--customize-hook={shlex.quote(hook)} "$1"',
+        *(f"--dpkgopt={option}" for option in (*DPKG_OPTIONS, *managed)),
+        *(f"--aptopt={setting}" for setting in settings),
+        *_start(recipe, base),
+        f'--customize-hook={shlex.quote(customize)} "$1"',
         recipe.suite,
         target,
         *(source.line() for source in sources),
     ]
 
 
-def customize_script(recipe: Recipe) -> str:
-    """Return the script that furnishes a new root: $1 is the root; files and wheels lie beside it.
-
-    The image's own pip never asks an index: the host's has fetched every wheel.
-    """
-    requirements = " ".join(shlex.quote(r) for r in recipe.requirements)
-    return f"""#!/bin/sh
-set -eu
-root=$1
-here=$(dirname "$0")
-inside() {{ env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \\
-    LANG=C.UTF-8 chroot "$root" "$@"; }}
-echo "I: furnishing the image"
-cp -R --preserve=mode "$here/files/." "$root/"
-chmod 440 "$root"/etc/sudoers.d/*
-rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
-inside useradd --create-home --uid 1000 --shell /bin/bash {JOB_USER}
-mkdir -p "$root/opt/dnanexus/log"
-inside update-ca-certificates >/dev/null
-echo "I: installing dxpy"
-cp -R "$here/wheels" "$root/wheels"
-inside python3 -m pip install --quiet --no-index --find-links=/wheels --no-cache-dir \\
-    --root-user-action=ignore --disable-pip-version-check {requirements}
-rm -rf "$root/wheels"
-# Python's own list of authorities: the system's, which has what the host trusts.
-for bundle in "$root"/usr/local/lib/python3*/dist-packages/certifi/cacert.pem; do
-    ln -sf /etc/ssl/certs/ca-certificates.crt "$bundle"
-done
-echo "I: compiling Python"
-inside python3 -m compileall -q -j 2 /usr/lib/python3 /usr/lib/python3.* /usr/local/lib || true
-inside dpkg-query -W -f '${{Package}} ${{Version}} ${{Architecture}}\\n' >"$root{PACKAGE_LIST}"
-inside python3 -m pip list --format=freeze --disable-pip-version-check >>"$root{PACKAGE_LIST}"
-"""
+def _start(recipe: Recipe, base: str) -> list[str]:
+    """Return the options for what lies in the root before packages are installed."""
+    if base:
+        # Its own package sources are not those that we were told to use.
+        without = "etc/apt/sources.list etc/apt/sources.list.d/* var/lib/apt/lists/*"
+        excluded = " ".join(f"--exclude='./{path}'" for path in without.split())
+        kept = "--numeric-owner --xattrs --xattrs-include='*'"
+        unpack = f'tar -C "$1" {excluded} {kept} -xpf {shlex.quote(base)}'
+        return ["--variant=custom", f"--setup-hook={unpack}"]
+    made = ["--variant=minbase", f"--setup-hook={_MANUALS}"]
+    if recipe.merges_usr:
+        made.append(f"--setup-hook={_MERGE}")
+    if recipe.makes_users:
+        made.append(f"--extract-hook={_users(recipe.makes_users)}")
+    if recipe.glibc_minor < 20:
+        made.append(f"--hook-dir={_HOOKS}/jessie-or-older")
+    return made
 
 
-_CERTIFICATE: Final = re.compile(
-    r"-----BEGIN CERTIFICATE-----\s*(.*?)\s*-----END CERTIFICATE-----", re.DOTALL
-)
-
-
-def local_certificates(trusted: str, distributed: str) -> list[str]:
-    """Return the PEM certificates that a host trusts beyond those its distribution ships."""
-    shipped = {"".join(body.split()) for body in _CERTIFICATE.findall(distributed)}
-    found = {"".join(b.split()): b for b in _CERTIFICATE.findall(trusted)}
-    return [
-        f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
-        for key, body in found.items()
-        if key not in shipped
-    ]
-
-
-def wheel_platforms(machine: str) -> list[str]:
-    """Return the platform tags of wheels that run on Debian 12 (glibc 2.36) or older."""
-    minors = (36, 35, 34, 31, 28, 27, 24, 17, 12, 5)
-    return [*(f"manylinux_2_{minor}_{machine}" for minor in minors), f"manylinux2014_{machine}"]
-
-
-def download_options(recipe: Recipe, machine: str) -> list[str]:
-    """Return pip's options that make it fetch wheels for the image's Python, not for its own."""
-    tag = f"cp{recipe.python.replace('.', '')}"
-    return [
-        "--only-binary=:all:",
-        f"--python-version={recipe.python}",
-        "--implementation=cp",
-        *(f"--abi={abi}" for abi in (tag, "abi3", "none")),
-        *(f"--platform={name}" for name in (*wheel_platforms(machine), "any")),
-    ]
+def _users(names: Sequence[str]) -> str:
+    masters = 'for f in passwd group; do cp "$1/usr/share/base-passwd/$f.master" "$1/etc/$f"; done'
+    lines = [masters]
+    for number, name in enumerate(names, 100):
+        user = f"{name}:x:{number}:{number}::/:/bin/false"
+        lines.append(f'echo {user} >>"$1/etc/passwd"; echo {name}:x:{number}: >>"$1/etc/group"')
+    return "; ".join(lines)
