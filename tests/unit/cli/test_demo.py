@@ -128,7 +128,9 @@ def test_only_a_mirror_that_does_not_answer_makes_a_stand_in(
     monkeypatch.setattr(Images, "can_build", can_build)
     monkeypatch.setattr(images, "ensure", ensure)
     settings = config.load({"PLASMID_HOME": str(tmp_path)})
-    table = demo._make_image(settings, terminal.Steps(1))
+    table, name = demo._make_image(settings, terminal.Steps(1))
+    assert name == made
+    assert name in demo.MAPPED
     assert (
         images.of(msgspec.structs.replace(settings, images=table)).name_for(*demo.RELEASE) == made
     )
