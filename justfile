@@ -46,6 +46,26 @@ fix:
 bench *args:
     {{ tool }} python -m tests.benchmarks {{ args }}
 
+# wide and deep trees of real jobs: HOW:COUNT, such as wide:5000 deep:1000
+scatter *args:
+    {{ tool }} python -m tests.benchmarks.scatter {{ args }}
+
+# kill, stop and cut the power of real processes; `just faults --runs 5000 --seed 1`
+faults *args:
+    {{ tool }} python -m tests.faults {{ args }}
+
+# see each seeded bug caught by such faults
+faults-bugs *args:
+    {{ tool }} python -m tests.faults --bugs {{ args }}
+
+# take all of the machine for a time: no worker may be taken for lost meanwhile
+busy seconds="3600":
+    BUSY_SECONDS={{ seconds }} ./plasmid test tests/e2e/test_leases.py -k busy --timeout 0
+
+# run simulated jobs under faults: --jobs N --seed S [--bug NAME], or --episode SEED again
+simulate *args:
+    {{ tool }} python -m tests.simulation {{ args }}
+
 # make every base image that the network gives, and look into each: NAMES are images
 bases names="ubuntu-24.04 ubuntu-20.04 ubuntu-16.04 debian-12 debian-11":
     BASES="{{ names }}" ./plasmid test tests/every_base tests/every_base/pulled_base.py

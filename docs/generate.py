@@ -106,8 +106,9 @@ def states() -> str:
     lines = [
         "# Job states",
         "",
-        "Every move that a job can make; anything else is refused. `idle` is never shown to",
-        "clients: a job leaves it in the call that made it.",
+        "Every move that a job can make; anything else is refused. Two states last no longer than",
+        "one transaction: `idle`, which a job leaves in the call that makes it and which is never",
+        "shown, and `restartable`, which is seen only among the `stateTransitions`.",
         "",
         "```mermaid",
         "stateDiagram-v2",

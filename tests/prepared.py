@@ -13,7 +13,7 @@ import msgspec
 
 from plasmid.methods.registry import METHODS, Method
 from plasmid.methods.targets import Access
-from tests.worlds import ALICE, OPERATOR, RUN_SPEC, WORKER, WORKER_NAME, World
+from tests.worlds import ALICE, OPERATOR, RUN_SPEC, START_MS, WORKER, WORKER_NAME, World
 
 
 class Prepared(msgspec.Struct):
@@ -27,6 +27,8 @@ class Prepared(msgspec.Struct):
     open_record: str
     closed_record: str
     applet: str
+    app: str
+    draft: str
     job: str
     workspace: str
 
@@ -57,7 +59,7 @@ class Prepared(msgspec.Struct):
             "file": self.open_file if is_about_open else self.closed_file,
             "record": self.open_record if is_about_open else self.closed_record,
             "applet": self.applet,
-            "app": "app-create_asset_focal",
+            "app": self.draft if method.verb in DRAFT_VERBS else self.app,
             "job": self.job,
             "user": "user-alice",
             "internal/job": f"internal/{self.job}",
@@ -68,7 +70,10 @@ class Prepared(msgspec.Struct):
         """Return the body with which a route is called: as many keys as it knows."""
         container = self.workspace if method.class_name == "container" else self.project
         inside = self.workspace if method.class_name == "container" else None
-        by_route = {**self._system(), **self._constructors(), **self._internal(), **self._runs()}
+        by_route = {
+            **self._system(), **self._constructors(), **self._internal(), **self._runs(),
+            **self._apps(),
+        }  # fmt: skip
         if method.route in by_route:
             return by_route[method.route]
         by_verb = {**self._folders(container, inside), **self._shared(container)}
@@ -90,6 +95,11 @@ class Prepared(msgspec.Struct):
             "/system/headers": {},
             "/system/comeBackLater": {"waitUntil": 0, "setRetryAfter": True},
             "/system/getUserInfo": {},
+            "/system/newAuthToken": {
+                "expires": START_MS + 10**9, "label": "l",
+                "scope": {"projects": {"*": "VIEW", self.project: "UPLOAD"}},
+            },
+            "/system/destroyAuthToken": {"tokenSignature": "0" * 64},
             "/system/findDataObjects": {
                 **page, **named, "class": "file", "state": "any", "visibility": "either",
                 "id": [self.closed_file], "type": {"$or": ["T"]}, "tag": "t", "level": "VIEW",
@@ -112,7 +122,12 @@ class Prepared(msgspec.Struct):
                 "public": False, "created": times, "region": "aws:us-east-1",
                 "billTo": "user-alice", "containsPHI": False, "externalUploadRestricted": False,
             },
-            "/system/findApps": {**page, "name": "x"},
+            "/system/findApps": {
+                **page, "name": {"glob": "*"}, "category": "c", "allVersions": True,
+                "published": True, "billTo": "user-alice", "createdBy": "user-alice",
+                "developer": "user-alice", "authorizedUser": "PUBLIC", "created": times,
+                "modified": times,
+            },
             "/system/findGlobalWorkflows": {**page, "name": "x"},
             **{f"/system/find{what}": executions for what in ("Executions", "Jobs", "Analyses")},
         }  # fmt: skip
@@ -141,7 +156,12 @@ class Prepared(msgspec.Struct):
             "close": True,
             "initializeFrom": {"id": self.closed_record, "project": self.project},
         }
+        app = {
+            "name": "new", "version": "1.0.0", "nonce": "n", "billTo": None,
+            **self._app_content(),
+        }  # fmt: skip
         return {
+            "/app/new": app,
             "/project/new": {
                 "name": "new", "summary": "s", "description": "d", "region": "aws:us-east-1",
                 "billTo": None, "tags": ["t"], "properties": {"k": "v"}, **_FLAGS,
@@ -152,14 +172,41 @@ class Prepared(msgspec.Struct):
             "/job/new": {"function": "work", **_run_options()},
         }  # fmt: skip
 
+    def _app_content(self) -> dict[str, Any]:
+        return {
+            "title": "t", "summary": "s", "description": "d", "developerNotes": "n",
+            "details": {"a": [1]}, "access": {"network": ["*"]}, "openSource": True,
+            "ignoreReuse": False, "httpsApp": {"ports": [443]}, "treeTurnaroundTimeThreshold": 1,
+            "regionalOptions": {
+                "aws:us-east-1": {
+                    "applet": self.applet, "resources": [self.closed_file],
+                    "pricingPolicy": {"unit": "hour"},
+                }
+            },
+        }  # fmt: skip
+
+    def _apps(self) -> dict[str, dict[str, Any]]:
+        lists = {
+            "Tags": {"tags": ["t"]}, "Categories": {"categories": ["c"]},
+            "Developers": {"developers": ["user-bob"]},
+            "AuthorizedUsers": {"authorizedUsers": ["user-eve"]},
+        }  # fmt: skip
+        return {
+            "/app-xxxx/update": self._app_content(),
+            "/app-xxxx/publish": {"makeDefault": True},
+            **{f"/app-xxxx/add{name}": body for name, body in lists.items()},
+            **{f"/app-xxxx/remove{name}": body for name, body in lists.items()},
+            **{f"/app-xxxx/list{name}": {} for name in lists if name != "Tags"},
+            **{f"/app-xxxx/{verb}": {} for verb in ("delete", "install", "uninstall")},
+        }
+
     def _runs(self) -> dict[str, dict[str, Any]]:
         return {
             "/applet-xxxx/run": {
                 "project": self.project, "folder": "/out", "detach": False, **_run_options()
             },
             "/app-xxxx/run": {
-                "project": self.project, "folder": "/out", "detach": False,
-                **_run_options(), "input": {"conf_json": {"$dnanexus_link": self.closed_file}},
+                "project": self.project, "folder": "/out", "detach": False, **_run_options()
             },
             "/job-xxxx/update": {"allowSSH": ["192.0.2.1"], "rank": 1},
             "/job-xxxx/terminate": {},
@@ -185,6 +232,10 @@ class Prepared(msgspec.Struct):
             },
             "/internal/object/twin": {"id": f"file-{OTHERS}", "of": self.closed_file, **placed},
             "/internal/object/unmap": {"id": f"file-{OTHERS}", "project": self.project},
+            "/internal/job-xxxx/held": {
+                "worker": WORKER_NAME, "attempt": 0, "failure_reason": "AppError",
+                "failure_message": "m", "peak_memory_bytes": 1, "not_enforced": ["disk: none"],
+            },
             "/internal/job-xxxx/finished": {
                 **holder, "output": {}, "failure_reason": None, "failure_message": None,
                 "peak_memory_bytes": 1,
@@ -243,6 +294,8 @@ class Prepared(msgspec.Struct):
 
 # what an id of another platform may look like
 OTHERS = "J" + "0" * 23
+# what is done to a version before it is published
+DRAFT_VERBS = ("update", "publish", "delete")
 OPEN_VERBS = ("addTypes", "removeTypes", "setVisibility", "setDetails", "upload", "close")
 _FLAGS: dict[str, Any] = {
     "protected": False, "restricted": False, "downloadRestricted": False,
@@ -274,7 +327,9 @@ async def prepare(world: World) -> Prepared:
         await world.call(f"/{project}/newFolder", {"folder": folder})
     open_file = await world.an_open_file(project)
     await world.put_part(open_file, b"hello")
-    applet = await world.an_applet(project, access={"project": "CONTRIBUTE"})
+    applet = await world.an_applet(
+        project, access={"project": "CONTRIBUTE"}, inputSpec=[], outputSpec=[]
+    )
     job = await world.a_job(applet)
     token = (await world.lease(job))["token"]
     workspace = (await world.describe(job))["workspace"]
@@ -289,6 +344,8 @@ async def prepare(world: World) -> Prepared:
         open_record=await world.a_record(project),
         closed_record=await world.a_record(project, close=True),
         applet=applet,
+        app=await world.an_app(applet, name="prepared", users=["PUBLIC"], publish=True),
+        draft=await world.an_app(applet, name="draft"),
         job=job,
         workspace=workspace,
     )

@@ -25,12 +25,14 @@ from plasmid.api import asgi
 from plasmid.auth import tokens
 from plasmid.backends.local import LocalBackend
 from plasmid.blobs.memory import MemoryStore
-from plasmid.dispatcher import collect, expire, place
+from plasmid.dispatcher import collect, expire, outlived, place, release, revoke
 from plasmid.dispatcher.world import World as DispatcherWorld
 from plasmid.domain import errors, job_states
 from plasmid.domain.access import Actor, Level
 from plasmid.domain.job_states import State
 from plasmid.domain.placement import Machine
+from plasmid.integrity import checking
+from plasmid.integrity.finding import Stores
 from plasmid.logs.memory import MemoryLogs
 from plasmid.metadata import jobs, projects, schema
 from plasmid.metadata.database import Database, Prepared
@@ -89,12 +91,12 @@ class Refusal(msgspec.Struct, frozen=True):
 class World:
     """A platform, its users, its one worker, and the means to drive them."""
 
-    def __init__(self, *, seed: int = 1) -> None:
+    def __init__(self, *, seed: int = 1, database: Database | None = None) -> None:
         everything.declare()
         self.clock = Clock()
         self.blobs = MemoryStore()
         self.logs = MemoryLogs()
-        self.database = Database(None)
+        self.database = database or Database(None)
         self.platform = Platform(
             database=self.database,
             blobs=self.blobs,
@@ -107,6 +109,7 @@ class World:
         self.dispatcher = DispatcherWorld(
             database=self.database,
             blobs=self.blobs,
+            logs=self.logs,
             backend=self.platform.backend,
             changes=self.platform.changes,
             authenticator=self.platform.authenticator,
@@ -274,6 +277,17 @@ class World:
         given = {"project": project, "name": "an applet", "runSpec": run_spec, **body}
         return await self.new("/applet/new", given, as_=as_)
 
+    async def an_app(self, applet: str, *, as_: str = ALICE, **body: Any) -> str:
+        """Make a version of an app from an applet; `users` and `publish` open it to others."""
+        users, is_published = body.pop("users", []), body.pop("publish", False)
+        given = {"applet": applet, "name": "an_app", "version": "1.0.0", **body}
+        app = await self.new("/app/new", given, as_=as_)
+        if users:
+            await self.call(f"/{app}/addAuthorizedUsers", {"authorizedUsers": users}, as_=as_)
+        if is_published:
+            await self.call(f"/{app}/publish", as_=as_)
+        return app
+
     async def a_job(
         self,
         applet: str,
@@ -333,6 +347,27 @@ class World:
         """Let the dispatcher take jobs from silent workers; return how many."""
         return (await expire.tick(self.clock.now_ms, self.dispatcher)).count
 
+    async def release(self) -> int:
+        """Let the dispatcher end the holds that are over; return how many."""
+        return (await release.tick(self.clock.now_ms, self.dispatcher)).count
+
+    async def hold(self, job: str, reason: str = "AppInternalError", message: str = "odd") -> str:
+        """Lease a job if it is not, let its try fail and be held, and return its state."""
+        if (await self.state(job)) == State.RUNNABLE:
+            await self.lease(job)
+        body = {
+            "worker": WORKER_NAME,
+            "attempt": self.assignments[job]["attempt"],
+            "failure_reason": reason,
+            "failure_message": message,
+        }
+        await self.call(f"/internal/{job}/held", body, as_=WORKER)
+        return await self.state(job)
+
+    async def remove_outlived(self) -> int:
+        """Let the dispatcher remove the containers whose time has come; return how many."""
+        return (await outlived.tick(self.clock.now_ms, self.dispatcher)).count
+
     async def collect(self) -> int:
         """Let the dispatcher remove what nothing refers to; return how many parts went."""
         return (await collect.tick(self.clock.now_ms, self.dispatcher)).count
@@ -345,6 +380,10 @@ class World:
         attempt = (await self.job_row(job)).attempt
         assert (job, attempt) in self.held, f"{job} was not leased: it is {await self.state(job)}"
         return self.assignments[job]
+
+    async def revoke(self) -> int:
+        """Let the dispatcher end the tokens whose time is over; return how many."""
+        return (await revoke.tick(self.clock.now_ms, self.dispatcher)).count
 
     def token_of(self, job: str) -> str:
         """Return the token of a job's latest try."""
@@ -396,11 +435,33 @@ class World:
         """Return the rows of a query in SQL."""
         return self.database._writer.execute(statement).fetchall()
 
+    def stored(self) -> checking.Stored:
+        """Return what `plasmid fsck` looks at."""
+        return checking.Stored(
+            picture=lambda: contextlib.nullcontext(self.database.reader),
+            blobs=self.blobs,
+            logs=self.logs,
+            now_ms=self.clock,
+        )
+
+    def workshop(self) -> Stores:
+        """Return what the repairs of `plasmid fsck` work on."""
+        return Stores(
+            self.database,
+            self.blobs,
+            self.logs,
+            now_ms=self.clock,
+            randomness=self.platform.randomness,
+            authenticator=self.platform.authenticator,
+        )
+
     async def audit(self) -> None:
         """Raise AssertionError for whatever must never be."""
         await self._audit_jobs()
         await self._audit_objects()
         await self._audit_blobs()
+        found = await checking.find(self.stored())
+        assert not found, "\n".join(f"{one.invariant} {one.subject} {one.detail}" for one in found)
 
     async def _audit_jobs(self) -> None:
         every = await self.database.reader.structs(JobRow, _JOBS)
@@ -416,7 +477,7 @@ class World:
             assert times == sorted(times), f"the moves of {row.id} are out of order"
             is_waiting = row.state in (State.WAITING_ON_INPUT, State.WAITING_ON_OUTPUT)
             assert (row.id in waiting) == is_waiting, f"waits of {row.id}, which is {row.state}"
-            if row.state not in (State.RUNNING, State.TERMINATING):
+            if row.state not in (State.RUNNING, State.DEBUG_HOLD, State.TERMINATING):
                 assert row.id not in with_token, f"{row.id} is {row.state} and has a token"
             else:
                 assert row.worker is not None, f"{row.id} is {row.state} with no worker"
@@ -446,6 +507,20 @@ class World:
             "a placement in a folder that is not there": (
                 "SELECT * FROM placements p WHERE folder != '/' AND NOT EXISTS (SELECT 1 FROM"
                 " folders f WHERE f.container = p.container AND f.path = p.folder)"
+            ),
+            "an alias of no version": (
+                "SELECT * FROM app_aliases WHERE app NOT IN"
+                " (SELECT id FROM apps WHERE deleted_ms IS NULL)"
+            ),
+            "a version of an app that has nothing to run": (
+                "SELECT id FROM apps WHERE id NOT IN (SELECT id FROM objects)"
+            ),
+            "a container of no app": (
+                "SELECT id FROM containers WHERE app NOT IN (SELECT id FROM apps)"
+            ),
+            "a cache without project": (
+                "SELECT id FROM containers WHERE kind = 'cache' AND project NOT IN"
+                " (SELECT id FROM containers)"
             ),
             "a folder without container": (
                 "SELECT * FROM folders WHERE container NOT IN (SELECT id FROM containers)"

@@ -16,18 +16,18 @@ from plasmid.api import asgi
 from plasmid.auth import tokens
 from plasmid.backends.local import LocalBackend
 from plasmid.blobs.folder import FolderStore
-from plasmid.config import Config, ConfigError
-from plasmid.config_sections import Jobs
+from plasmid.config import Config, ConfigError, disk_bytes
 from plasmid.dispatcher.world import World
 from plasmid.domain.access import Actor
 from plasmid.domain.placement import Machine
 from plasmid.engines import cdi
 from plasmid.environments import host_mirrors, mirrors
+from plasmid.integrity.finding import Stores
 from plasmid.logs.folder import FolderLogs
 from plasmid.metadata import settings, users
 from plasmid.metadata.database import Database
 from plasmid.metadata.rows import UserRow
-from plasmid.methods import built_in_apps, everything
+from plasmid.methods import built_in_apps, everything, internal
 from plasmid.methods.call import Limits, Platform
 from plasmid.worker.settings import WorkerSettings
 
@@ -70,12 +70,17 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
         database=database,
         blobs=blobs,
         logs=FolderLogs(data / "logs"),
-        backend=LocalBackend(),
+        backend=LocalBackend(config.jobs.lease_ms),
         signing_key=await _signing_key(database),
         limits=Limits(
             job_timeout_ms=config.jobs.timeout_ms_max,
-            machine=_machine(config.jobs),
+            machine=_machine(config),
             fit=config.jobs.fit,
+            tree_jobs_max=config.jobs.tree_jobs_max,
+            job_calls_per_second=config.server.job_calls_per_second,
+            user_calls_per_second=config.server.user_calls_per_second,
+            escalate=config.jobs.escalate,
+            hold_ms_max=config.jobs.hold_hours_max * 3_600_000,
         ),
         public_url=config.server.public_url.rstrip("/"),
     )
@@ -96,14 +101,25 @@ def make_app(platform: Platform) -> Callable[..., Any]:
     return asgi.make_app(platform)
 
 
-def _machine(jobs: Jobs) -> Machine:
+def _machine(config: Config) -> Machine:
+    jobs = config.jobs
+    cores = max(len(os.sched_getaffinity(0)), jobs.cores)
     return Machine(
         memory_bytes=jobs.memory_bytes,
         jobs_max=jobs.running_max,
         cores=jobs.cores,
         disk_bytes=jobs.disk_bytes,
         gpus=cdi.gpus(),
+        cores_shared=jobs.cores_overcommit * cores,
+        disk_shared_bytes=_disk_shared_bytes(config),
+        user_jobs_max=jobs.user_running_max,
     )
+
+
+def _disk_shared_bytes(config: Config) -> int:
+    if config.jobs.disk_limit == "off":
+        return 0
+    return config.jobs.disk_overcommit * disk_bytes(config.data_folder)
 
 
 def make_world(platform: Platform) -> World:
@@ -111,12 +127,25 @@ def make_world(platform: Platform) -> World:
     return World(
         database=platform.database,
         blobs=platform.blobs,
+        logs=platform.logs,
         backend=platform.backend,
         changes=platform.changes,
         authenticator=platform.authenticator,
         machine=platform.limits.machine,
         randomness=platform.randomness,
         started_ms=platform.now_ms(),
+    )
+
+
+def make_workshop(platform: Platform) -> Stores:
+    """Return what the repairs of `integrity` work on."""
+    return Stores(
+        platform.database,
+        platform.blobs,
+        platform.logs,
+        now_ms=platform.now_ms,
+        randomness=platform.randomness,
+        authenticator=platform.authenticator,
     )
 
 
@@ -137,6 +166,7 @@ def worker_settings(config: Config, *, url: str, token: str, work: Path) -> Work
         image_table=config.images,
         engine=config.engine,
         disk_limit=config.jobs.disk_limit,
+        sync_wait_ms=config.jobs.lease_ms // internal.SYNCS_A_LEASE,
         package_hosts=tuple(config.network.package_hosts),
         hosts=dict(entry.split("=", 1) for entry in config.network.hosts),
         closed_addresses=tuple(config.network.closed_addresses),

@@ -308,9 +308,9 @@ def _check_networks(networks: list[str], origin: str) -> None:
             raise ConfigError(f"{where}: {error}; write it as 10.0.0.0/8") from error
 
 
-def _disk_bytes(home: Path) -> int:
-    """Return how large the disk is that the home folder is on, or will be."""
-    there = next(path for path in (home, *home.parents) if path.exists())
+def disk_bytes(folder: Path) -> int:
+    """Return how large the disk is that a folder is on, or will be."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     found = os.statvfs(there)
     return found.f_blocks * found.f_frsize
 
@@ -327,7 +327,7 @@ def _with_machine(config: Config, environ: Mapping[str, str], origins: dict[str,
         jobs = msgspec.structs.replace(jobs, cores=len(os.sched_getaffinity(0)))
         origins["jobs.cores"] = MACHINE
     if jobs.disk_bytes == 0:
-        jobs = msgspec.structs.replace(jobs, disk_bytes=_disk_bytes(config.home))
+        jobs = msgspec.structs.replace(jobs, disk_bytes=disk_bytes(config.home))
         origins["jobs.disk_bytes"] = MACHINE
     if not network.ca_bundle:
         candidates = (environ.get("SSL_CERT_FILE", ""), *_CA_BUNDLES)

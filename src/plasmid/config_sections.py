@@ -29,12 +29,30 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="URL by which others reach the server; jobs' identity tokens name it.",
         ),
     ] = ""
+    job_calls_per_second: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Calls a second, over ten seconds, that the jobs of one tree may make; "
+            "others are told to come back later. 0: no limit.",
+        ),
+    ] = 200
+    user_calls_per_second: Annotated[
+        int, Meta(ge=0, description="The same for all tokens of a user. 0: no limit.")
+    ] = 0
 
 
 class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many jobs run at once on this machine, with how much of it, and for how long."""
 
     running_max: Annotated[int, Meta(ge=1, description="Jobs that may run at the same time.")] = 16
+    user_running_max: Annotated[
+        int,
+        Meta(ge=0, description="Jobs that one user may run at the same time; 0: without a limit."),
+    ] = 100
+    tree_jobs_max: Annotated[
+        int, Meta(ge=1, description="Jobs that one tree may have, those that are over included.")
+    ] = 10_000
     memory_bytes: Annotated[
         int,
         Meta(ge=0, description="Memory that running jobs share; 0: four fifths of the machine's."),
@@ -46,6 +64,22 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=0, description="Disk that one job may have; 0: as large as the disk of HOME."),
     ] = 0
+    cores_overcommit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How many times the machine's cores running jobs may add up to; they "
+            "share them by weight. 0: cores are not counted.",
+        ),
+    ] = 4
+    disk_overcommit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How many times the machine's disk running jobs may add up to, where "
+            "disk_limit keeps them to theirs. 0: disk is not counted.",
+        ),
+    ] = 4
     fit: Annotated[
         bool,
         Meta(
@@ -64,6 +98,26 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_ms_max: Annotated[
         int, Meta(ge=1000, le=30 * _DAY_MS, description="Longest time that a job may run.")
     ] = 30 * _DAY_MS
+    lease_ms: Annotated[
+        int,
+        Meta(
+            ge=1000,
+            le=600_000,
+            description="Silence after which a worker is taken for lost and its jobs are tried "
+            "again; it calls three times as often.",
+        ),
+    ] = 10_000
+    escalate: Annotated[
+        bool,
+        Meta(
+            description="Whether a job that is tried again for want of memory or disk gets the "
+            "next larger instance type of its family, if this machine has more to give."
+        ),
+    ] = False
+    hold_hours_max: Annotated[
+        int,
+        Meta(ge=1, le=720, description="Longest time that a failed job is held for debugging."),
+    ] = 72
 
 
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

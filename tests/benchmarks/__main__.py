@@ -18,7 +18,7 @@ from pathlib import Path
 
 from plasmid.environments.images import Images
 from tests import stand_in
-from tests.benchmarks import beside, installing, layers, load, network, platform
+from tests.benchmarks import beside, installing, layers, load, network, platform, scale
 from tests.mirrors import box
 
 GB = 1_000_000_000
@@ -194,6 +194,48 @@ class Bench:
                 ratio=f"{ours / other:.2f} x", target=limit,
             )  # fmt: skip
 
+    def tree(self) -> None:
+        """A parent that starts and gathers 500 no-ops, beside xargs -P2 podman run."""
+        ours, other = scale.fan_out(self.scratch, self.images)
+        self.add(
+            "500 no-op sub-jobs, gathered | xargs podman",
+            f"{ours:.1f} jobs/s", f"{other:.1f} jobs/s",
+            ratio=f"{ours / other:.2f} x", target=">= 2 x",
+        )  # fmt: skip
+        ours, other = scale.succession(self.scratch, self.images, self.rounds)
+        self.add(
+            "source done to waiter running, p50 | a fresh job",
+            f"{ours:.0f} ms", f"{other:.0f} ms",
+            ratio=f"{ours - other:+.0f} ms", target="<= +50 ms",
+        )  # fmt: skip
+
+    def dispatch(self) -> None:
+        """What the dispatch of a job costs with 100,000 jobs in the database, beside 1,000."""
+        for name, states in scale.MIXES.items():
+            ours, other = scale.dispatch(states)
+            self.add(
+                f"a job's dispatch, 100,000 {name} | 1,000",
+                f"{ours:.2f} ms", f"{other:.2f} ms",
+                ratio=f"{ours / other:.2f} x", target="<= 1.2 x",
+            )  # fmt: skip
+
+    def find(self) -> None:
+        """A page of 100 of what `dx find jobs` asks for, among 1,000,000 jobs beside 1,000."""
+        for name, (ours, other) in scale.find().items():
+            self.add(
+                f"find {name}, p95 of 1,000,000 | 1,000",
+                f"{ours:.1f} ms", f"{other:.1f} ms",
+                ratio=f"{ours / other:.2f} x", target="" if name == scale.UNCOMMON else "<= 2 x",
+            )  # fmt: skip
+
+    def restart(self) -> None:
+        """A restart of the server with 100,000 jobs, 50 of which run and go on."""
+        took, first = scale.restart(self.scratch, self.images)
+        self.add(
+            "restart, 100,000 jobs, 50 running | a new server",
+            f"{took:.2f} s", f"{first:.2f} s", ratio="", target="<= 3 s",
+        )  # fmt: skip
+
 
 def say(line: str) -> None:
     """Print a line of the table at once."""
@@ -231,7 +273,8 @@ def main() -> None:
         rows: dict[str, Callable[[], None]] = {
             "noop": bench.noop, "hundred": bench.hundred, "describe": bench.describe,
             "bytes": bench.bytes, "memory": bench.memory, "pip": bench.pip,
-            "network": bench.network, "layers": bench.layers,
+            "network": bench.network, "layers": bench.layers, "tree": bench.tree,
+            "dispatch": bench.dispatch, "find": bench.find, "restart": bench.restart,
         }  # fmt: skip
         say(f"{'what | beside':<44} {'Plasmid':>14} {'beside':>14} {'ratio':>9}  target")
         for name in given.rows or rows:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,32 @@ OVER = ("done", "failed", "terminated")
 class Served:
     """A platform that was started for a benchmark."""
 
-    def __init__(self, port: int, token: str, pid: int, data: Path) -> None:
-        self.port = port
-        self.token = token
-        self.pid = pid
-        self.data = data
-        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+        self.data = home / "data"
+        self._environment = environment
+        self.first_start_seconds = self.start_server()
+
+    def start_server(self) -> float:
+        """Start the server and return after how many seconds it answers a call."""
+        command = [sys.executable, "-m", "plasmid", "serve", "--port", "0"]
+        started = time.perf_counter()
+        self._server = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.stop_server)
+            found = _wait_for(self.data / "server.json")
+            keys = json.loads((self.data / "keys.json").read_text(encoding="utf-8"))
+            self.pid = self._server.pid
+            self.port = int(found["url"].rpartition(":")[2])
+            self.token = keys["user_token"]
+            self._connection = http.client.HTTPConnection("127.0.0.1", self.port)
+            self.call("/system/whoami", {})
+            undo.pop_all()
+        return time.perf_counter() - started
+
+    def stop_server(self) -> None:
+        """Stop the server as an operator does; jobs keep running."""
+        self._server.send_signal(signal.SIGTERM)
+        self._server.wait(timeout=60)
 
     def call(self, route: str, body: dict[str, Any]) -> Any:
         """Return the answer of one call."""
@@ -60,15 +80,15 @@ class Served:
         """Start a job and return its id."""
         return str(self.call(f"/{applet}/run", {"input": {}, "project": project})["id"])
 
-    def wait(self, job: str) -> None:
-        """Return when a job is done; raises if it failed."""
+    def wait(self, job: str, *, every: float = 0.002) -> None:
+        """Return when a job is done, looking every so many seconds; raises if it failed."""
         while True:
             described = self.call(
                 f"/{job}/describe", {"fields": {"state": True, "failureMessage": True}}
             )
             if described["state"] in OVER:
                 break
-            time.sleep(0.002)
+            time.sleep(every)
         if described["state"] != "done":
             raise RuntimeError(f"{job}: {described}")
 
@@ -93,8 +113,13 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(scratch: Path, images: Path, *, jobs_max: int) -> Iterator[Served]:
-    """Start `plasmid serve` on a new folder, and stop it at the end."""
+def served(
+    scratch: Path, images: Path, *, jobs_max: int, settings: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """Start `plasmid serve` on a new folder, and stop it at the end.
+
+    `settings` are further variables of its environment.
+    """
     home = scratch / f"home-{jobs_max}"
     home.mkdir()
     (home / "images").symlink_to(images)
@@ -103,18 +128,13 @@ def served(scratch: Path, images: Path, *, jobs_max: int) -> Iterator[Served]:
         **os.environ,
         "PLASMID_HOME": str(home),
         "PLASMID_JOBS_RUNNING_MAX": str(jobs_max),
+        **(settings or {}),
     }
-    command = [sys.executable, "-m", "plasmid", "serve", "--port", "0"]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    data = home / "data"
+    platform = Served(home, environment)
     try:
-        found = _wait_for(data / "server.json")
-        keys = json.loads((data / "keys.json").read_text(encoding="utf-8"))
-        port = int(found["url"].rpartition(":")[2])
-        yield Served(port, keys["user_token"], server.pid, data)
+        yield platform
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=60)
+        platform.stop_server()
         shutil.rmtree(home)
 
 

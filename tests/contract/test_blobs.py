@@ -231,3 +231,27 @@ async def test_a_copy_is_the_same_and_outlives_the_first(store: BlobStore) -> No
     await store.remove(OTHER)
     with pytest.raises(MissingBlobError):
         await store.copy(OTHER, NAME)
+
+
+async def test_all_that_is_kept_can_be_listed(store: BlobStore) -> None:
+    await store.write(NAME, stream(b"abc"), 3)
+    await store.write(OTHER, stream(b""), 0)
+    kept = sorted([(one.name, one.size_bytes, one.is_half) async for one in store.every()])
+    assert kept == sorted([(NAME, 3, False), (OTHER, 0, False)])
+    found = await store.find(NAME)
+    assert found is not None
+    assert (found.name, found.size_bytes) == (NAME, 3)
+    await store.remove(NAME)
+    assert await store.find(NAME) is None
+    await store.remove_half(NAME)
+    assert [one.name async for one in store.every()] == [OTHER]
+
+
+async def test_what_a_broken_write_left_is_listed_as_such_and_can_be_removed(
+    tmp_path: Path,
+) -> None:
+    store = FolderStore(tmp_path)
+    (tmp_path / "incoming" / NAME).write_bytes(b"ab")
+    assert [(one.name, one.is_half) async for one in store.every()] == [(NAME, True)]
+    await store.remove_half(NAME)
+    assert [one async for one in store.every()] == []

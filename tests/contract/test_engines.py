@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ HOME = Path(os.environ.get("PLASMID_HOME") or "/var/lib/plasmid")
 MIB = 1 << 20
 MB = 1_000_000
 SECONDS_MAX = 60
+SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
 @pytest.fixture(scope="session")
@@ -204,7 +206,32 @@ async def test_processes_are_limited(workshop: Workshop) -> None:
     sandbox = await workshop.started(script, processes_max=30)
     await until(lambda: any("fork" in line for line in output(sandbox, "stderr")))
     await sandbox.kill()
-    assert (await sandbox.wait()).exit_code == 137
+    ended = await sandbox.wait()
+    assert (ended.exit_code, ended.processes_full) == (137, not of_podman(workshop))
+
+
+async def test_how_a_command_has_ended_is_told_while_its_sandbox_lives_on(
+    workshop: Workshop,
+) -> None:
+    hog = "python3 -c 'bytearray(300 << 20)'"
+    sandbox = await workshop.started(
+        f"{hog}; echo $?; while :; do sleep 100; done", memory_bytes=128 * MIB
+    )
+    await until(lambda: bool(output(sandbox)))
+    seen = await sandbox.so_far(7)
+    assert (seen.exit_code, seen.processes_full) == (7, False)
+    if not of_podman(workshop):
+        assert (output(sandbox), seen.out_of_memory) == (["137"], True)
+    assert not await ends_within(sandbox, 0.05)
+
+
+async def ends_within(sandbox: engine.Sandbox, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await sandbox.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 # ----------------------------------------------------------------------------- what it writes
@@ -718,6 +745,69 @@ async def test_two_with_a_core_each_have_different_ones(
     assert output(third) != output(second)
     for sandbox in (second, third):
         await sandbox.kill()
+
+
+# ----------------------------------------------------------- what stays open without the worker
+
+KEEPER = """
+import asyncio, socket, sys
+from pathlib import Path
+from plasmid.engines import choice
+async def main(kind, folder, path):
+    sandbox = await choice.named(kind).adopt(Path(folder))
+    with socket.socket() as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        told.bind(path)
+        assert await sandbox.keep_open("other", [listener])
+        assert await sandbox.keep_open("both", [listener, told])
+        print(listener.getsockname()[1])
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@by_oci
+async def test_sockets_stay_open_while_nobody_but_the_sandbox_lives(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    script = "ls -l /proc/[0-9]*/fd | grep -c socket; read line </dev/tty; sleep 100"
+    sandbox = await workshop.created("/bin/bash", "-c", script)
+    path = str(tmp_path / "told")
+    argv = [sys.executable, "-c", KEEPER, workshop.kind, str(sandbox.folder), path]
+    keeper = await asyncio.to_thread(
+        subprocess.run, argv, env=os.environ | {"PYTHONPATH": str(SOURCES)}, capture_output=True
+    )
+    assert keeper.returncode == 0, keeper.stderr.decode()
+    await sandbox.start()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"meanwhile", path)
+    with socket.create_connection(("127.0.0.1", int(keeper.stdout))):
+        for _ in range(2):
+            listener, told = await sandbox.kept_open("both")
+            with listener, told:
+                assert told.recv(100, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"meanwhile"
+        listener, told = await sandbox.kept_open("both")
+        with listener, told:
+            listener.accept()[0].close()
+    assert await sandbox.kept_open("never kept") == []
+    await until(lambda: bool(output(sandbox)))
+    assert output(sandbox) == ["0"], "something in the sandbox has a socket"
+    await sandbox.kill()
+    await sandbox.wait()
+    assert await sandbox.kept_open("both") == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(keeper.stdout)))
+
+
+async def test_what_an_engine_cannot_keep_it_says(workshop: Workshop) -> None:
+    sandbox = await workshop.created("/bin/true")
+    with socket.socket() as any_socket:
+        kept = await sandbox.keep_open("x", [any_socket])
+    found = await sandbox.kept_open("x")
+    for each in found:
+        each.close()
+    assert kept == bool(found)
+    assert kept != of_podman(workshop)
 
 
 def needs_disks(workshop: Workshop) -> None:

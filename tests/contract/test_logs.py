@@ -11,7 +11,7 @@ import pytest
 from plasmid.domain.assignments import LogEntry
 from plasmid.logs.folder import FolderLogs
 from plasmid.logs.memory import MemoryLogs
-from plasmid.logs.store import LogStore, NoLogSpaceError
+from plasmid.logs.store import LogStore, NoLogSpaceError, OutOfPlaceError
 from tests.small_disk import small_disk
 
 JOB = "job-" + "B" * 24
@@ -196,3 +196,27 @@ async def test_a_batch_that_finds_no_space_is_not_kept_at_all(full: LogStore, di
         reopened = FolderLogs(disk / "logs")
         assert await lines_of(reopened) == ["before", "after"]
         assert await reopened.cursors(JOB, 0) == {"stdout": 2}
+
+
+async def test_a_batch_that_comes_late_or_twice_is_refused(logs: LogStore) -> None:
+    async def append(line: str, *, since: int, until: int) -> None:
+        cursors = {"stdout": until}
+        await logs.append(JOB, 0, entries=[entry(line)], cursors=cursors, since={"stdout": since})
+
+    await append("a", since=0, until=1)
+    for since, until in ((0, 1), (0, 2), (2, 3)):
+        with pytest.raises(OutOfPlaceError, match="go on from there"):
+            await append("again", since=since, until=until)
+    await append("b", since=1, until=2)
+    assert await lines_of(logs) == ["a", "b"]
+    assert await logs.cursors(JOB, 0) == {"stdout": 2}
+
+
+async def test_all_logs_can_be_listed_and_are_sound(logs: LogStore) -> None:
+    await add(logs, "a", cursor=1)
+    await add(logs, "b", "c", cursor=2, attempt=1)
+    await add(logs, "d", cursor=1, job=OTHER)
+    every = [log async for log in logs.every()]
+    assert sorted((log.job, log.attempt) for log in every) == [(JOB, 0), (JOB, 1), (OTHER, 0)]
+    for log in every:
+        assert await logs.damage(log, is_deep=True) is None

@@ -114,7 +114,9 @@ def test_routes_that_the_client_lacks_are_few_and_known() -> None:
     """Those that its commands call without a wrapper (contract K.4), and no others."""
     assert offered() - set(rows("wrapper_routes.txt")) == {
         "/system/comeBackLater",
+        "/system/destroyAuthToken",
         "/system/getUserInfo",
+        "/system/newAuthToken",
     }
 
 

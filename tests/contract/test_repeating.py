@@ -14,6 +14,8 @@ NOT_REPEATED = {
     "/project-xxxx/removeObjects",
     "/project-xxxx/leave",
     "/project-xxxx/destroy",
+    # a version is published once (contract E.5)
+    "/app-xxxx/publish",
 }
 
 

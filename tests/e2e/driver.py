@@ -38,6 +38,7 @@ RELEASE: Final = {"distribution": "Ubuntu", "release": "24.04", "version": "0"}
 OPTIONS: Final = {
     "PLASMID_JOBS_MEMORY_BYTES": str(1 << 40),
     "PLASMID_JOBS_RUNNING_MAX": "6",
+    "PLASMID_JOBS_CORES_OVERCOMMIT": "0",
     "PLASMID_JOBS_FIT": "true",
 }
 _NO_PROXY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.driver import Dx, Ended, field, opened, user
+from plasmid.cli import leftovers
+from tests.e2e.driver import Dx, Ended, field, opened, until, user
 
 pytestmark = pytest.mark.e2e
 
@@ -29,6 +30,27 @@ class Case(NamedTuple):
 def python(body: str) -> str:
     return f'@dxpy.entry_point("main")\ndef main():\n    {body}\n'
 
+
+THREADS = """
+import _thread
+_thread.stack_size(65536)
+held = _thread.allocate_lock()
+held.acquire()
+@dxpy.entry_point("main")
+def main():
+    while True:
+        _thread.start_new_thread(held.acquire, ())
+"""
+# Has made a pipe that nobody writes to, ignores what it can, and has a child out of its session.
+STUCK = """
+trap '' TERM INT HUP
+mkfifo pipe
+setsid bash -c "trap '' TERM; sleep 1000" &
+(trap '' TERM; sleep 1000) &
+echo on
+cat < pipe
+"""
+TINY = {"systemRequirements": {"*": {"instanceType": "mem1_hdd2_x1"}}}
 
 CASES = {
     "exit": Case("exit 5", "AppInternalError", "non-zero exit status 5"),
@@ -79,6 +101,25 @@ CASES = {
     "memory": Case(
         'python3 -c "bytearray(2 << 30)"', "AppInsufficientResourceError", "used up its memory"
     ),
+    "memory of another": Case(
+        "echo | xargs python3 -c 'bytearray(2 << 30)'",
+        "AppInsufficientResourceError",
+        "used up its memory",
+    ),
+    "137 of its own": Case("exit 137", "AppInternalError", "signal 9 (SIGKILL)"),
+    "shared memory": Case(
+        "cat /dev/zero > /dev/shm/big", "AppInsufficientResourceError", "filled /dev/shm, a file"
+    ),
+    "threads": Case(THREADS, "AppInternalError", "as it had 16384: start fewer", None, "python3"),
+    "half an upload": Case(
+        'f=$(dx api file new "{\\"project\\": \\"$DX_WORKSPACE_ID\\"}" | jq -r .id);'
+        " md5=$(printf 0%.0s {1..32});"
+        ' dx api $f upload "{\\"index\\": 1, \\"size\\": 9, \\"md5\\": \\"$md5\\"}";'
+        " dx-jobutil-add-output o $f --class file",
+        "IncompleteUploads",
+        "part 1 was never uploaded",
+        FILE,
+    ),
 }
 
 
@@ -87,11 +128,10 @@ def jobs(dx: Dx) -> dict[str, str]:
     """All of them, started at once."""
     started = {}
     for name, case in CASES.items():
-        small = {"*": {"instanceType": "mem1_hdd2_x1"}}
         made = dx.applet(
             case.code,
             interpreter=case.interpreter,
-            run={"systemRequirements": small},
+            run=TINY,
             **({} if case.spec is None else {"outputSpec": case.spec}),
         )
         started[name] = dx.run(made, executionPolicy={"restartOn": {}})
@@ -112,9 +152,61 @@ def test_a_job_ends_for_its_own_reason(dx: Dx, jobs: dict[str, str], name: str) 
 def test_a_job_over_the_longest_time_of_the_site_ends(images_folder: Path, tmp_path: Path) -> None:
     with opened(images_folder, PLASMID_JOBS_TIMEOUT_MS_MAX="1500") as site:
         own = user(site, tmp_path, "hasty")
-        job = own.run(own.applet("echo on; sleep 1000"), executionPolicy={"restartOn": {}})
+        job = own.run(own.applet(STUCK), executionPolicy={"restartOn": {}})
         ended = site.ended(job)
         assert (ended.why.split(":")[0], ended.said()) == ("JobTimeoutExceeded", ["on"])
+        until(lambda: not leftovers.find_processes(job))
+
+
+def a_stuck_tree(dx: Dx, last: str) -> dict[str, str]:
+    """Start a job with two sub-jobs, all of them stuck but for what `last` does in one of them."""
+    code = f"""
+main() {{ dx-jobutil-new-job one; dx-jobutil-new-job two; {STUCK} }}
+one() {{ {STUCK} }}
+two() {{ {last}
+}}
+"""
+    root = dx.run(dx.applet(code, run=TINY))
+    asked = {"rootExecution": [root], "describe": {"fields": {"function": True}}}
+
+    def found() -> dict[str, str]:
+        results = dx.call("/system/findJobs", asked)["results"]
+        return {entry["describe"]["function"]: entry["id"] for entry in results}
+
+    until(lambda: len(found()) == 3)
+    tree = found()
+    for name in ("main", "one"):
+        next(frame for frame in dx.site.frames(tree[name]) if frame["msg"] == "on")
+    return tree
+
+
+def all_gone(tree: dict[str, str]) -> bool:
+    return not any(leftovers.find_processes(job) for job in tree.values())
+
+
+def test_a_tree_is_terminated_within_seconds_with_every_process(dx: Dx) -> None:
+    tree = a_stuck_tree(dx, STUCK)
+    next(frame for frame in dx.site.frames(tree["two"]) if frame["msg"] == "on")
+    dx("terminate", tree["main"])
+    for job in tree.values():
+        assert dx.site.state(job, "terminated", "failed", seconds=10) == "terminated"
+    until(lambda: all_gone(tree), 10)
+
+
+def test_one_failure_ends_the_tree_with_every_process(dx: Dx) -> None:
+    go = "$DX_PROJECT_CONTEXT_ID:/go-two"
+    tree = a_stuck_tree(
+        dx, f"until dx ls {go}; do sleep 0.3; done; dx-jobutil-report-error 'bad luck'"
+    )
+    dx.call(f"/{dx.project}/newFolder", {"folder": "/go-two"})
+    for name, job in tree.items():
+        described = dx.site.ended(job).describe
+        assert described["state"] == "failed"
+        assert described["failureFrom"]["id"] == tree["two"]
+        assert "bad luck" in described["failureMessage"]
+        expected = "AppError" if name == "two" else "JobTreeFailure"
+        assert described["failureReason"] == expected
+    until(lambda: all_gone(tree), 10)
 
 
 def test_a_failure_of_the_kind_gets_another_try(dx: Dx) -> None:
@@ -125,3 +217,34 @@ def test_a_failure_of_the_kind_gets_another_try(dx: Dx) -> None:
     ended: Ended = dx.site.ended(job)
     assert (ended.state, ended.describe["try"]) == ("done", 1)
     assert ended.describe["failureCounts"] == {"AppInternalError": 1}
+
+
+def test_a_master_that_waits_for_its_sub_job_is_tried_again_with_it(dx: Dx) -> None:
+    again = "$DX_PROJECT_CONTEXT_ID:/again-below"
+    code = f"""
+main() {{ dx-jobutil-add-output o "$(dx-jobutil-new-job work):o" --class jobref; }}
+work() {{
+  dx ls {again} || {{ dx mkdir {again}; sleep 1; exit 1; }}
+  dx-jobutil-add-output o 7 --class int
+}}
+"""
+    applet = dx.applet(code, access={"project": "CONTRIBUTE"}, outputSpec=INT)
+    job = dx.run(applet, executionPolicy={"restartOn": {"AppInternalError": 1}})
+    ended = dx.site.ended(job)
+    assert (ended.state, ended.describe["try"], ended.output) == ("done", 1, {"o": 7}), ended.why
+    moves = [move["newState"] for move in ended.describe["stateTransitions"]]
+    assert "restartable" in moves
+    assert dx("describe", job, "--try", "0").out.count("AppInternalError") >= 1
+
+
+def test_where_jobs_may_grow_a_job_that_ran_out_of_memory_gets_more(
+    images_folder: Path, tmp_path: Path
+) -> None:
+    with opened(images_folder, PLASMID_JOBS_ESCALATE="true") as site:
+        own = user(site, tmp_path, "growing")
+        applet = own.applet("python3 -c 'bytearray(2 << 30)'; nproc", run=TINY)
+        policy = {"restartOn": {"AppInsufficientResourceError": 2}}
+        ended = site.ended(own.run(applet, executionPolicy=policy))
+        assert (ended.state, ended.describe["try"]) == ("done", 1), ended.why
+        assert ended.describe["instanceType"] == "mem1_hdd2_x8"
+        assert any("has the instance type mem1_hdd2_x8" in line for line in ended.said("INFO"))

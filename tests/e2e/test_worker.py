@@ -171,6 +171,54 @@ async def test_a_job_that_wants_too_much_memory_is_told_so(
     assert report.failure_reason == "AppInsufficientResourceError"
 
 
+EATERS = {
+    "a fast grab": "python3 -c 'bytearray(900 << 20)'",
+    "a slow leak": "python3 -c 'kept = []\nwhile True: kept.append(bytearray(1 << 20))'",
+    "locked pages": (
+        "python3 -c 'import ctypes\nctypes.CDLL(None).mlockall(3)\nbytearray(900 << 20)'"
+    ),
+    "threads": (
+        "python3 -c 'import threading\nhold = threading.Event()\n"
+        "for _ in range(10000): threading.Thread(target=hold.wait, daemon=True).start()'"
+    ),
+    "files in memory": "head -c 900M /dev/zero >/dev/shm/big",
+}
+
+
+@pytest.mark.parametrize("eater", EATERS)
+async def test_whatever_takes_the_memory_it_is_told_so(
+    site: Site, settings: WorkerSettings, eater: str
+) -> None:
+    """By the kernel's counter of the sandbox alone: what it has killed may be any of them."""
+    given = an_assignment(f"main() {{ {EATERS[eater]}; }}", memory_bytes=128 << 20)
+    report = await site.run(settings, given)
+    assert report.failure_reason == "AppInsufficientResourceError", report.failure_message
+    assert "memory" in str(report.failure_message)
+    assert report.peak_memory_bytes is not None
+    assert report.peak_memory_bytes <= 128 << 20
+
+
+async def test_a_fork_bomb_meets_its_limit_and_is_named(
+    site: Site, settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plasmid.worker.steps.execute.PROCESSES_MAX", 150)
+    code = (
+        "main() { python3 -c 'import os, time\n"
+        "while True:\n    if os.fork() == 0: time.sleep(1000)'; }"
+    )
+    report = await site.run(settings, an_assignment(code))
+    assert report.failure_reason == "AppInternalError"
+    assert "refused a process or thread, as it had" in str(report.failure_message)
+
+
+async def test_page_cache_is_not_taken_for_a_lack_of_memory(
+    site: Site, settings: WorkerSettings
+) -> None:
+    code = "main() { head -c 300M /dev/zero >/tmp/big; cat /tmp/big | md5sum >/dev/null; }"
+    report = await site.run(settings, an_assignment(code, memory_bytes=128 << 20))
+    assert report.output == {}, report.failure_message
+
+
 async def test_a_job_over_its_time_is_ended_with_all_of_its_processes(
     site: Site, settings: WorkerSettings
 ) -> None:

@@ -16,6 +16,7 @@ from plasmid.api.discovery import Discovery
 from plasmid.domain import errors
 from plasmid.methods import registry
 from plasmid.methods.call import Call, Platform, Request
+from plasmid.telemetry import failpoints
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -100,6 +101,7 @@ class Api:
         actor = await platform.authenticator.actor_of(
             platform.database.reader, headers.get("authorization"), now_ms
         )
+        await platform.rates.admit(actor, now_ms)
         client = scope.get("client")
         request = Request(
             base_url=f"{scope['scheme']}://{headers.get('host', '')}",
@@ -107,7 +109,10 @@ class Api:
             headers=headers,
         )
         call = Call(platform, actor, request, now_ms=now_ms)
-        return await registry.answer(call, scope["path"], body)
+        failpoints.reach("S0", job=scope["path"])
+        answer = await registry.answer(call, scope["path"], body)
+        failpoints.reach("S1", job=scope["path"])
+        return answer
 
 
 def _retry_headers(error: errors.ApiError) -> list[tuple[bytes, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from typing import Final
 
 import msgspec
@@ -49,6 +50,11 @@ class Authenticator:
     def __init__(self) -> None:
         self._known: dict[str, tuple[Actor, int | None]] = {}
 
+    def hear(self, topic: str) -> None:
+        """Listen to what is committed: a token that was removed is dead from then on."""
+        if topic == users.TOKENS_TOPIC:
+            self.forget()
+
     def forget(self) -> None:
         """Read tokens anew: one was removed."""
         self._known.clear()
@@ -57,7 +63,8 @@ class Authenticator:
         """Return the caller; raises InvalidAuthentication for a token that is not good."""
         if not authorization:
             return ANONYMOUS
-        scheme, _, token = authorization.partition(" ")
+        scheme, _, shown = authorization.partition(" ")
+        token, _, secret = shown.partition(".")
         if scheme.lower() != "bearer" or not token:
             raise errors.InvalidAuthentication("The Authorization header must be: Bearer <token>")
         known = self._known.get(token)
@@ -66,14 +73,31 @@ class Authenticator:
         actor, expires_ms = known
         if expires_ms is not None and expires_ms <= now_ms:
             raise errors.InvalidAuthentication("The token has expired")
+        if secret or actor.context_hash:
+            _require_context(actor, secret)
         return actor
 
     async def _read(self, reader: Reader, token: str) -> tuple[Actor, int | None]:
         row = await users.find_token(reader, hash_of(token))
         if row is None:
             raise errors.InvalidAuthentication("The token could not be found")
-        actor = msgspec.json.decode(row.actor, type=Actor)
+        stored = msgspec.json.decode(row.actor, type=Actor)
+        actor = msgspec.structs.replace(stored, token_hash=row.hash, expires_ms=row.expires_ms)
         if len(self._known) >= CACHED_MAX:
             self._known.clear()
         self._known[token] = (actor, row.expires_ms)
         return self._known[token]
+
+
+def _require_context(actor: Actor, secret: str) -> None:
+    """Raise unless a call comes from where its token is good (singleContext, contract F.2).
+
+    Whoever serves a job's sandbox adds the secret of that job to the tokens of its calls.
+    """
+    shown = hash_of(secret) if secret else ""
+    if not hmac.compare_digest(shown, actor.context_hash):
+        raise errors.InvalidAuthentication(
+            "The token is that of a job with singleContext, and good only inside that job"
+            if actor.context_hash
+            else "A job with singleContext may use no token but its own"
+        )

@@ -12,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from plasmid.blobs.store import MissingBlobError, NoSpaceError, TooLargeError, Written
+from plasmid.blobs.store import Kept, MissingBlobError, NoSpaceError, TooLargeError, Written
+from plasmid.telemetry import failpoints
 
 BATCH_BYTES: Final = 1 << 20
 READ_BYTES: Final = 1 << 20
@@ -88,6 +89,7 @@ class FolderStore:
             raise _understood(error) from error
         try:
             await self._append_all(writing, content, bytes_max)
+            failpoints.reach("S13", job=name)
             await asyncio.to_thread(writing.keep_as, self._path(name))
         except asyncio.CancelledError:
             self._threads.submit(writing.discard)
@@ -168,8 +170,39 @@ class FolderStore:
         for path in self._incoming.iterdir():
             path.unlink()
 
+    async def find(self, name: str) -> Kept | None:
+        """Return what there is under a name, or None."""
+        return await asyncio.to_thread(_kept, self._path(name))
+
+    async def every(self) -> AsyncIterator[Kept]:
+        """Give all that is in the store, what is half-written too."""
+        for folder in sorted(self._folder.iterdir()):
+            is_half = folder == self._incoming
+            for kept in await asyncio.to_thread(_kept_in, folder, is_half=is_half):
+                yield kept
+
+    async def remove_half(self, name: str) -> None:
+        """Remove what a broken write has left under a name; not there is no error."""
+        await asyncio.to_thread((self._incoming / name).unlink, missing_ok=True)
+
     def _path(self, name: str) -> Path:
         return self._folder / name[-2:] / name
+
+
+def _kept(path: Path, *, is_half: bool = False) -> Kept | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    # ctime: a copy is a link, which keeps the mtime
+    return Kept(path.name, found.st_size, int(found.st_ctime * 1000), is_half)
+
+
+def _kept_in(folder: Path, *, is_half: bool) -> list[Kept]:
+    if not folder.is_dir():
+        return []
+    found = (_kept(path, is_half=is_half) for path in sorted(folder.iterdir()))
+    return [kept for kept in found if kept is not None]
 
 
 def _understood(error: OSError) -> Exception:

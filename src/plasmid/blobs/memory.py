@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 
-from plasmid.blobs.store import MissingBlobError, NoSpaceError, TooLargeError, Written
+from plasmid.blobs.store import Kept, MissingBlobError, NoSpaceError, TooLargeError, Written
 
 
 class MemoryStore:
@@ -45,4 +45,17 @@ class MemoryStore:
         self._blobs.pop(name, None)
 
     async def sweep(self) -> None:
+        """Nothing is ever left half-written."""
+
+    async def find(self, name: str) -> Kept | None:
+        """Return what there is under a name, or None."""
+        content = self._blobs.get(name)
+        return None if content is None else Kept(name, len(content), 0)
+
+    async def every(self) -> AsyncIterator[Kept]:
+        """Give all that is in the store."""
+        for name, content in sorted(self._blobs.items()):
+            yield Kept(name, len(content), 0)
+
+    async def remove_half(self, name: str) -> None:
         """Nothing is ever left half-written."""

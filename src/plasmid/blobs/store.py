@@ -30,6 +30,15 @@ class Written(msgspec.Struct, frozen=True):
     md5: str
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """Bytes in the store: `is_half` is what a broken write has left; times are the store's own."""
+
+    name: str
+    size_bytes: int
+    changed_ms: int
+    is_half: bool = False
+
+
 class BlobStore(Protocol):
     """Keeps bytes under names that it makes up."""
 
@@ -51,6 +60,18 @@ class BlobStore(Protocol):
 
     async def sweep(self) -> None:
         """Remove what broken writes of an earlier process have left."""
+        ...
+
+    async def find(self, name: str) -> Kept | None:
+        """Return what there is under a name, or None."""
+        ...
+
+    def every(self) -> AsyncIterator[Kept]:
+        """Give all that is in the store, what is half-written too."""
+        ...
+
+    async def remove_half(self, name: str) -> None:
+        """Remove what a broken write has left under a name; not there is no error."""
         ...
 
 

@@ -67,7 +67,7 @@ def serve(
     from plasmid.cli import processes, serve
 
     settings = _config().fitting() if fit else _config()
-    processes.run(
+    processes.run_daemon(
         serve.serve(
             settings,
             host=host or settings.server.host,
@@ -82,7 +82,7 @@ def worker(*, data: Path) -> None:
     """Run the resident worker of a server's data folder (started by `serve`)."""
     from plasmid.cli import processes, worker
 
-    sys.exit(processes.run(worker.run(_config(), data)))
+    sys.exit(processes.run_daemon(worker.run(_config(), data)))
 
 
 @app.command
@@ -165,6 +165,46 @@ def demo() -> None:
     from plasmid.cli import demo
 
     demo.main(_config())
+
+
+@app.command
+def fsck(
+    *,
+    data: Path | None = None,
+    work: Path | None = None,
+    repair: bool = False,
+    deep: bool = False,
+    json: bool = False,
+) -> None:
+    """Check that nothing is lost and nothing is left, on a running or a stopped platform.
+
+    Exits with 0 if all is sound (or repaired), 1 if something is not, 2 if that cannot be told.
+
+    Parameters
+    ----------
+    data:
+        The data folder of the server.
+    work:
+        The worker's folder of tries; by default the one in the data folder.
+    repair:
+        Put right what can be put right safely; else nothing is changed.
+    deep:
+        Also read all bytes of files and all lines of logs.
+    json:
+        Print one JSON object a finding.
+    """
+    from plasmid.cli import fsck, processes
+
+    settings = _config()
+    folder = (data or settings.data_folder).absolute()
+    request = fsck.Request(
+        data=folder,
+        work=(work or folder / "work").absolute(),
+        repairs=repair,
+        is_deep=deep,
+        as_json=json,
+    )
+    sys.exit(processes.run(fsck.fsck(settings, request)))
 
 
 @app.command

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import uvloop
 
 T = TypeVar("T")
+
+ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -18,6 +21,15 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             return runner.run(work)
         except BaseExceptionGroup as group:
             raise _alone(group) from None
+
+
+def run_daemon(work: Coroutine[Any, Any, T]) -> T:
+    """Do what `run` does for a process that signals end: those that come late change nothing."""
+    try:
+        return run(work)
+    finally:
+        for number in ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _alone(group: BaseExceptionGroup[BaseException]) -> BaseException:

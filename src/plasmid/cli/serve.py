@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -12,15 +13,17 @@ from typing import Final
 import msgspec
 import structlog
 
-from plasmid.cli import asset_loading, server
+from plasmid.cli import asset_loading, processes, server
 from plasmid.cli.server import Running
 from plasmid.config import Config
 from plasmid.domain.job_states import State
+from plasmid.engines import protection
 from plasmid.metadata import jobs
-from plasmid.worker.resident import EXIT_IN_USE
+from plasmid.worker.resident import EXIT_IN_USE, LOCK_FILE
 
 SERVER_FILE: Final = "server.json"
 WORKER_RETRY_SECONDS: Final = 1.0
+WORKER_LOOK_SECONDS: Final = 0.2
 WORKER_STOP_SECONDS: Final = 20.0
 _log = structlog.get_logger()
 
@@ -33,12 +36,12 @@ class ServerFile(msgspec.Struct):
 
 
 async def serve(config: Config, *, host: str, port: int, data: Path) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT, SIGTERM or SIGHUP."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in processes.ENDING_SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    with server.locked(data):
+    with server.locked(data), protection.protected():
         listener = server.bind(host, port)
         async with server.serving(config, data, listener) as running:
             await asset_loading.load_all(config, running.url, running.keys.operator_token)
@@ -72,8 +75,16 @@ async def _say_goodbye(running: Running, data: Path) -> None:
 
 
 async def _with_worker(data: Path, stop: asyncio.Event) -> None:
-    """Keep a worker running until asked to stop; it is started again if it dies."""
+    """Keep a worker running until asked to stop; it is started again if it dies.
+
+    At once, since its jobs wait for it, unless it could not live for a moment.
+    """
+    loop = asyncio.get_running_loop()
     while not stop.is_set():
+        await _while_another_works(data / "work" / LOCK_FILE, stop)
+        if stop.is_set():
+            return
+        started = loop.time()
         # -P: nothing in the current folder may stand in for a module of ours
         command = (sys.executable, "-P", "-m", "plasmid", "worker", "--data", str(data))
         worker = await asyncio.create_subprocess_exec(*command, start_new_session=True)
@@ -90,10 +101,32 @@ async def _with_worker(data: Path, stop: asyncio.Event) -> None:
         if worker.returncode != EXIT_IN_USE:
             _log.warning("worker_died", exit_code=worker.returncode)
         try:
-            async with asyncio.timeout(WORKER_RETRY_SECONDS):
+            async with asyncio.timeout_at(started + WORKER_RETRY_SECONDS):
                 await stop.wait()
         except TimeoutError:
             continue
+
+
+async def _while_another_works(lock: Path, stop: asyncio.Event) -> None:
+    """Wait while the worker of an earlier server goes on; a look costs less than a new process."""
+    while not stop.is_set() and _is_held(lock):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WORKER_LOOK_SECONDS):
+                await stop.wait()
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        opened = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(opened)
+    return False
 
 
 async def _gone(worker: asyncio.subprocess.Process) -> None:

@@ -19,6 +19,7 @@ from plasmid.bootstrap import Keys
 from plasmid.cli.trouble import CommandError
 from plasmid.config import Config
 from plasmid.dispatcher import loop as dispatcher
+from plasmid.integrity import at_start
 from plasmid.metadata.database import DatabaseUnusableError
 from plasmid.methods.call import Platform
 
@@ -87,6 +88,7 @@ async def serving(config: Config, data: Path, listener: socket.socket) -> AsyncI
     """Serve a data folder on a socket for the length of a block."""
     try:
         platform, keys = await bootstrap.open_platform(config, data)
+        await at_start.repair(bootstrap.make_workshop(platform))
     except (DatabaseUnusableError, OSError) as error:
         raise CommandError(f"cannot open the data folder {data}: {error}") from error
     server = _Server(

@@ -9,6 +9,8 @@ from plasmid.metadata import objects, users
 
 BATCH_MAX: Final = 200
 NONCE_KEPT_MS: Final = 24 * 3600 * 1000
+NONCE_SURE_MS: Final = 3600 * 1000  # contract A.9
+STEADY_MS: Final = 60 * 1000
 
 
 async def tick(now_ms: int, world: World) -> Summary:
@@ -20,5 +22,17 @@ async def tick(now_ms: int, world: World) -> Summary:
     async with world.database.transaction() as tx:
         for part in orphans:
             await objects.remove_part(tx, part)
-        await users.remove_nonces_before(tx, now_ms - NONCE_KEPT_MS)
+        if _is_time_known(now_ms, world):
+            await users.remove_nonces_before(tx, now_ms - NONCE_KEPT_MS)
     return Summary("collect", len(orphans))
+
+
+def _is_time_known(now_ms: int, world: World) -> bool:
+    """Say whether the clock has gone on steadily for as long as a nonce must be remembered.
+
+    A clock that was moved by a day makes all nonces old at once, and the calls that are repeated
+    just then would be carried out twice.
+    """
+    looked_ms = now_ms if world.looked_ms is None else world.looked_ms
+    is_steady = 0 <= now_ms - looked_ms <= STEADY_MS
+    return is_steady and now_ms - world.started_ms >= NONCE_SURE_MS

@@ -1,8 +1,14 @@
-"""Take jobs from workers that have gone silent (reliability B3)."""
+"""Take jobs from workers that have gone silent (reliability B3).
+
+Silence is counted only while this server was there to hear: after its start, and after a time in
+which it was stopped or the machine's clock was moved, workers get time to call again.
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+import structlog
 
 from plasmid.dispatcher.world import Summary, World
 from plasmid.domain import failures
@@ -12,12 +18,38 @@ from plasmid.executions import settle
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
 
-LEASE_MS: Final = 15_000
-GRACE_MS: Final = 20_000
+# Of a lease: how often to look, what workers get to call again, what may lie between two looks.
+LOOKS_A_LEASE: Final = 10
+GRACE_LEASES: Final = 1.5
+DEAF_LEASES: Final = 0.5
+_log = structlog.get_logger()
+
+
+def grace_ms(lease_ms: int) -> int:
+    """Return how long workers get to call again after a time without a server."""
+    return round(lease_ms * GRACE_LEASES)
+
+
+def seconds(world: World) -> float:
+    """Return how long to wait between two looks."""
+    return world.backend.lease_ms / 1000 / LOOKS_A_LEASE
+
+
+async def look(now_ms: int, world: World) -> Summary:
+    """Do what `tick` does, for a caller who comes back within a small part of a lease.
+
+    If that took longer, or less than no time, nothing was heard meanwhile.
+    """
+    since_ms = now_ms - (now_ms if world.looked_ms is None else world.looked_ms)
+    if not 0 <= since_ms <= world.backend.lease_ms * DEAF_LEASES:
+        _log.warning("server_was_deaf", since_ms=since_ms)
+        world.started_ms = now_ms
+    world.looked_ms = now_ms
+    return await tick(now_ms, world)
 
 
 async def tick(now_ms: int, world: World) -> Summary:
-    """End the tries of silent workers; after a start of the server they get time to call again."""
+    """End the tries of silent workers."""
     held = [
         row
         for state in (State.RUNNING, State.TERMINATING)
@@ -36,15 +68,16 @@ async def tick(now_ms: int, world: World) -> Summary:
                 continue
             failure = JobFailure(
                 failures.UNRESPONSIVE_WORKER,
-                f"the worker {row.worker} has not been heard of for {LEASE_MS // 1000} s"
-                f" while it ran try {row.attempt}",
+                f"the worker {row.worker} has not been heard of for"
+                f" {world.backend.lease_ms / 1000:g} s while it ran try {row.attempt}",
             )
             await settle.fail(moment, row, failure)
     return Summary("expire", len(held))
 
 
 def _is_silent(row: JobRow, now_ms: int, world: World) -> bool:
+    lease_ms = world.backend.lease_ms
     seen_ms = world.backend.last_seen_ms(row.worker or "")
-    if seen_ms is None:
-        return now_ms - world.started_ms > GRACE_MS
-    return now_ms - seen_ms > LEASE_MS
+    if seen_ms is None or not world.started_ms <= seen_ms <= now_ms:
+        return now_ms - world.started_ms > grace_ms(lease_ms)
+    return now_ms - seen_ms > lease_ms

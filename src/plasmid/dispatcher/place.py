@@ -11,29 +11,21 @@ from plasmid.domain.job_states import Event, State
 from plasmid.domain.placement import Demand
 from plasmid.executions import advance, settle
 from plasmid.executions.world import Moment
-from plasmid.metadata import jobs, objects
-from plasmid.metadata.jobs import Turn
+from plasmid.metadata import jobs, objects, queue
+from plasmid.metadata.queue import Turn
 from plasmid.metadata.rows import JobRow
+from plasmid.telemetry import failpoints
 
-TURNS_MAX: Final = 1000
+_WITH_DEVICES: Final = (State.RUNNING, State.DEBUG_HOLD)
 
 
 async def tick(now_ms: int, world: World) -> Summary:
     """Lease every job that fits now; one transaction for all."""
-    reader = world.database.reader
     workers = world.backend.workers(now_ms)
-    turns = await jobs.find_turns(reader, TURNS_MAX)
-    if not turns or not workers:
-        return Summary("place", 0)
-    chosen = placement.place(
-        world.machine,
-        [_demand(turn) for turn in await jobs.find_held(reader)],
-        [_demand(turn) for turn in turns],
-        waiting=await jobs.find_unfinished_parents(reader),
-        now_ms=now_ms,
-    )
+    chosen = await _choose(world, now_ms) if workers else []
     if not chosen:
         return Summary("place", 0)
+    failpoints.reach("S3", job=chosen[0])
     async with world.moment(now_ms) as moment:
         for job_id in chosen:
             row = await jobs.find_job(moment.tx, job_id)
@@ -44,7 +36,35 @@ async def tick(now_ms: int, world: World) -> Summary:
             else:
                 devices = await _devices(moment, row, world.machine.gpus)
                 await _lease(moment, row, workers[0], devices)
+    failpoints.reach("S4", job=chosen[0])
     return Summary("place", len(chosen))
+
+
+async def _choose(world: World, now_ms: int) -> list[str]:
+    """Return the jobs to start now; what is read does not grow with the number of those queued."""
+    reader, machine = world.database.reader, world.machine
+    held = [_demand(turn) for turn in await queue.find_held(reader)]
+    waiting = await queue.find_parents(reader, [demand.job for demand in held])
+    if len(held) - len(waiting) >= machine.jobs_max:
+        return []
+    turns = {turn.id: turn for turn in await queue.find_next(reader, machine.jobs_max)}
+    present = {demand.priority for demand in held}
+    for priority in placement.PRIORITIES:
+        oldest = await queue.find_oldest(reader, priority) if priority not in present else None
+        if oldest is not None:
+            turns[oldest.id] = oldest
+    runnable = {turn.id: _demand(turn) for turn in turns.values()}
+    chosen = placement.place(
+        machine,
+        held,
+        list(runnable.values()),
+        waiting=waiting,
+        now_ms=now_ms,
+        served=world.served,
+    )
+    for job_id in chosen:
+        world.served[runnable[job_id].user] = next(world.turns)
+    return chosen
 
 
 async def _devices(moment: Moment, row: JobRow, gpus: Sequence[str]) -> list[str]:
@@ -53,7 +73,8 @@ async def _devices(moment: Moment, row: JobRow, gpus: Sequence[str]) -> list[str
     if not count:
         return []
     uses = dict.fromkeys(gpus, 0)
-    for other in await jobs.find_in_state(moment.tx, State.RUNNING):
+    held = [one for state in _WITH_DEVICES for one in await jobs.find_in_state(moment.tx, state)]
+    for other in held:
         for device in other.settings.get("devices") or ():
             if device in uses:
                 uses[device] += 1
@@ -72,4 +93,15 @@ async def _lease(moment: Moment, row: JobRow, worker: str, devices: list[str]) -
 
 def _demand(turn: Turn) -> Demand:
     wanted = instance_types.get(turn.instance_type)
-    return Demand(turn.id, wanted.memory_bytes, turn.created_ms, wanted.gpus)
+    return Demand(
+        job=turn.id,
+        memory_bytes=wanted.memory_bytes,
+        created_ms=turn.created_ms,
+        gpus=wanted.gpus,
+        cores=wanted.cores,
+        disk_bytes=wanted.disk_bytes,
+        user=turn.user,
+        priority=turn.priority,
+        rank=turn.rank,
+        is_new=turn.is_new,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -13,6 +14,7 @@ from plasmid.blobs.store import BlobStore
 from plasmid.domain.placement import Machine
 from plasmid.executions import waking
 from plasmid.executions.world import Moment
+from plasmid.logs.store import LogStore
 from plasmid.metadata.changes import Changes
 from plasmid.metadata.database import Database
 
@@ -25,13 +27,19 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class World:
-    """The stores and figures that the dispatcher needs."""
+    """The stores and figures that the dispatcher needs.
+
+    `served` says when users had their last turn, by the count of `turns`; a restart forgets it.
+    `started_ms` is since when workers are heard without a break, `looked_ms` when the dispatcher
+    last looked for silent ones.
+    """
 
     def __init__(
         self,
         *,
         database: Database,
         blobs: BlobStore,
+        logs: LogStore,
         backend: Backend,
         changes: Changes,
         authenticator: Authenticator,
@@ -41,12 +49,16 @@ class World:
     ) -> None:
         self.database = database
         self.blobs = blobs
+        self.logs = logs
         self.backend = backend
         self.changes = changes
         self.authenticator = authenticator
         self.machine = machine
         self.randomness = randomness
         self.started_ms = started_ms
+        self.looked_ms: int | None = None
+        self.served: dict[str, int] = {}
+        self.turns = itertools.count()
 
     @contextlib.asynccontextmanager
     async def moment(self, now_ms: int) -> AsyncIterator[Moment]:

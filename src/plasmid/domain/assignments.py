@@ -31,7 +31,9 @@ class Resources(msgspec.Struct, frozen=True):
 class Assignment(msgspec.Struct):
     """All a worker needs to run one try, so that starting it asks for nothing more.
 
-    `notes` are lines for the beginning of its log; `lock` is the executable's, see lock.py.
+    `notes` are lines for the beginning of its log; `lock` is the executable's, see lock.py;
+    `debug_on` are the failures for which the sandbox is to be held (contract H.5). A token with a
+    `context_secret` is good only in calls that carry it, which is never told to the sandbox.
     """
 
     job: str
@@ -55,6 +57,13 @@ class Assignment(msgspec.Struct):
     timeout_ms: int
     notes: list[str] = []
     lock: dict[str, Any] | None = None
+    debug_on: list[str] = []
+    context_secret: str = ""
+
+    @property
+    def proven_token(self) -> str:
+        """The token as it is good from outside the sandbox, for what the worker does itself."""
+        return f"{self.token}.{self.context_secret}" if self.context_secret else self.token
 
 
 class SyncRequest(msgspec.Struct):
@@ -87,12 +96,17 @@ class LogEntry(msgspec.Struct):
 
 
 class LogBatch(msgspec.Struct):
-    """Lines to append; `cursors` say how far each source has been read once they are kept."""
+    """Lines to append; `cursors` say how far each source has been read once they are kept.
+
+    `since` says how far they were read before: a batch that was under way while others were kept,
+    or that comes twice, is told by it and refused. None: it is kept in any case.
+    """
 
     worker: str
     attempt: int
     entries: list[LogEntry]
     cursors: dict[str, int]
+    since: dict[str, int] | None = None
 
 
 class LogCursors(msgspec.Struct):

@@ -130,6 +130,22 @@ class Executions(msgspec.Struct, frozen=True, kw_only=True):
     include_restarted: bool = False
 
 
+class Apps(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to findApps; None does not limit. Without `all_versions` only defaults count."""
+
+    page: Page
+    name: globs.NamePattern | None = None
+    category: str | None = None
+    all_versions: bool = False
+    published: bool | None = None
+    bill_to: str | None = None
+    created_by: str | None = None
+    developer: str | None = None
+    authorized_user: str | None = None
+    created: Times = ALWAYS
+    modified: Times = ALWAYS
+
+
 def read_data_objects(body: object) -> DataObjects:
     """Read the body of findDataObjects."""
     given = keys.hash_itself(body)
@@ -197,6 +213,24 @@ def read_executions(body: object, *, class_name: str | None = None) -> Execution
         created=_times(given, "created"),
         include_subjobs=keys.boolean(given, "includeSubjobs", default=True),
         include_restarted=keys.boolean(given, "includeRestarted"),
+    )
+
+
+def read_apps(body: object) -> Apps:
+    """Read the body of findApps."""
+    given = keys.hash_itself(body)
+    return Apps(
+        page=read_page(given),
+        name=globs.read(given.get("name")),
+        category=keys.string(given, "category"),
+        all_versions=keys.boolean(given, "allVersions"),
+        published=keys.maybe_boolean(given, "published"),
+        bill_to=_id(given, "billTo", "user", "org"),
+        created_by=_id(given, "createdBy", "user"),
+        developer=_id(given, "developer", "user", "org"),
+        authorized_user=keys.string(given, "authorizedUser"),
+        created=_times(given, "created"),
+        modified=_times(given, "modified"),
     )
 
 

@@ -8,7 +8,7 @@ family that the machine can hold. Accelerators cannot be made up for: without th
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -39,6 +39,18 @@ def fitted(wanted: InstanceType, machine: Machine) -> InstanceType:
         memory_bytes=min(wanted.memory_bytes, machine.memory_bytes or wanted.memory_bytes),
         disk_bytes=min(wanted.disk_bytes, machine.disk_bytes or wanted.disk_bytes),
     )
+
+
+def shown(wanted: InstanceType, machine: Machine) -> dict[str, Any] | None:
+    """Return what a job has of an instance type here, as its describe shows it; None if all."""
+    if not is_larger(wanted, machine):
+        return None
+    less = fitted(wanted, machine)
+    return {
+        "cores": less.cores,
+        "memoryBytes": less.memory_bytes,
+        "diskBytes": less.disk_bytes,
+    }
 
 
 def check(wanted: InstanceType, machine: Machine, *, may_shrink: bool) -> None:

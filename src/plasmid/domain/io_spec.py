@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import conditions, errors, failures, ids, keys, links
+from plasmid.domain import conditions, errors, failures, ids, keys, links, metadata_defaults
 
 PLAIN_CLASSES: Final = ("int", "float", "string", "boolean", "hash")
 DATA_CLASSES: Final = tuple(sorted(ids.DATA_OBJECT_CLASSES))
@@ -124,7 +125,7 @@ def _check_choices(body: dict[str, Any], wanted: FieldClass, where: str) -> None
 
 def _check_default(body: dict[str, Any], wanted: FieldClass, where: str) -> None:
     default = body.get("default")
-    if default is not None and not _is_metadata(default):
+    if default is not None and metadata_defaults.of(default) is None:
         place = _Place("default", where, ids.class_of)
         _check_chosen(_value(default, wanted, place), body, place)
 
@@ -142,12 +143,6 @@ def _is_path(choice: object) -> bool:
     return isinstance(choice, dict) and links.LINK not in choice and "path" in choice
 
 
-def _is_metadata(default: object) -> bool:
-    """Say whether a default is to be read from the metadata of another input's file."""
-    target = default.get(links.LINK) if isinstance(default, dict) else None
-    return isinstance(target, dict) and "input" in target
-
-
 def check_values(
     spec: list[dict[str, Any]] | None,
     values: object,
@@ -158,30 +153,50 @@ def check_values(
     """Return the values for a run as its specification wants them, defaults put in.
 
     Arrays are flattened, 32.0 for an int becomes 32, a null is left out. References may stand
-    anywhere. `object_class` gives the class of a linked object, None if there is no such object:
+    anywhere; a default from another input's metadata stays as it is written, for whoever can read
+    it. `object_class` gives the class of a linked object, None if there is no such object:
     then ResourceNotFound. Everything else that is wrong is InvalidInput. With no specification,
     only links are checked.
     """
     given = keys.hash_itself(values, where)
     keys.check_depth(given, where)
-    _check_exist(given, object_class)
+    _check_links(given, where, object_class)
     if spec is None:
         return given
     _check_known(given, spec, where)
     checked = {}
+    present = _present(spec, given)
     for field in spec:
-        name = field["name"]
+        name, default = field["name"], field.get("default")
+        other = metadata_defaults.of(default)
+        place = _Place(name, where, object_class)
         if given.get(name) is not None:
-            checked[name] = _field_value(given[name], field, _Place(name, where, object_class))
-        elif not _may_lack(field):
+            checked[name] = _field_value(given[name], field, place)
+        elif other is not None and other.input in present:
+            checked[name] = default
+        elif other is None and default is not None:
+            checked[name] = _field_value(default, field, place)
+        elif not field.get("optional"):
             keys.require(given, name, where)
-        elif field.get("default") is not None and not _is_metadata(field["default"]):
-            place = _Place(name, where, object_class)
-            checked[name] = _field_value(field["default"], field, place)
     return checked
 
 
-def _check_exist(values: dict[str, Any], object_class: ObjectClass) -> None:
+def _present(spec: list[dict[str, Any]], given: dict[str, Any]) -> set[str]:
+    """Return the fields that have a value of their own, given or by a plain default."""
+    plain = {
+        field["name"]
+        for field in spec
+        if field.get("default") is not None and metadata_defaults.of(field["default"]) is None
+    }
+    return plain | {name for name, value in given.items() if value is not None}
+
+
+def _check_links(values: dict[str, Any], where: str, object_class: ObjectClass) -> None:
+    for name, value in values.items():
+        broken = links.broken_reference(value)
+        if broken is not None:
+            form = 'a reference as {"$dnanexus_link": {"job": ID, "field": NAME, "index": NUMBER}}'
+            raise keys.refusal(name, where, f"{form}, got {json.dumps(broken)}")
     for object_id in links.object_ids(values):
         if object_class(object_id) is None:
             raise errors.ResourceNotFound(f"The entity {object_id} could not be found")
@@ -193,11 +208,6 @@ def _check_known(given: dict[str, Any], spec: list[dict[str, Any]], where: str) 
         if name not in names:
             known = f"which has {', '.join(names)}" if names else "which has no field"
             raise keys.refusal(name, where, f"a field of the executable's {where}Spec, {known}")
-
-
-def _may_lack(field: dict[str, Any]) -> bool:
-    default = field.get("default")
-    return bool(field.get("optional")) or (default is not None and not _is_metadata(default))
 
 
 def _field_value(value: Any, field: dict[str, Any], place: _Place) -> Any:

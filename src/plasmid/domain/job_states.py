@@ -1,7 +1,8 @@
 """THE table of a job's life (contract F.4): a pair of state and event without a row is refused.
 
-`running` includes the set-up of the sandbox. A move names what happened; who does what because of
-it stands in executions.
+`running` includes the set-up of the sandbox. `restartable` lasts no longer than the transaction
+that adds the new try, `idle` no longer than the one that makes the job. A move names what happened;
+who does what because of it stands in executions.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class State(StrEnum):
     RUNNABLE = "runnable"
     RUNNING = "running"
     WAITING_ON_OUTPUT = "waiting_on_output"
+    DEBUG_HOLD = "debug_hold"
     RESTARTABLE = "restartable"
     DONE = "done"
     FAILED = "failed"
@@ -37,6 +39,7 @@ class Event(StrEnum):
     OUTPUTS_READY = "outputs_ready"
     FAILED = "failed"
     FAILED_WITH_TRIES_LEFT = "failed_with_tries_left"
+    FAILED_AND_HELD = "failed_and_held"
     TRY_ADDED = "try_added"
     TERMINATION_ASKED = "termination_asked"
     STOPPED = "stopped"
@@ -66,16 +69,17 @@ TRANSITIONS: Final = (
     Transition(S.RUNNING,           E.OUTPUTS_READY,          S.DONE),
     Transition(S.RUNNING,           E.FAILED,                 S.FAILED),
     Transition(S.RUNNING,           E.FAILED_WITH_TRIES_LEFT, S.RESTARTABLE),
+    Transition(S.RUNNING,           E.FAILED_AND_HELD,        S.DEBUG_HOLD),
     Transition(S.RUNNING,           E.TERMINATION_ASKED,      S.TERMINATING),
+    Transition(S.DEBUG_HOLD,        E.FAILED,                 S.FAILED),
+    Transition(S.DEBUG_HOLD,        E.TERMINATION_ASKED,      S.TERMINATING),
     Transition(S.WAITING_ON_OUTPUT, E.OUTPUTS_READY,          S.DONE),
     Transition(S.WAITING_ON_OUTPUT, E.FAILED,                 S.FAILED),
+    Transition(S.WAITING_ON_OUTPUT, E.FAILED_WITH_TRIES_LEFT, S.RESTARTABLE),
     Transition(S.WAITING_ON_OUTPUT, E.TERMINATION_ASKED,      S.TERMINATED),
     Transition(S.RESTARTABLE,       E.TRY_ADDED,              S.RUNNABLE),
-    Transition(S.RESTARTABLE,       E.FAILED,                 S.FAILED),
-    Transition(S.RESTARTABLE,       E.TERMINATION_ASKED,      S.TERMINATED),
     Transition(S.TERMINATING,       E.STOPPED,                S.TERMINATED),
     Transition(S.TERMINATING,       E.FAILED,                 S.FAILED),
-    Transition(S.TERMINATING,       E.TERMINATION_ASKED,      S.TERMINATING),
 )  # fmt: skip
 
 RESTARTED: Final = "restarted"

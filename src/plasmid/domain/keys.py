@@ -96,6 +96,16 @@ def integer(
     return int(value)
 
 
+def positive(body: dict[str, Any], key: str, where: str = "input") -> float | None:
+    """Return a key's number, which is more than 0, or None if it is absent."""
+    value = body.get(key)
+    if value is None:
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        return value
+    raise refusal(key, where, "a number greater than 0")
+
+
 def array(body: dict[str, Any], key: str, where: str = "input") -> list[Any] | None:
     """Return a key's array, or None if it is absent."""
     value = body.get(key)

@@ -138,6 +138,20 @@ def references(value: object) -> list[JobReference]:
     return list(dict.fromkeys(reference for reference in found if reference is not None))
 
 
+def broken_reference(value: object) -> object | None:
+    """Return a value inside that is written as a reference to an execution and is none, or None.
+
+    It would stay as it is for ever: the index is no number, the id no id, the field is missing.
+    """
+    for item in _walk(value):
+        target = item.get(LINK) if isinstance(item, dict) else None
+        names_execution = isinstance(target, dict) and ("job" in target or "analysis" in target)
+        if names_execution and reference_of(item) is None:
+            found: object = item
+            return found
+    return None
+
+
 def replace_references(value: Any, resolve: Callable[[JobReference], Any | Unresolved]) -> Any:
     """Return the value with each reference replaced by what `resolve` gives for it.
 

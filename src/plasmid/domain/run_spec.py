@@ -214,14 +214,19 @@ def instance_types_for(wanted: Layer, function: str) -> list[str]:
     return list((needs.get(SELECTOR) or {}).get("allowedInstanceTypes") or [])
 
 
-def execution_policy(run_spec: dict[str, Any], runtime: object = None) -> dict[str, Any]:
+def execution_policy(
+    run_spec: dict[str, Any], runtime: object = None, *, inherited: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return a job's executionPolicy: the run's overrides the runSpec's, restartOn by reason.
 
-    With no restartOn in the runSpec the platform's default stands in for it.
+    With no restartOn in the runSpec the platform's default stands in for it, and with
+    inheritParentRestartOnPolicy that of `inherited`, the policy of the job that starts this one.
     """
     own = run_spec.get("executionPolicy") or {}
     given = requirements.check_execution_policy(runtime)
     base = own.get("restartOn")
+    if inherited is not None and run_spec.get("inheritParentRestartOnPolicy"):
+        base = inherited.get("restartOn")
     restart_on = {
         **(DEFAULT_RESTART_ON if base is None else base),
         **(given.get("restartOn") or {}),
@@ -233,7 +238,7 @@ def execution_policy(run_spec: dict[str, Any], runtime: object = None) -> dict[s
 def restarts_allowed(policy: dict[str, Any], reason: str) -> int:
     """Return how often a job may restart for a reason."""
     counts = policy.get("restartOn") or {}
-    return int(counts.get(reason, counts.get("*", 0)))
+    return int(counts.get(reason, counts.get("*")) or 0)
 
 
 def restarts_max(policy: dict[str, Any]) -> int:

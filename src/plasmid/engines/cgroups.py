@@ -271,6 +271,17 @@ def kill(groups: Iterable[Group], first: int | None = None) -> None:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
+def is_empty_within(groups: Iterable[Group], seconds: float) -> bool:
+    """Say whether a sandbox has no process, as soon as it has none; False when the time is over."""
+    group = next(iter(groups))
+    deadline = time.monotonic() + seconds
+    while processes(group.path):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
 @contextlib.contextmanager
 def _pidfd(pid: int) -> Iterator[int]:
     fd = os.pidfd_open(pid)
@@ -287,6 +298,15 @@ def out_of_memory_kills(groups: Iterable[Group]) -> int:
             name = "memory.oom_control" if group.version == 1 else "memory.events"
             counters = dict(line.split() for line in _read(group, name).splitlines())
             return int(counters.get("oom_kill", 0))
+    return 0
+
+
+def refused_processes(groups: Iterable[Group]) -> int:
+    """Return how often a sandbox was refused a process or thread for having too many."""
+    for group in groups:
+        if "pids" in group.controllers:
+            counters = dict(line.split() for line in _read(group, "pids.events").splitlines())
+            return int(counters.get("max", 0))
     return 0
 
 

@@ -6,6 +6,7 @@ conmon outlives whoever started it, so a sandbox does too. Its files in the sand
                   <text>` a line, where P marks a line that goes on in the next entry
 - `exit/<name>`   the exit code, once the command has ended and all of its output is in the log
 - `conmon.pid`, `sandbox.pid`   the pids of conmon and of the sandbox's first process
+- `conmon.sockets`  the numbers of two sockets that it holds for us (kept_sockets.py)
 - `conmon.error`  what conmon itself had to say
 """
 
@@ -16,12 +17,13 @@ import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from plasmid.engines import engine
+from plasmid.engines import engine, kept_sockets
 
 _CREATE_SECONDS_MAX: Final = 60.0
 
@@ -36,6 +38,7 @@ class Files:
         self.exit_code = folder / "exit" / name
         self.conmon_pid = folder / "conmon.pid"
         self.sandbox_pid = folder / "sandbox.pid"
+        self.sockets = folder / "conmon.sockets"
         self.errors = folder / "conmon.error"
 
 
@@ -71,12 +74,13 @@ def create(argv: Sequence[str], files: Files, environment: dict[str, str]) -> No
     read_end, write_end = os.pipe()
     with contextlib.closing(os.fdopen(read_end, "rb", buffering=0)) as pipe:
         try:
-            with files.errors.open("wb") as errors:
+            with files.errors.open("wb") as errors, kept_sockets.pair() as ends:
+                files.sockets.write_text(f"{ends[0]} {ends[1]}")
                 subprocess.run(
                     argv,
                     cwd=files.exit_folder,  # where conmon leaves a mark when memory runs out
                     env={**environment, "_OCI_SYNCPIPE": str(write_end)},
-                    pass_fds=(write_end,),
+                    pass_fds=(write_end, *ends),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
@@ -159,3 +163,35 @@ def _is_conmon(process: Path, files: Files) -> bool:
 def read_exit_code(files: Files) -> int | None:
     """Return the exit code that conmon wrote; None if it has not."""
     return read_pid(files.exit_code)
+
+
+def keep_open(files: Files, name: str, sockets: Sequence[socket.socket]) -> bool:
+    """Let conmon hold sockets under a name until it ends; False where that cannot be."""
+    pidfd = open_pidfd(files)
+    ends = _ends(files)
+    if pidfd is None:
+        return False
+    try:
+        return ends is not None and kept_sockets.put(pidfd, ends, name, sockets)
+    finally:
+        os.close(pidfd)
+
+
+def kept_open(files: Files, name: str) -> list[socket.socket]:
+    """Return duplicates of the sockets that conmon holds under a name; [] if it holds none."""
+    pidfd = open_pidfd(files)
+    ends = _ends(files)
+    if pidfd is None:
+        return []
+    try:
+        return kept_sockets.get(pidfd, ends, name) if ends is not None else []
+    finally:
+        os.close(pidfd)
+
+
+def _ends(files: Files) -> kept_sockets.Ends | None:
+    try:
+        first, second = files.sockets.read_text().split()
+        return int(first), int(second)
+    except (FileNotFoundError, ValueError):
+        return None  # of a sandbox that an older version has made

@@ -10,11 +10,15 @@ Promises every engine keeps (tests/contract/test_engines.py):
   complete once `wait` has returned, also if the process that called `start` has died in between.
 - A limit that this machine cannot enforce is named by `unenforced`, and never pretended.
 - `adopt` finds a sandbox again from its folder alone, in another process.
+- What `keep_open` has taken another process gets by `kept_open`: connections and datagrams that
+  came meanwhile wait in it. Nothing inside the sandbox has it.
 - `remove` is idempotent and leaves no mount, cgroup, namespace, process or file of the sandbox.
 """
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +27,10 @@ import msgspec
 
 class EngineError(Exception):
     """The engine could not do its part; the message says what to do about it."""
+
+
+class SupervisorLostError(EngineError):
+    """What watched over a sandbox was killed: how its command ended is not to be had."""
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -68,12 +76,14 @@ class Exit(msgspec.Struct, frozen=True):
     """How the command ended: `exit_code` is 128+n after signal n.
 
     `lost_writes`: not all that it wrote has reached the machine's disk, which was full.
+    `processes_full`: it was refused a process, as it had as many as it may.
     """
 
     exit_code: int
     out_of_memory: bool
     peak_memory_bytes: int | None
     lost_writes: bool = False
+    processes_full: bool = False
 
 
 class Sandbox(Protocol):
@@ -116,8 +126,23 @@ class Sandbox(Protocol):
         """Start the command."""
         ...
 
+    async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
+        """Keep sockets open, also without this process, until the command has ended.
+
+        Returns False where the engine or the machine cannot: podman and simulated never do.
+        """
+        ...
+
+    async def kept_open(self, name: str) -> list[socket.socket]:
+        """Return duplicates of what is kept under a name, in its order; [] if nothing is."""
+        ...
+
     async def wait(self) -> Exit:
         """Return how the command ended, as soon as it has."""
+        ...
+
+    async def so_far(self, exit_code: int) -> Exit:
+        """Return what `wait` would if the command ended now, with this exit code; it lives on."""
         ...
 
     async def kill(self) -> None:

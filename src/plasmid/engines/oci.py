@@ -16,9 +16,7 @@ import contextlib
 import os
 import platform
 import re
-import select
 import shutil
-import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -36,185 +34,18 @@ from plasmid.engines import (
     entry,
     nested,
     oci_config,
+    oci_sandbox,
     overlay,
     quota,
     views,
 )
+from plasmid.telemetry import failpoints
 
-_STATE_FILE: Final = "sandbox.json"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
-_START_SECONDS_MAX: Final = 60.0
-_CONMON_SECONDS_MAX: Final = 10.0
 _DEVICES: Final = ("/dev/fuse",)
 _OOM_SCORE: Final = 500
-_VIEWS: Final = "views"
 # Two that choose processors at once would choose the same.
 _CHOOSING: Final = threading.Lock()
-
-
-class _State(msgspec.Struct, frozen=True):
-    """What another process needs to know to take a sandbox over."""
-
-    name: str
-    runtime: str
-    groups: tuple[cgroups.Group, ...]
-    memory_bytes: int = 0
-    disk_kind: str = disk.OFF
-
-
-class OciSandbox:
-    """One sandbox; holds no open thing, so another process can do everything it can."""
-
-    def __init__(self, folder: Path, state: _State) -> None:
-        self._folder = folder
-        self._state = state
-        self._files = conmon.Files(folder, state.name)
-
-    @property
-    def name(self) -> str:
-        """The name it was created under."""
-        return self._state.name
-
-    @property
-    def folder(self) -> Path:
-        """The folder with all of its state."""
-        return self._folder
-
-    @property
-    def root(self) -> Path:
-        """The root file system as the host sees it; hostile: never follow a link in it."""
-        return self._folder / "root"
-
-    @property
-    def changes(self) -> Path:
-        """The folder of what differs from base image and layers; with a disk limit, on its disk."""
-        return (
-            self._folder / disk.MOUNT if self._state.disk_kind != disk.OFF else self._folder
-        ) / "upper"
-
-    @property
-    def log_path(self) -> Path:
-        """The file with stdout and stderr in conmon's k8s-file format."""
-        return self._files.log
-
-    @property
-    def network_namespace(self) -> Path | None:
-        """The path that names its network namespace; EngineError once its processes are gone."""
-        return Path(f"/proc/{self._first_pid()}/ns/net")
-
-    def _first_pid(self) -> int:
-        """Return the pid of its first process, told from any later one by its group."""
-        pid = conmon.read_pid(self._files.sandbox_pid)
-        if pid is None or pid not in cgroups.processes(self._state.groups[0].path):
-            raise engine.EngineError(f"sandbox {self.name} is not running")
-        return pid
-
-    async def start(self) -> None:
-        """Start the command; nothing happens if it was started before."""
-        await asyncio.to_thread(self._start)
-
-    def _start(self) -> None:
-        fifo = self._folder / "runtime" / self.name / "exec.fifo"
-        done = subprocess.run(
-            [*entry.runtime_command(self._state.runtime, self._folder), "start", self.name],
-            capture_output=True,
-            check=False,
-            timeout=_START_SECONDS_MAX,
-        )
-        # The runtime removes its fifo when a sandbox starts: without it, it was started before.
-        if done.returncode != 0 and (fifo.exists() or not self._files.conmon_pid.exists()):
-            message = done.stderr.decode(errors="replace").strip()
-            raise engine.EngineError(f"sandbox {self.name} could not be started: {message}")
-
-    async def wait(self) -> engine.Exit:
-        """Return how the command ended, as soon as it has; meanwhile it sees what memory is left.
-
-        Raises EngineError if its supervisor was killed: then all of it is killed, and its exit
-        code is not to be had.
-        """
-        pidfd = conmon.open_pidfd(self._files)
-        if pidfd is not None:
-            try:
-                while not await _is_readable(pidfd, views.REFRESH_SECONDS):
-                    await asyncio.to_thread(self._refresh)
-            finally:
-                os.close(pidfd)
-        return await asyncio.to_thread(self._read_exit)
-
-    def _refresh(self) -> None:
-        use = cgroups.memory_use(self._state.groups)
-        folder = self._folder / _VIEWS
-        views.refresh(folder, limit_bytes=self._state.memory_bytes, use=views.MemoryUse(*use))
-
-    def _read_exit(self) -> engine.Exit:
-        exit_code = conmon.read_exit_code(self._files)
-        if exit_code is None:
-            self._kill()
-            raise engine.EngineError(
-                f"sandbox {self.name} has lost its supervisor (conmon was killed or the machine "
-                "was restarted), so how its command ended is unknown; run it again"
-            )
-        groups = self._state.groups
-        return engine.Exit(
-            exit_code=exit_code,
-            out_of_memory=cgroups.out_of_memory_kills(groups) > 0,
-            peak_memory_bytes=cgroups.peak_memory_bytes(groups),
-            lost_writes=disk.has_lost_writes(self._folder),
-        )
-
-    async def kill(self) -> None:
-        """End every process in it at once; `wait` then returns."""
-        await asyncio.to_thread(self._kill)
-
-    def _kill(self) -> None:
-        cgroups.kill(self._state.groups, conmon.read_pid(self._files.sandbox_pid))
-
-    async def remove(self) -> None:
-        """Leave nothing of it, the folder included; done before is fine."""
-        await asyncio.to_thread(self.remove_now)
-
-    def remove_now(self) -> None:
-        """Do what `remove` does, in the calling thread."""
-        try:
-            self._kill()
-            self._end_conmon()
-            cgroups.remove(self._state.groups)
-            overlay.unmount(self.root)
-            disk.remove(self._folder)
-            overlay.remove_tree(self._folder)
-            if self._state.disk_kind == disk.QUOTA:
-                quota.release(self._folder.parent, quota.project_of(self.name))
-        except OSError as error:
-            raise engine.EngineError(f"sandbox {self.name} is not all gone: {error}") from error
-
-    def _end_conmon(self) -> None:
-        """Wait until conmon has seen the end of its sandbox; end it if it does not."""
-        pidfd = conmon.open_pidfd(self._files)
-        if pidfd is None:
-            return
-        try:
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            if not poll.poll(_CONMON_SECONDS_MAX * 1000):
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                poll.poll(_CONMON_SECONDS_MAX * 1000)
-        finally:
-            os.close(pidfd)
-
-
-async def _is_readable(fd: int, seconds: float) -> bool:
-    """Say, as soon as it is so, that something can be read; False when the time is over."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(fd, ended.set)
-    try:
-        async with asyncio.timeout(seconds):
-            await ended.wait()
-    except TimeoutError:
-        return ended.is_set()
-    finally:
-        loop.remove_reader(fd)
-    return True
 
 
 class OciEngine:
@@ -268,22 +99,22 @@ class OciEngine:
         """Make a sandbox ready to start; raises EngineError and leaves nothing if it cannot."""
         return await asyncio.to_thread(self._create, spec)
 
-    def _create(self, spec: engine.SandboxSpec) -> OciSandbox:
+    def _create(self, spec: engine.SandboxSpec) -> oci_sandbox.OciSandbox:
         if not _NAME.fullmatch(spec.name):
             raise engine.EngineError(f"sandbox name {spec.name!r} is not [A-Za-z0-9_.-]+")
         if self._runtime is None or self._conmon is None:
             raise engine.EngineError("no OCI runtime or no conmon here: see `plasmid doctor`")
         groups = cgroups.groups_of(entry.hierarchies(self._runtime), spec.name)
-        state = _State(
+        state = oci_sandbox.State(
             name=spec.name,
             runtime=self._runtime,
             groups=groups,
             memory_bytes=spec.memory_bytes,
             disk_kind=self._disks.kind(spec.folder) if spec.disk_bytes else disk.OFF,
         )
-        sandbox = OciSandbox(spec.folder, state)
+        sandbox = oci_sandbox.OciSandbox(spec.folder, state)
         try:
-            _write_state(spec.folder, state)
+            oci_sandbox.write_state(spec.folder, state)
             self._make(spec, sandbox, state)
         except (OSError, subprocess.SubprocessError, engine.EngineError) as error:
             with contextlib.suppress(engine.EngineError):
@@ -291,7 +122,9 @@ class OciEngine:
             raise engine.EngineError(f"cannot make sandbox {spec.name}: {error}") from error
         return sandbox
 
-    def _make(self, spec: engine.SandboxSpec, sandbox: OciSandbox, state: _State) -> None:
+    def _make(
+        self, spec: engine.SandboxSpec, sandbox: oci_sandbox.OciSandbox, state: oci_sandbox.State
+    ) -> None:
         # Root inside passes through the folder; nobody else outside needs to.
         os.chown(spec.folder, 0, overlay.ROOT_ID)
         spec.folder.chmod(0o710)
@@ -299,9 +132,13 @@ class OciEngine:
         own_disk = self._make_disk(spec, state.disk_kind)
         with quota.without_override():
             overlay.mount(spec.base_image, spec.folder, layers=spec.layers, disk=own_disk)
+        failpoints.reach("S6", job=spec.name)
         overlay.put_files(sandbox.root, {**_name_files(spec.hostname), **spec.files})
+        failpoints.reach("S8", job=spec.name)
         own_cpus = _limit(spec, state.groups)
-        seen = views.make(spec.folder / _VIEWS, limit_bytes=spec.memory_bytes, own=own_cpus)
+        seen = views.make(
+            spec.folder / oci_sandbox.VIEWS, limit_bytes=spec.memory_bytes, own=own_cpus
+        )
         if spec.runs_containers:
             seen += nested.prepare(own_disk or spec.folder, overlay.ROOT_ID)
         spec = msgspec.structs.replace(spec, mounts=(*seen, *spec.mounts))
@@ -345,11 +182,8 @@ class OciEngine:
 
         With None there is neither mount, group nor process: the folder can just be deleted.
         """
-        try:
-            content = await asyncio.to_thread((folder / _STATE_FILE).read_bytes)
-            return OciSandbox(folder, msgspec.json.decode(content, type=_State))
-        except (OSError, msgspec.DecodeError):
-            return None
+        state = await asyncio.to_thread(oci_sandbox.read_state, folder)
+        return None if state is None else oci_sandbox.OciSandbox(folder, state)
 
 
 def _limit(spec: engine.SandboxSpec, groups: tuple[cgroups.Group, ...]) -> list[int]:
@@ -370,12 +204,6 @@ def _limit(spec: engine.SandboxSpec, groups: tuple[cgroups.Group, ...]) -> list[
 
 def _search_path() -> str:
     return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
-
-
-def _write_state(folder: Path, state: _State) -> None:
-    temporary = folder / f"{_STATE_FILE}.new"
-    temporary.write_bytes(msgspec.json.encode(state))
-    temporary.rename(folder / _STATE_FILE)
 
 
 def _name_files(hostname: str) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ What is less than with the oci engine:
   cgroups; with version 1 none does: podman says so and ignores them);
 - disks are not limited, and what memory is left is told as it was at the start;
 - `out_of_memory` is what podman says, which is always "no" with version 1 cgroups;
+- nothing is kept open without the worker: what a job sends while there is none fails;
 - `root` is the folder of what the sandbox has written: the merged root is not to be seen outside;
 - a sandbox takes 0.5 s instead of 0.03 s.
 """
@@ -22,6 +23,7 @@ import platform
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
@@ -116,6 +118,14 @@ class PodmanSandbox:
         if status is None or status.status == "initialized":
             _succeed(self._podman("start", self.name), "podman start")
 
+    async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
+        """Return False: podman starts its supervisors itself."""
+        return False
+
+    async def kept_open(self, name: str) -> list[socket.socket]:
+        """Return []."""
+        return []
+
     async def wait(self) -> engine.Exit:
         """Return how the command ended, as soon as it has.
 
@@ -127,13 +137,22 @@ class PodmanSandbox:
             status = await asyncio.to_thread(self._inspect)
         if status is None or status.status not in _ENDED:
             await self.kill()
-            raise engine.EngineError(
+            raise engine.SupervisorLostError(
                 f"sandbox {self.name} has lost its supervisor (conmon was killed or the machine "
                 "was restarted), so how its command ended is unknown; run it again"
             )
         return engine.Exit(
             exit_code=status.exit_code,
             out_of_memory=status.out_of_memory,
+            peak_memory_bytes=None,
+        )
+
+    async def so_far(self, exit_code: int) -> engine.Exit:
+        """Return what `wait` would if the command ended now, with this exit code; it lives on."""
+        status = await asyncio.to_thread(self._inspect)
+        return engine.Exit(
+            exit_code=exit_code,
+            out_of_memory=status is not None and status.out_of_memory,
             peak_memory_bytes=None,
         )
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -108,16 +109,29 @@ class SimulatedSandbox:
         if self._state.killed or not self._state.behavior.hangs:
             self._ended.set()
 
+    async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
+        """Return False: nothing but this process has them."""
+        return False
+
+    async def kept_open(self, name: str) -> list[socket.socket]:
+        """Return []."""
+        return []
+
     async def wait(self) -> engine.Exit:
         """Return how it ended; never, if it hangs and is not killed."""
         await self._ended.wait()
         behavior = self._state.behavior
         if behavior.loses_supervisor:
-            raise engine.EngineError(f"sandbox {self.name} has lost its supervisor; run it again")
+            message = f"sandbox {self.name} has lost its supervisor; run it again"
+            raise engine.SupervisorLostError(message)
+        return await self.so_far(_KILLED if self._state.killed else behavior.exit_code)
+
+    async def so_far(self, exit_code: int) -> engine.Exit:
+        """Return what `wait` would if the command ended now, with this exit code; it lives on."""
         return engine.Exit(
-            exit_code=_KILLED if self._state.killed else behavior.exit_code,
-            out_of_memory=behavior.out_of_memory,
-            peak_memory_bytes=behavior.peak_memory_bytes,
+            exit_code=exit_code,
+            out_of_memory=self._state.behavior.out_of_memory,
+            peak_memory_bytes=self._state.behavior.peak_memory_bytes,
         )
 
     async def kill(self) -> None:

@@ -18,6 +18,7 @@ from plasmid.metadata.rows import JobRow
 
 JOBS_TOPIC: Final = "jobs"
 PLACEABLE_TOPIC: Final = "placeable"
+_WITH_SANDBOX: Final = frozenset({State.RUNNING, State.DEBUG_HOLD, State.TERMINATING})
 _log = structlog.get_logger()
 
 
@@ -29,7 +30,8 @@ async def apply(
     Raises IllegalMoveError if the event cannot happen in the job's state.
     """
     following = job_states.after(row.state, event)
-    transitions = [*row.state_transitions, {"newState": following.value, "setAt": moment.now_ms}]
+    at_ms = time_of_move(moment, row)
+    transitions = [*row.state_transitions, {"newState": following.value, "setAt": at_ms}]
     every: dict[str, Any] = {
         **(changes or {}),
         "state": following.value,
@@ -37,13 +39,13 @@ async def apply(
         "state_transitions": transitions,
     }
     if row.started_running_ms is not None and row.state == State.RUNNING:
-        every.setdefault("stopped_running_ms", moment.now_ms)
+        every.setdefault("stopped_running_ms", at_ms)
     await jobs.update_job(moment.tx, row.id, every)
     moment.tx.notify(row.id)
     moment.tx.notify(JOBS_TOPIC)
-    if following is State.RUNNABLE or row.state == State.RUNNING:
+    if following is State.RUNNABLE or row.state in _WITH_SANDBOX:
         moment.tx.notify(PLACEABLE_TOPIC)
-    if following not in (State.RUNNING, State.TERMINATING):
+    if following not in _WITH_SANDBOX:
         # also between two tries: nothing that is left of the old one may act for the new one
         await users.remove_job_tokens(moment.tx, row.id)
         moment.authenticator.forget()
@@ -59,6 +61,12 @@ async def apply(
     if moved is None:
         raise RuntimeError(f"{row.id} vanished in its own transaction")
     return moved
+
+
+def time_of_move(moment: Moment, row: JobRow) -> int:
+    """Return when a job moves: now, but not before its last move if the clock was put back."""
+    last_ms = row.state_transitions[-1]["setAt"] if row.state_transitions else 0
+    return max(moment.now_ms, int(last_ms))
 
 
 def nothing_to_run(row: JobRow) -> failures.JobFailure:

@@ -9,6 +9,7 @@ import msgspec
 from plasmid.domain import folders, links, run_spec
 from plasmid.executions.world import Moment
 from plasmid.metadata import objects, projects
+from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import JobRow, PlacementRow
 
 
@@ -75,22 +76,22 @@ async def _place_of(
 ) -> PlacementRow | None:
     if source is not None:
         return await objects.find_placement(moment.tx, source, object_id)
-    return await best_place(moment, object_id, launcher or Launcher("", "", {}))
+    return await best_place(moment.tx, object_id, launcher or Launcher("", "", {}))
 
 
-async def best_place(moment: Moment, object_id: str, launcher: Launcher) -> PlacementRow | None:
+async def best_place(reader: Reader, object_id: str, launcher: Launcher) -> PlacementRow | None:
     """Return the place of an object that a job's launcher means, or None if it lies nowhere.
 
     The same object has other names, tags and properties in projects that are not theirs.
     """
-    own = await projects.find_memberships(moment.tx, launcher.user)
+    own = await projects.find_memberships(reader, launcher.user)
 
     def preference(place: PlacementRow) -> tuple[bool, bool, bool]:
         container = place.container
         is_named = launcher.named.get(object_id) == container
         return is_named, container == launcher.project, container in own
 
-    places = await objects.find_placements(moment.tx, object_id)
+    places = await objects.find_placements(reader, object_id)
     return max(places, key=preference, default=None)
 
 

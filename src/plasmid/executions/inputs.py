@@ -1,44 +1,29 @@
 """Settle what a job waits for, and decide whether it is ready (contract F.5, F.8).
 
-References settle one by one as soon as their source is done. What is still pending is kept in
-`waits`; `waking` looks again when one of those is done or closed.
+What is pending is kept in `waits`; `waking` takes away what is done or closed, and with the last
+of it the whole input is settled.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import ids, io_spec, links, run_spec
+from plasmid.domain import app_spec, ids, links, run_spec
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
-from plasmid.executions import advance, cloning, outputs, references, settle
+from plasmid.executions import advance, cloning, input_check, outputs, references, settle
+from plasmid.executions.references import Wanted
 from plasmid.executions.world import Moment
-from plasmid.metadata import jobs, objects
+from plasmid.metadata import jobs, objects, waits
 from plasmid.metadata.rows import JobRow
+from plasmid.telemetry import failpoints
 
 
-async def look_again(moment: Moment, row: JobRow, ended: str) -> None:
-    """Settle the input of a waiting job after one of the things it waits for has ended.
-
-    A job that gathers the output of thousands does not look at all of them each time one ends; the
-    objects that have come are looked at with the last one.
-    """
-    others = await jobs.find_waits(moment.tx, row.id) - {ended}
-    if not others or not ids.is_id(ended, "job"):
-        await settle_input(moment, row)
-        return
-    try:
-        settled, pending = await references.settle_value(moment, row, row.input, only=ended)
-        if ended in row.depends_on:
-            await references.source_of(moment, row, ended)
-    except JobFailure as failure:
-        await settle.fail(moment, row, failure, may_restart=False)
-        return
-    await _let_wait(moment, row, settled, pending | others)
-
-
-async def _let_wait(moment: Moment, row: JobRow, settled: Any, pending: set[str]) -> JobRow:
-    await jobs.set_waits(moment.tx, row.id, pending)
+async def _let_wait(
+    moment: Moment, row: JobRow, settled: Any, *, pending: set[str], wanted: Wanted
+) -> JobRow:
+    await waits.replace(moment.tx, row.id, pending, wanted)
+    failpoints.reach("S2", job=row.id)
     if row.state == State.IDLE:
         return await advance.apply(moment, row, Event.INPUTS_PENDING, {"input": settled})
     await jobs.update_job(moment.tx, row.id, {"input": settled, "modified_ms": moment.now_ms})
@@ -48,52 +33,43 @@ async def _let_wait(moment: Moment, row: JobRow, settled: Any, pending: set[str]
 async def settle_input(moment: Moment, row: JobRow) -> JobRow:
     """Resolve what can be resolved of a job's input; move it on or leave it waiting."""
     try:
-        settled, pending = await references.settle_value(moment, row, row.input)
-        pending |= await _pending_dependencies(moment, row)
+        settled, wanted = await references.settle_value(moment, row, row.input)
+        pending = set(wanted) | await _pending_dependencies(moment, row)
         pending |= await references.pending_objects(moment, links.object_ids(settled))
         if not pending:
-            settled = await _fit(moment, row, settled)
+            settled = await input_check.fit(moment, row, settled)
     except JobFailure as failure:
         if row.state == State.IDLE:
             row = await advance.apply(moment, row, Event.INPUTS_PENDING)
         return await settle.fail(moment, row, failure, may_restart=False)
     if pending:
-        return await _let_wait(moment, row, settled, pending)
-    await jobs.set_waits(moment.tx, row.id, ())
+        return await _let_wait(moment, row, settled, pending=pending, wanted=wanted)
+    await waits.replace(moment.tx, row.id)
     await _clone_input(moment, row, settled)
     return await advance.apply(moment, row, Event.INPUTS_READY, {"input": settled})
 
 
 async def _pending_dependencies(moment: Moment, row: JobRow) -> set[str]:
     """Return those of `dependsOn` that are not yet done or closed."""
-    pending: set[str] = set()
-    for target in row.depends_on:
-        if ids.is_id(target, "job"):
-            source = await references.source_of(moment, row, target)
-            if source.state != State.DONE:
-                pending.add(target)
-        else:
-            pending |= await references.pending_objects(moment, [target])
-    return pending
-
-
-async def _fit(moment: Moment, row: JobRow, settled: Any) -> Any:
-    """Return the input of main of a master job as its spec wants what references have brought."""
-    if not links.references(row.original_input):
-        return settled  # it was checked when the job was made
-    if row.function != "main" or await outputs.is_subjob(moment, row):
-        return settled
-    executable = await objects.find_object(moment.tx, row.executable)
-    spec = executable.body.get("inputSpec") if executable else None
-    return io_spec.check_resolved(spec, settled)
+    awaited = [target for target in row.depends_on if ids.is_id(target, "job")]
+    sources = await references.sources_of(moment, row, awaited)
+    pending = {source.id for source in sources if source.state != State.DONE}
+    others = [target for target in row.depends_on if not ids.is_id(target, "job")]
+    return pending | await references.pending_objects(moment, others)
 
 
 async def _clone_input(moment: Moment, row: JobRow, value: Any) -> None:
-    """Put input objects and bundles into the workspace, where the job's token reads them (F.8)."""
+    """Put input objects and bundles into the workspace, where the job's token reads them (F.8).
+
+    A sub-job works in that of its parent, and what is given to it is not cloned (F.1).
+    """
+    if await outputs.is_subjob(moment, row):
+        return
     object_ids = links.object_ids(value)
     executable = await objects.find_object(moment.tx, row.executable)
     if executable is not None:
-        object_ids += run_spec.bundled_ids(executable.body.get("runSpec", {}))
+        spec = app_spec.in_region(executable.body.get("runSpec", {}), row.region)
+        object_ids += run_spec.bundled_ids(spec)
     if object_ids:
         await cloning.clone_objects(
             moment,

@@ -66,10 +66,8 @@ async def _require_able_to_end(moment: Moment, run: Launch) -> None:
     awaited |= {target for target in run.depends_on if ids.is_id(target, "job")}
     if not awaited or run.is_detached:
         return
-    above = [run.parent.id]
-    while (job := await jobs.find_job(moment.tx, above[-1])) is not None and job.parent_job:
-        above.append(job.parent_job)
-    if await jobs.waits_for(moment.tx, awaited, above):
+    above = await jobs.find_above(moment.tx, run.parent.id)
+    if awaited & await jobs.find_behind(moment.tx, above):
         raise errors.InvalidInput(
             f"The new job and {run.parent.id}, which starts it, would wait for each other;"
             f" take {', '.join(sorted(awaited))} out of its input and dependsOn"

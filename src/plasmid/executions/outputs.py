@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import failures, io_spec, links
+from plasmid.domain import errors, failures, io_spec, links
 from plasmid.domain.access import Level
 from plasmid.domain.failures import JobFailure
-from plasmid.executions import cloning
+from plasmid.executions import cloning, object_metadata, preserving
 from plasmid.executions.world import Moment
 from plasmid.metadata import jobs, objects, projects
 from plasmid.metadata.rows import JobRow
@@ -42,20 +42,24 @@ async def fit(moment: Moment, row: JobRow, output: dict[str, Any]) -> dict[str, 
     if row.function == "main" and not await is_subjob(moment, row):
         executable = await objects.find_object(moment.tx, row.executable)
         spec = executable.body.get("outputSpec") if executable else None
-    return io_spec.check_output(spec, output)
+    checked = io_spec.check_output(spec, output)
+    try:
+        await object_metadata.require_types(moment.tx, spec, checked, where="output")
+    except errors.ApiError as error:
+        raise JobFailure(failures.OUTPUT_ERROR, error.message) from error
+    return checked
 
 
 async def is_subjob(moment: Moment, row: JobRow) -> bool:
     """Say whether a job works in its parent's workspace."""
     if row.parent_job is None:
         return False
-    parent = await jobs.find_job(moment.tx, row.parent_job)
-    return parent is not None and parent.workspace == row.workspace
+    return await jobs.is_workspace_of(moment.tx, row.workspace, row.parent_job)
 
 
 async def _is_visible(moment: Moment, row: JobRow, object_id: str) -> bool:
     for place in await objects.find_placements(moment.tx, object_id):
-        if place.container == row.workspace:
+        if place.container in (row.workspace, row.settings.get("resources")):
             return True
         container = await projects.find_container(moment.tx, place.container)
         project = container.project if container and container.project else place.container
@@ -69,12 +73,7 @@ async def _is_visible(moment: Moment, row: JobRow, object_id: str) -> bool:
 
 
 async def _is_below(moment: Moment, row: JobRow, job_id: str) -> bool:
-    found = await jobs.find_job(moment.tx, job_id)
-    while found is not None and found.parent_job is not None:
-        if found.parent_job == row.id:
-            return True
-        found = await jobs.find_job(moment.tx, found.parent_job)
-    return False
+    return row.id in (await jobs.find_above(moment.tx, job_id))[1:]
 
 
 async def left_open(moment: Moment, row: JobRow, pending: set[str]) -> str | None:
@@ -82,7 +81,7 @@ async def left_open(moment: Moment, row: JobRow, pending: set[str]) -> str | Non
 
     An open object of a workspace can only be closed by a job of its tree that is not over.
     """
-    if await jobs.find_states(moment.tx, row.root_execution, but=row.id) & jobs.MAY_ACT:
+    if await jobs.has_acting(moment.tx, row.root_execution, but=row.id):
         return None
     for object_id in sorted(pending):
         places = await objects.find_placements(moment.tx, object_id)
@@ -92,21 +91,26 @@ async def left_open(moment: Moment, row: JobRow, pending: set[str]) -> str | Non
 
 
 async def clone(moment: Moment, row: JobRow, output: Any) -> None:
-    """Clone the outputs of a master job to its project, or to the workspace of who launched it."""
+    """Clone the outputs of a master job to its project, or to the workspace of who launched it.
+
+    They go below the job's folder there. What a tree that keeps everything has kept is moved.
+    """
+    await preserving.keep(moment, row, output)
     if await is_subjob(moment, row):
         return
-    destination, below = row.project, row.folder
+    destination = row.project
     if row.parent_job is not None:
         parent = await jobs.find_job(moment.tx, row.parent_job)
         if parent is not None:
-            destination, below = parent.workspace, "/"
+            destination = parent.workspace
     object_ids = links.object_ids(output)
     if object_ids and await projects.find_container(moment.tx, destination):
-        await cloning.clone_objects(
+        existing = await cloning.clone_objects(
             moment,
             object_ids,
             source=row.workspace,
             destination=destination,
-            below=below,
+            below=row.folder,
             keeps_folders=True,
         )
+        await preserving.move(moment, row, existing)

@@ -1,53 +1,66 @@
-"""Replace references to what jobs put out, as far as their sources are done (contract F.5)."""
+"""Replace references to what jobs put out, as far as their sources are done (contract F.5).
+
+The input of a job that waits is kept as it was written: what has come of it is filled in where it
+is shown, and for good with the last of its sources. So the end of one source of thousands costs
+the same as that of an only one.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from plasmid.domain import failures, links
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import State
 from plasmid.domain.links import JobReference
-from plasmid.executions import cloning
+from plasmid.executions import cloning, object_metadata
+from plasmid.executions.cloning import Launcher
 from plasmid.executions.world import Moment
 from plasmid.metadata import jobs, objects
+from plasmid.metadata.database import Reader
+from plasmid.metadata.jobs import Source
 from plasmid.metadata.rows import JobRow
 
+Wanted = dict[str, list[JobReference]]
 
-async def settle_value(
-    moment: Moment, row: JobRow, value: Any, *, only: str | None = None
-) -> tuple[Any, set[str]]:
-    """Return a value with the references that can be settled replaced, and the jobs still awaited.
 
-    Looks at all sources unless `only` names one. Raises JobFailure if a source has failed or has
-    no such output.
+async def settle_value(moment: Moment, row: JobRow, value: Any) -> tuple[Any, Wanted]:
+    """Return a value with the references that can be settled replaced, and those that cannot yet.
+
+    The latter by the job that they await. Raises JobFailure if a source has failed or has no such
+    output.
     """
-    known: dict[str, JobRow] = {}
-    pending: set[str] = set()
-    looked_at = [
-        reference
-        for reference in links.references(value)
-        if only is None or reference.execution == only
-    ]
-    for reference in looked_at:
-        job_id = reference.execution
-        source = known[job_id] = known.get(job_id) or await source_of(moment, row, job_id)
-        if source.state != State.DONE:
-            pending.add(source.id)
-    metadata = await _metadata_wanted(moment, row, looked_at, known=known)
-
-    def settled(reference: JobReference) -> Any:
-        source = known.get(reference.execution)
-        if source is None or source.state != State.DONE:
-            return links.UNRESOLVED
-        return _output_of(source, reference, metadata)
-
-    return links.replace_references(value, settled), pending
+    found = links.references(value)
+    known = await jobs.find_sources(moment.tx, {reference.execution for reference in found})
+    launcher = cloning.launcher_of(row)
+    values: dict[JobReference, Any] = {}
+    wanted: Wanted = {}
+    for reference in found:
+        source = _require_hopeful(row, reference.execution, known.get(reference.execution))
+        if source.state == State.DONE:
+            values[reference] = await _value_of(moment.tx, launcher, reference, source)
+        else:
+            wanted.setdefault(source.id, []).append(reference)
+    return _replaced(value, values), wanted
 
 
-async def source_of(moment: Moment, row: JobRow, job_id: str) -> JobRow:
-    """Return a job that another waits for; raises JobFailure if it can never be done."""
-    source = await jobs.find_job(moment.tx, job_id)
+def _replaced(value: Any, values: Mapping[JobReference, Any]) -> Any:
+    if not values:
+        return value
+    return links.replace_references(value, lambda found: values.get(found, links.UNRESOLVED))
+
+
+async def sources_of(moment: Moment, row: JobRow, job_ids: Sequence[str]) -> list[Source]:
+    """Return jobs that another waits for; raises JobFailure if one can never be done."""
+    found = await jobs.find_sources(moment.tx, job_ids)
+    return [_require_hopeful(row, job_id, found.get(job_id)) for job_id in job_ids]
+
+
+def _require_hopeful(row: JobRow, job_id: str, source: Source | None) -> Source:
     if source is None:
         raise JobFailure(failures.INPUT_ERROR, f"{job_id}, on which {row.id} depends, is gone")
     if source.state in (State.FAILED, State.TERMINATED, State.TERMINATING):
@@ -58,50 +71,61 @@ async def source_of(moment: Moment, row: JobRow, job_id: str) -> JobRow:
     return source
 
 
-def _output_of(
-    source: JobRow, reference: JobReference, metadata: dict[tuple[str, str], Any]
+async def _value_of(
+    reader: Reader, launcher: Launcher, reference: JobReference, source: Source
 ) -> Any:
+    """Return what a reference to a job that is done means; raises JobFailure if it has no such."""
     value = links.pick(source.output or {}, reference)
     if reference.metadata is None:
         return value
-    for object_id in links.object_ids(value):
-        return metadata.get((object_id, reference.metadata))
+    found = [
+        await object_metadata.read(reader, launcher, object_id, name=reference.metadata)
+        for object_id in links.object_ids(value)
+    ]
+    if found:
+        return found if isinstance(value, list) else found[0]
     raise JobFailure(
         failures.INPUT_ERROR,
         f'output "{reference.field}" of {source.id} is no object with metadata',
     )
 
 
-async def _metadata_wanted(
-    moment: Moment, row: JobRow, wanted: list[JobReference], *, known: dict[str, JobRow]
-) -> dict[tuple[str, str], Any]:
-    """Return the metadata (name, size, ...) of objects that references with `metadata` name."""
-    found: dict[tuple[str, str], Any] = {}
-    for reference in wanted:
-        source = known[reference.execution]
-        if reference.metadata is None or source.state != State.DONE:
-            continue
-        for object_id in links.object_ids((source.output or {}).get(reference.field)):
-            found[object_id, reference.metadata] = await _metadata_of(
-                moment, row, object_id, name=reference.metadata
-            )
-    return found
+async def can_be_had(
+    reader: Reader, launcher: Launcher, wanted: Iterable[JobReference], source: Source
+) -> bool:
+    """Say whether a job that is done has put out all that references to it want."""
+    try:
+        for reference in wanted:
+            await _value_of(reader, launcher, reference, source)
+    except JobFailure:
+        return False
+    return True
 
 
-async def _metadata_of(moment: Moment, job: JobRow, object_id: str, *, name: str) -> Any:
-    row = await objects.find_object(moment.tx, object_id)
-    place = await cloning.best_place(moment, object_id, cloning.launcher_of(job))
-    if row is None or place is None:
-        raise JobFailure(failures.INPUT_ERROR, f"{object_id} was removed before it could be used")
-    if name == "name":
-        return place.name
-    if name == "size":
-        return row.size_bytes
-    if name.startswith("properties."):
-        return place.properties.get(name.removeprefix("properties."))
-    if name == "details" and row.details is not None:
-        return row.details
-    raise JobFailure(failures.INPUT_ERROR, f'"{name}" is no metadata of {object_id}')
+async def shown(reader: Reader, row: JobRow) -> JobRow:
+    """Return a job that waits, or ended before it began, with what has come of its references."""
+    if row.state == State.WAITING_ON_OUTPUT:
+        return msgspec.structs.replace(row, output=await _as_come(reader, row, row.output))
+    never_began = row.attempt == 0 and row.started_running_ms is None
+    ended = row.state in (State.FAILED, State.TERMINATED)
+    if row.state == State.WAITING_ON_INPUT or (ended and never_began):
+        return msgspec.structs.replace(row, input=await _as_come(reader, row, row.input))
+    return row
+
+
+async def _as_come(reader: Reader, row: JobRow, value: Any) -> Any:
+    found = links.references(value)
+    if not found:
+        return value
+    known = await jobs.find_sources(reader, {reference.execution for reference in found})
+    launcher = cloning.launcher_of(row)
+    values: dict[JobReference, Any] = {}
+    for reference in found:
+        source = known.get(reference.execution)
+        if source is not None and source.state == State.DONE:
+            with contextlib.suppress(JobFailure):  # it has failed this job, which says so itself
+                values[reference] = await _value_of(reader, launcher, reference, source)
+    return _replaced(value, values)
 
 
 async def pending_objects(moment: Moment, object_ids: list[str]) -> set[str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from plasmid.domain import failures, ids, job_states, links
+from plasmid.domain import failures, job_states, links
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
-from plasmid.executions import advance, outputs, references, restarts
+from plasmid.executions import advance, holds, outputs, references, restarts
 from plasmid.executions.world import Moment
-from plasmid.metadata import jobs, objects, projects
+from plasmid.metadata import jobs, objects, projects, waits
 from plasmid.metadata.rows import JobRow
+from plasmid.telemetry import failpoints
 
+# How long `delayWorkspaceDestruction` keeps a workspace after its tree (contract F.2).
+WORKSPACE_KEPT_MS: Final = 3 * 24 * 3600 * 1000
 _PENDING_FAILURE: Final = "pendingFailure"
 
 
@@ -29,23 +32,12 @@ async def succeed(moment: Moment, row: JobRow, output: dict[str, Any]) -> JobRow
     return await settle_output(moment, waiting)
 
 
-async def look_again(moment: Moment, row: JobRow, ended: str) -> None:
-    """Settle the output of a waiting job, unless what has ended well was but one of many."""
-    pending = await jobs.find_waits(moment.tx, row.id) - {ended}
-    if pending and ids.is_id(ended, "job"):
-        source = await jobs.find_job(moment.tx, ended)
-        if source is not None and source.state == State.DONE:
-            await jobs.set_waits(moment.tx, row.id, pending)
-            return
-    await settle_output(moment, row)
-
-
 async def settle_output(moment: Moment, row: JobRow) -> JobRow:
     """Finish a job whose process has ended if its outputs and descendants are; else let it wait."""
     try:
-        settled, pending = await references.settle_value(moment, row, row.output)
+        settled, wanted = await references.settle_value(moment, row, row.output)
         open_ones = await references.pending_objects(moment, links.object_ids(settled))
-        pending |= await jobs.find_unfinished_children(moment.tx, row.id)
+        pending = set(wanted) | await jobs.find_unfinished_children(moment.tx, row.id)
         if not pending:
             settled = await outputs.fit(moment, row, settled)
             await _require_closable(moment, row, open_ones)
@@ -53,9 +45,10 @@ async def settle_output(moment: Moment, row: JobRow) -> JobRow:
         return await fail(moment, row, _as_output_failure(failure), may_restart=False)
     pending |= open_ones
     changes: dict[str, Any] = {"output": links.strip_projects(settled)}
-    await jobs.set_waits(moment.tx, row.id, pending)
+    await waits.replace(moment.tx, row.id, pending, wanted)
     if pending:
         return await _let_wait(moment, row, changes)
+    failpoints.reach("S14", job=row.id)
     await outputs.clone(moment, row, changes["output"])
     done = await advance.apply(moment, row, Event.OUTPUTS_READY, changes)
     return await _ended(moment, done)
@@ -72,11 +65,19 @@ async def _let_wait(moment: Moment, row: JobRow, changes: dict[str, Any]) -> Job
 
 async def _require_closable(moment: Moment, row: JobRow, open_ones: set[str]) -> None:
     left = await outputs.left_open(moment, row, open_ones)
-    if left is not None:
+    if left is None:
+        return
+    missing = [part.part for part in await objects.find_parts(moment.tx, left) if not part.blob]
+    if missing:
         raise JobFailure(
-            failures.OUTPUT_ERROR,
-            f"the output links {left}, which was left open; close it before the job ends",
+            failures.INCOMPLETE_UPLOADS,
+            f"the output links {left}, of which part {missing[0]} was never uploaded; wait for the "
+            "upload (dx upload --wait) before the job ends",
         )
+    raise JobFailure(
+        failures.OUTPUT_ERROR,
+        f"the output links {left}, which was left open; close it before the job ends",
+    )
 
 
 def _as_output_failure(failure: JobFailure) -> JobFailure:
@@ -93,8 +94,10 @@ async def fail(
     if may_restart and row.state == State.RUNNING:
         again = await restarts.job_to_restart(moment, row, failure.reason)
     if again is not None and again.id == row.id:
+        origin = advance.failure_of(row, failure)["failure_from"]
+        await _stop_below(moment, row, _following(row, failure), origin=origin)
         return await restarts.restart(moment, row, failure)
-    await jobs.set_waits(moment.tx, row.id, ())
+    await waits.replace(moment.tx, row.id)
     failed = await advance.apply(moment, row, Event.FAILED, advance.failure_of(row, failure))
     if again is not None:
         await _restart_master(moment, again, failed, failure)
@@ -108,20 +111,19 @@ async def _restart_master(
 ) -> None:
     """Start a master job anew because a sub-job failed; what its old try has started is stopped."""
     following = _following(failed, failure)
-    for row in await _below(moment, master):
-        if row.id != failed.id and not job_states.is_terminal(row.state):
-            await stop(moment, row, following, origin=failed.failure_from)
+    await _stop_below(moment, master, following, origin=failed.failure_from)
     if master.worker is not None:
         moment.tx.notify(worker_topic(master.worker))
-    await restarts.restart(moment, master, failure)
+    named = JobFailure(failure.reason, following.message)
+    await restarts.restart(moment, master, named, origin=failed.failure_from)
 
 
-async def _below(moment: Moment, row: JobRow) -> list[JobRow]:
-    """Return the jobs below one, those nearer to it first."""
-    found = await jobs.find_children(moment.tx, row.id)
-    for child in found:
-        found.extend(await jobs.find_children(moment.tx, child.id))
-    return found
+async def _stop_below(
+    moment: Moment, top: JobRow, failure: JobFailure, *, origin: dict[str, Any] | None
+) -> None:
+    """Stop what a try that is over has started: the next one starts its own."""
+    for row in await jobs.find_unfinished_below(moment.tx, top.id):
+        await stop(moment, row, failure, origin=origin)
 
 
 def _following(failed: JobRow, failure: JobFailure) -> JobFailure:
@@ -136,8 +138,8 @@ async def _fail_tree(moment: Moment, failed: JobRow, failure: JobFailure) -> Non
     if failure.reason == failures.TERMINATED:
         return
     following = _following(failed, failure)
-    for row in await jobs.find_tree(moment.tx, failed.root_execution):
-        if row.id != failed.id and not job_states.is_terminal(row.state):
+    for row in await jobs.find_unfinished_of_tree(moment.tx, failed.root_execution):
+        if row.id != failed.id and row.state != State.DEBUG_HOLD:
             await stop(moment, row, following, origin=failed.failure_from)
 
 
@@ -154,15 +156,20 @@ async def stop(
     """
     if row.state == State.TERMINATING:
         return row  # the reason that came first stays
-    if row.state == State.RUNNING:
+    if row.state in (State.RUNNING, State.DEBUG_HOLD):
         settings = dict(row.settings)
+        own = holds.original(row)
         if failure is not None:
-            settings[_PENDING_FAILURE] = [failure.reason, failure.message, origin]
+            settings[_PENDING_FAILURE] = (
+                [own.reason, own.message, None]
+                if own
+                else [failure.reason, failure.message, origin]
+            )
         changes: dict[str, Any] = {"settings": settings}
         if row.worker is not None:
             moment.tx.notify(worker_topic(row.worker))
         return await advance.apply(moment, row, Event.TERMINATION_ASKED, changes)
-    await jobs.set_waits(moment.tx, row.id, ())
+    await waits.replace(moment.tx, row.id)
     if failure is not None:
         changes = advance.failure_of(row, failure, origin=origin)
         return await _ended(moment, await advance.apply(moment, row, Event.FAILED, changes))
@@ -170,8 +177,10 @@ async def stop(
 
 
 async def stopped(moment: Moment, row: JobRow) -> JobRow:
-    """End a job whose stop was asked for, now that nothing of it runs."""
-    pending = row.settings.get(_PENDING_FAILURE)
+    """End a job whose stop was asked for, or whose hold is over, now that nothing of it runs."""
+    pending, own = row.settings.get(_PENDING_FAILURE), holds.original(row)
+    if own is not None and not pending:
+        return await fail(moment, row, own, may_restart=False)
     if pending:
         reason, message, origin = pending
         changes = advance.failure_of(row, JobFailure(reason, message), origin=origin)
@@ -183,31 +192,33 @@ async def stopped(moment: Moment, row: JobRow) -> JobRow:
 
 async def terminate_tree(moment: Moment, row: JobRow) -> None:
     """Terminate a job and everything below it."""
-    for member in [row, *await _below(moment, row)]:
-        fresh = await jobs.find_job(moment.tx, member.id)
-        if fresh is not None and not job_states.is_terminal(fresh.state):
-            await stop(moment, fresh)
+    below = await jobs.find_unfinished_below(moment.tx, row.id)
+    for member in [row, *below]:
+        if not job_states.is_terminal(member.state):
+            await stop(moment, member)
 
 
 async def _ended(moment: Moment, row: JobRow) -> JobRow:
     """Note that a job is over; clear away the tree's workspaces when all of it is."""
     moment.to_wake.append(row.id)
-    if not await jobs.find_states(moment.tx, row.root_execution) <= set(jobs.TERMINAL):
+    if await jobs.has_unfinished(moment.tx, row.root_execution):
         await _wake_who_waits_for_nobody(moment, row)
         return row
-    tree = await jobs.find_tree(moment.tx, row.root_execution)
-    kept = {job.workspace for job in tree if job.settings.get("delayWorkspaceDestruction")}
-    for workspace in {member.workspace for member in tree} - kept:
+    failpoints.reach("S16", job=row.id)
+    workspaces, kept = await jobs.find_workspaces(moment.tx, row.root_execution)
+    for workspace in sorted(workspaces - kept):
         await remove_container(moment, workspace)
+    for workspace in sorted(kept):
+        until = {"destroy_at_ms": moment.now_ms + WORKSPACE_KEPT_MS}
+        await projects.update_container(moment.tx, workspace, until)
     return row
 
 
 async def _wake_who_waits_for_nobody(moment: Moment, row: JobRow) -> None:
     """Look again at the outputs of a tree none of whose jobs can still close an open one."""
-    if await jobs.find_states(moment.tx, row.root_execution) & jobs.MAY_ACT:
-        return
-    awaited = await jobs.find_awaited_by_outputs(moment.tx, row.root_execution)
-    moment.to_wake.extend(sorted(target for target in awaited if ids.is_data_object(target)))
+    if not await jobs.has_acting(moment.tx, row.root_execution):
+        root = row.root_execution
+        moment.to_wake += await waits.find_objects_awaited_by_outputs(moment.tx, root)
 
 
 async def remove_container(moment: Moment, container_id: str) -> None:
@@ -220,7 +231,7 @@ async def remove_objects(moment: Moment, container_id: str, object_ids: Sequence
     """Take objects out of a container; the jobs that wait for one of them are looked at again."""
     await objects.remove_placements(moment.tx, container_id, object_ids)
     if object_ids:
-        moment.to_wake.extend((await jobs.find_awaited(moment.tx)).intersection(object_ids))
+        moment.to_wake += await waits.find_awaited(moment.tx, object_ids)
 
 
 def worker_topic(worker: str) -> str:

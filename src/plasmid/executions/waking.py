@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from plasmid.domain import job_states
+from plasmid.domain import ids, job_states
 from plasmid.domain.job_states import State
-from plasmid.executions import inputs, settle
+from plasmid.executions import inputs, references, settle
+from plasmid.executions.cloning import Launcher
 from plasmid.executions.world import Moment
-from plasmid.metadata import jobs
+from plasmid.metadata import jobs, objects, waits
+from plasmid.metadata.jobs import Source
+from plasmid.metadata.waits import Waiter
 
 
 @contextlib.asynccontextmanager
@@ -21,11 +24,41 @@ async def following(moment: Moment) -> AsyncIterator[Moment]:
 
 
 async def _wake(moment: Moment, target: str) -> None:
-    for found in await jobs.find_waiting_for(moment.tx, target):
-        waiting = await jobs.find_job(moment.tx, found.id)
-        if waiting is None or job_states.is_terminal(waiting.state):
-            continue
-        if waiting.state == State.WAITING_ON_INPUT:
-            await inputs.look_again(moment, waiting, target)
-        elif waiting.state == State.WAITING_ON_OUTPUT:
-            await settle.look_again(moment, waiting, target)
+    """Look at who waits for a job or a data object, which has ended, closed or gone.
+
+    A job that gathers the output of thousands does not look at all of them each time one ends:
+    unless this is the last one, or a wrong one, all that is done is to forget the wait for it.
+    """
+    waiters = await waits.find_waiters(moment.tx, target)
+    if not waiters:
+        return
+    is_job = ids.is_id(target, "job")
+    source = (await jobs.find_sources(moment.tx, [target])).get(target) if is_job else None
+    is_well = source is not None and source.state == State.DONE
+    if not is_job:
+        found = await objects.find_object(moment.tx, target)
+        is_well = found is not None and found.state == "closed"
+    for waiter in waiters:
+        has_others = await waits.has_others(moment.tx, waiter.job, target)
+        if has_others and is_well and await _is_as_wanted(moment, waiter, source):
+            await waits.drop(moment.tx, waiter.job, target)
+        else:
+            await _settle(moment, waiter.job)
+
+
+async def _is_as_wanted(moment: Moment, waiter: Waiter, source: Source | None) -> bool:
+    wanted = waiter.references
+    if source is None or not wanted:
+        return True
+    launcher = Launcher(waiter.launched_by, waiter.project, {})
+    return await references.can_be_had(moment.tx, launcher, wanted, source)
+
+
+async def _settle(moment: Moment, job_id: str) -> None:
+    row = await jobs.find_job(moment.tx, job_id)
+    if row is None or job_states.is_terminal(row.state):
+        return
+    if row.state == State.WAITING_ON_INPUT:
+        await inputs.settle_input(moment, row)
+    elif row.state == State.WAITING_ON_OUTPUT:
+        await settle.settle_output(moment, row)

@@ -7,16 +7,19 @@ is cut off before the next batch: so a crash in the middle of a write leaves no 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from plasmid.domain.assignments import LogEntry
-from plasmid.logs.store import NoLogSpaceError, Piece
+from plasmid.logs import batches
+from plasmid.logs.store import KeptLog, NoLogSpaceError, Piece, require_place
+from plasmid.telemetry import failpoints
 
 READ_BYTES: Final = 1 << 20
 TAIL_BYTES: Final = 1 << 16
@@ -41,12 +44,19 @@ class FolderLogs:
         self._locks: dict[tuple[str, int], asyncio.Lock] = {}
 
     async def append(
-        self, job: str, attempt: int, *, entries: Sequence[LogEntry], cursors: dict[str, int]
+        self,
+        job: str,
+        attempt: int,
+        *,
+        entries: Sequence[LogEntry],
+        cursors: dict[str, int],
+        since: dict[str, int] | None = None,
     ) -> None:
         """Keep a batch; one fdatasync for all of its lines."""
         key = (job, attempt)
         async with self._locks.setdefault(key, asyncio.Lock()):
             end = await self._end_of(key)
+            require_place(job, attempt, kept=end.cursors, since=since)
             lines = [msgspec.json.encode(entry) for entry in entries]
             lines.append(b"#" + msgspec.json.encode(cursors))
             data = b"\n".join(lines) + b"\n"
@@ -58,6 +68,7 @@ class FolderLogs:
                         "the disk that holds the logs is full; free space in the data folder"
                     ) from error
                 raise
+            failpoints.reach("S18", job=job)
             self._remember(key, _End(end.offset + len(data), dict(cursors)))
 
     async def cursors(self, job: str, attempt: int) -> dict[str, int]:
@@ -85,6 +96,17 @@ class FolderLogs:
         for key in [key for key in self._ends if key[0] == job]:
             del self._ends[key]
             self._locks.pop(key, None)
+
+    async def every(self) -> AsyncIterator[KeptLog]:
+        """Give all logs that are in the store."""
+        for folder in sorted(self._folder.iterdir()):
+            for kept in await asyncio.to_thread(_kept_in, folder):
+                yield kept
+
+    async def damage(self, log: KeptLog, *, is_deep: bool) -> str | None:
+        """Return what is wrong with a log's kept batches; not deep: of a large one only its end."""
+        path = self._path((log.job, log.attempt))
+        return await asyncio.to_thread(batches.damage, path, is_deep=is_deep)
 
     async def _end_of(self, key: tuple[str, int]) -> _End:
         end = self._ends.get(key)
@@ -125,6 +147,15 @@ def _write_at(path: Path, offset: int, data: bytes) -> None:
         os.close(descriptor)
     if is_new:
         _sync(path.parent)
+
+
+def _kept_in(folder: Path) -> list[KeptLog]:
+    found = []
+    for path in sorted(folder.glob("*.log")):
+        job, attempt = path.stem.rsplit(".", 1)
+        with contextlib.suppress(FileNotFoundError):
+            found.append(KeptLog(job, int(attempt), path.stat().st_size))
+    return found
 
 
 def _sync(folder: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from plasmid.domain.assignments import LogEntry
-from plasmid.logs.store import NoLogSpaceError, Piece
+from plasmid.logs.store import KeptLog, NoLogSpaceError, Piece, require_place
 
 
 class MemoryLogs:
@@ -17,11 +17,19 @@ class MemoryLogs:
         self.is_full = False
 
     async def append(
-        self, job: str, attempt: int, *, entries: Sequence[LogEntry], cursors: dict[str, int]
+        self,
+        job: str,
+        attempt: int,
+        *,
+        entries: Sequence[LogEntry],
+        cursors: dict[str, int],
+        since: dict[str, int] | None = None,
     ) -> None:
         """Keep a batch."""
         if self.is_full:
             raise NoLogSpaceError("the store was told to be full")
+        kept = self._cursors.get((job, attempt), {})
+        require_place(job, attempt, kept=kept, since=since)
         self._entries.setdefault((job, attempt), []).extend(entries)
         self._cursors[job, attempt] = dict(cursors)
 
@@ -39,3 +47,12 @@ class MemoryLogs:
         for key in [key for key in self._entries if key[0] == job]:
             del self._entries[key]
             self._cursors.pop(key, None)
+
+    async def every(self) -> AsyncIterator[KeptLog]:
+        """Give all logs that are in the store."""
+        for (job, attempt), entries in sorted(self._entries.items()):
+            yield KeptLog(job, attempt, len(entries))
+
+    async def damage(self, log: KeptLog, *, is_deep: bool) -> str | None:
+        """Nothing here can be damaged."""
+        return None

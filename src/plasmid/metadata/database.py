@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.sql.compiler import Compiled
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -26,7 +27,17 @@ from plasmid.metadata import migrate, rows, schema
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+
+class _Compiler(SQLiteCompiler):
+    """Writes the hints of `with_hint`, which SQLAlchemy leaves out for SQLite."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        """Return a hint such as INDEXED BY, to stand behind the table's name."""
+        return text
+
+
 _DIALECT = sqlite_dialect(paramstyle="named")
+_DIALECT.statement_compiler = _Compiler
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -47,6 +58,11 @@ class DatabaseUnusableError(Exception):
 def param(name: str) -> sa.BindParameter[Any]:
     """Return a place in a prepared statement for a value given at each call."""
     return sa.bindparam(name, required=False)
+
+
+def listed(name: str) -> sa.Select[Any]:
+    """Return the values of a parameter that is a JSON array, for `column.in_(...)`: any number."""
+    return sa.select(sa.func.json_each(param(name)).table_valued("value").c.value)
 
 
 class Prepared:
@@ -100,6 +116,14 @@ class Reader:
         """Return the rows of a query that selects a whole table, as its Structs."""
         return [rows.read(struct, row) for row in self._run(statement, values)]
 
+    @contextlib.contextmanager
+    def stepping(
+        self, struct: type[T], statement: Prepared, values: Mapping[str, Any]
+    ) -> Iterator[Iterator[T]]:
+        """Give the rows of a query one by one, as they are asked for; do not await meanwhile."""
+        with contextlib.closing(self._run(statement, values)) as cursor:
+            yield (rows.read(struct, row) for row in cursor)
+
     async def struct(
         self,
         struct: type[T],
@@ -138,6 +162,13 @@ class Transaction(Reader):
     ) -> int:
         """Run a statement that writes; return how many rows it touched."""
         return self._run(statement, values).rowcount
+
+    async def execute_many(self, statement: Prepared, several: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement that writes once with each of several sets of values."""
+        try:
+            self._connection.executemany(statement.text, several)
+        except sqlite3.OperationalError as error:
+            raise _understood(error) from error
 
     async def add(self, row: msgspec.Struct) -> None:
         """Insert a Struct into its table; raises `AlreadyThere` if its key is taken."""
@@ -272,4 +303,8 @@ _INSERTS: dict[type[msgspec.Struct], Prepared] = {
     rows.PartRow: _insert_of(schema.parts),
     rows.JobRow: _insert_of(schema.jobs),
     rows.NonceRow: _insert_of(schema.nonces),
+    rows.AppNameRow: _insert_of(schema.app_names),
+    rows.AppRow: _insert_of(schema.apps),
+    rows.AppAliasRow: _insert_of(schema.app_aliases),
+    rows.AppInstallRow: _insert_of(schema.app_installs),
 }

@@ -9,29 +9,19 @@ import msgspec
 import sqlalchemy as sa
 
 from plasmid.metadata import rows, schema
-from plasmid.metadata.database import Prepared, Reader, Transaction, param
+from plasmid.metadata.database import Prepared, Reader, Transaction, listed, param
 from plasmid.metadata.rows import JobRow
 
 TERMINAL = ("done", "failed", "terminated")
-IDS_MAX = 500  # in one statement: SQLite limits its variables
-MAY_ACT = frozenset({"idle", "waiting_on_input", "runnable", "running", "restartable"})
+MAY_ACT = frozenset(
+    {"idle", "waiting_on_input", "runnable", "running", "debug_hold", "restartable"}
+)
+UNFINISHED = (*sorted(MAY_ACT), "waiting_on_output", "terminating")
+# A worker has a sandbox of these.
+WITH_WORKER = ("running", "debug_hold", "terminating")
 
 _j, _t, _w = schema.jobs.c, schema.tries.c, schema.waits.c
 _GET = Prepared(sa.select(schema.jobs).where(_j.id == param("k")))
-_TURNS = Prepared(
-    sa.select(_j.id, _j.instance_type, _j.created_ms)
-    .where(_j.state == "runnable")
-    .order_by(_j.rank.desc(), _j.parent_job.is_(None), _j.created_ms, _j.id)
-    .limit(param("n"))
-)
-_HELD = Prepared(
-    sa.select(_j.id, _j.instance_type, _j.created_ms)
-    .where(_j.state.in_(("running", "terminating")))
-    .order_by(_j.created_ms, _j.id)
-)
-_PARENTS = Prepared(
-    sa.select(_j.parent_job).where(_j.state.not_in(TERMINAL), _j.parent_job.is_not(None)).distinct()
-)
 _IN_STATE = Prepared(
     sa.select(schema.jobs)
     .where(_j.state == param("s"))
@@ -39,7 +29,7 @@ _IN_STATE = Prepared(
 )
 _OF_WORKER = Prepared(
     sa.select(schema.jobs)
-    .where(_j.worker == param("w"), _j.state.in_(("running", "terminating")))
+    .where(_j.worker == param("w"), _j.state.in_(WITH_WORKER))
     .order_by(_j.created_ms, _j.id)
 )
 _TREE = Prepared(
@@ -48,30 +38,80 @@ _TREE = Prepared(
 _CHILDREN = Prepared(
     sa.select(schema.jobs).where(_j.parent_job == param("p")).order_by(_j.created_ms, _j.id)
 )
-_STATES = Prepared(
-    sa.select(_j.state).where(_j.root_execution == param("r"), _j.id != param("b")).distinct()
-)
 _UNFINISHED_CHILDREN = Prepared(
-    sa.select(_j.id).where(_j.parent_job == param("p"), _j.state.not_in(TERMINAL))
+    sa.select(_j.id).where(_j.parent_job == param("p"), _j.state.in_(UNFINISHED))
 )
+_PLACES = Prepared(sa.select(_j.id, _j.project, _j.root_execution).where(_j.id.in_(listed("ids"))))
+_SOURCES = Prepared(
+    sa.select(_j.id, _j.name, _j.state, _j.root_execution, _j.output).where(
+        _j.id.in_(listed("ids"))
+    )
+)
+_UNFINISHED_IN_TREE = Prepared(
+    sa.select(_j.id).where(_j.root_execution == param("r"), _j.state.in_(UNFINISHED)).limit(1)
+)
+_ACTING_IN_TREE = Prepared(
+    sa.select(_j.id)
+    .where(_j.root_execution == param("r"), _j.state.in_(sorted(MAY_ACT)), _j.id != param("b"))
+    .limit(1)
+)
+_UNFINISHED_OF_TREE = Prepared(
+    sa.select(schema.jobs)
+    .where(_j.root_execution == param("r"), _j.state.in_(UNFINISHED))
+    .order_by(_j.created_ms, _j.id)
+)
+_WORKSPACES = Prepared(
+    sa.select(_j.workspace, sa.func.json_extract(_j.settings, "$.delayWorkspaceDestruction"))
+    .where(_j.root_execution == param("r"))
+    .distinct()
+)
+
+
+def _above() -> sa.Select[Any]:
+    """Return the query for a job and those that started it, nearest first."""
+    first = sa.select(_j.id, _j.parent_job, sa.literal_column("0").label("depth"))
+    above = first.where(_j.id == param("k")).cte("above", recursive=True)
+    above = above.union_all(
+        sa.select(_j.id, _j.parent_job, above.c.depth + 1).join(above, _j.id == above.c.parent_job)
+    )
+    return sa.select(above.c.id).order_by(above.c.depth)
+
+
+def _unfinished_below() -> sa.Select[Any]:
+    """Return the query for the unfinished jobs below one, those nearer to it first."""
+    first = sa.select(_j.id, sa.literal_column("1").label("depth"))
+    below = first.where(_j.parent_job == param("k")).cte("below", recursive=True)
+    below = below.union_all(
+        sa.select(_j.id, below.c.depth + 1).join(below, _j.parent_job == below.c.id)
+    )
+    return (
+        sa.select(schema.jobs)
+        .join(below, _j.id == below.c.id)
+        .where(_j.state.in_(UNFINISHED))
+        .order_by(below.c.depth, _j.created_ms, _j.id)
+    )
+
+
+def _behind() -> sa.Select[Any]:
+    """Return the query for jobs and all that end after one of them: who waits, who started it."""
+    first = sa.select(_j.id).where(_j.id.in_(listed("ids")))
+    behind = first.cte("behind", recursive=True)
+    behind = behind.union(
+        sa.select(_w.job).join(behind, _w.target == behind.c.id),
+        sa.select(_j.parent_job)
+        .join(behind, _j.id == behind.c.id)
+        .where(_j.parent_job.is_not(None)),
+    )
+    return sa.select(behind.c.id)
+
+
+_ABOVE, _BELOW, _BEHIND = Prepared(_above()), Prepared(_unfinished_below()), Prepared(_behind())
+_IS_SHARED = Prepared(sa.select(_j.id).where(_j.id == param("k"), _j.workspace == param("w")))
 _ADD_TRY = Prepared(sa.insert(schema.tries))
 _TRY = Prepared(sa.select(_t.row).where(_t.job == param("k"), _t.attempt == param("a")))
 _TRIES = Prepared(sa.select(_t.row).where(_t.job == param("k")).order_by(_t.attempt.desc()))
-_ADD_WAIT = Prepared(sa.insert(schema.waits))
-_WAITS = Prepared(sa.select(_w.target).where(_w.job == param("k")))
-_DROP_WAIT = Prepared(sa.delete(schema.waits).where(_w.job == param("k"), _w.target == param("t")))
-_AWAITED_BY_OUTPUTS = Prepared(
-    sa.select(_w.target)
-    .join(schema.jobs, _j.id == _w.job)
-    .where(_j.root_execution == param("r"), _j.state == "waiting_on_output")
-    .distinct()
-)
-_AWAITED = Prepared(sa.select(_w.target).distinct())
-_WAITING_FOR = Prepared(
-    sa.select(schema.jobs)
-    .join(schema.waits, _w.job == _j.id)
-    .where(_w.target == param("t"), _j.state.in_(("waiting_on_input", "waiting_on_output")))
-    .order_by(_j.created_ms, _j.id)
+_TRIES_OF = Prepared(
+    sa.select(_t.job, _t.row).where(_t.job.in_(listed("ids"))).order_by(_t.job, _t.attempt.desc())
 )
 
 
@@ -103,27 +143,12 @@ async def find_tries(reader: Reader, job_id: str) -> list[JobRow]:
     return [msgspec.json.decode(row[0], type=JobRow) for row in rows]
 
 
-class Turn(msgspec.Struct, frozen=True):
-    """A job that wants to run or runs, as far as placing it has to know."""
-
-    id: str
-    instance_type: str
-    created_ms: int
-
-
-async def find_turns(reader: Reader, limit: int) -> list[Turn]:
-    """Return the next runnable jobs: by rank, those of trees that have begun first, then by age."""
-    return await reader.structs(Turn, _TURNS, {"n": limit})
-
-
-async def find_held(reader: Reader) -> list[Turn]:
-    """Return the jobs that workers hold, oldest first."""
-    return await reader.structs(Turn, _HELD)
-
-
-async def find_unfinished_parents(reader: Reader) -> set[str]:
-    """Return the jobs that have a child which is not in a terminal state."""
-    return {str(row[0]) for row in await reader.rows(_PARENTS)}
+async def find_tries_of(reader: Reader, job_ids: Iterable[str]) -> dict[str, list[JobRow]]:
+    """Return some jobs as they were at the end of each earlier try, the newest first, by id."""
+    found: dict[str, list[JobRow]] = {}
+    for job, row in await reader.rows(_TRIES_OF, {"ids": rows.stored(list(job_ids))}):
+        found.setdefault(job, []).append(msgspec.json.decode(row, type=JobRow))
+    return found
 
 
 async def find_in_state(reader: Reader, state: str) -> list[JobRow]:
@@ -141,24 +166,85 @@ async def find_children(reader: Reader, parent: str) -> list[JobRow]:
     return await reader.structs(JobRow, _CHILDREN, {"p": parent})
 
 
-async def find_states(reader: Reader, root: str, *, but: str = "") -> set[str]:
-    """Return the states in which the jobs of a tree are, one of them left out if named."""
-    return {str(row[0]) for row in await reader.rows(_STATES, {"r": root, "b": but})}
-
-
 async def find_unfinished_children(reader: Reader, parent: str) -> set[str]:
     """Return the ids of the jobs that a job started and that are not in a terminal state."""
     return {str(row[0]) for row in await reader.rows(_UNFINISHED_CHILDREN, {"p": parent})}
 
 
-async def find_waiting_for(reader: Reader, target: str) -> list[JobRow]:
-    """Return the jobs that wait for a job or a data object."""
-    return await reader.structs(JobRow, _WAITING_FOR, {"t": target})
+class Source(msgspec.Struct, frozen=True):
+    """A job for whose output another waits, as far as that has to know."""
+
+    id: str
+    name: str
+    state: str
+    root_execution: str
+    output: dict[str, Any] | None
 
 
-async def find_awaited(reader: Reader) -> set[str]:
-    """Return every job and data object for which some job waits."""
-    return {str(row[0]) for row in await reader.rows(_AWAITED)}
+async def find_sources(reader: Reader, job_ids: Iterable[str]) -> dict[str, Source]:
+    """Return those of the jobs that exist, by id: any number of them."""
+    listing = rows.stored(list(job_ids))
+    found = await reader.structs(Source, _SOURCES, {"ids": listing})
+    return {source.id: source for source in found}
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a job runs: in which project, and in which tree."""
+
+    id: str
+    project: str
+    root_execution: str
+
+
+async def find_places(reader: Reader, job_ids: Iterable[str]) -> dict[str, Place]:
+    """Return where those of the jobs run that exist, by id: any number of them."""
+    found = await reader.structs(Place, _PLACES, {"ids": rows.stored(list(job_ids))})
+    return {place.id: place for place in found}
+
+
+async def has_unfinished(reader: Reader, root: str) -> bool:
+    """Say whether a job of a tree is not in a terminal state."""
+    return await reader.row(_UNFINISHED_IN_TREE, {"r": root}) is not None
+
+
+async def has_acting(reader: Reader, root: str, *, but: str = "") -> bool:
+    """Say whether a job of a tree can still close objects, one of them left out if named."""
+    return await reader.row(_ACTING_IN_TREE, {"r": root, "b": but}) is not None
+
+
+async def find_unfinished_of_tree(reader: Reader, root: str) -> list[JobRow]:
+    """Return the jobs of a tree that are not in a terminal state, oldest first."""
+    return await reader.structs(JobRow, _UNFINISHED_OF_TREE, {"r": root})
+
+
+async def find_workspaces(reader: Reader, root: str) -> tuple[set[str], set[str]]:
+    """Return the workspaces of a tree, and those of them that some job wants to have kept."""
+    rows = await reader.rows(_WORKSPACES, {"r": root})
+    return {str(row[0]) for row in rows}, {str(row[0]) for row in rows if row[1]}
+
+
+async def is_workspace_of(reader: Reader, workspace: str, job_id: str) -> bool:
+    """Say whether a job works in a workspace."""
+    return await reader.row(_IS_SHARED, {"k": job_id, "w": workspace}) is not None
+
+
+async def find_above(reader: Reader, job_id: str) -> list[str]:
+    """Return the ids of a job, of its parent, of that one's parent and so on."""
+    return [str(row[0]) for row in await reader.rows(_ABOVE, {"k": job_id})]
+
+
+async def find_unfinished_below(reader: Reader, job_id: str) -> list[JobRow]:
+    """Return the jobs below one that are not over, those nearer to it first."""
+    return await reader.structs(JobRow, _BELOW, {"k": job_id})
+
+
+async def find_behind(reader: Reader, job_ids: Iterable[str]) -> set[str]:
+    """Return the ids of the jobs that cannot end before one of these has ended, with these.
+
+    A job ends after what it waits for, and after its children.
+    """
+    listing = rows.stored(list(job_ids))
+    return {str(row[0]) for row in await reader.rows(_BEHIND, {"ids": listing})}
 
 
 async def update_job(tx: Transaction, job_id: str, changes: dict[str, Any]) -> None:
@@ -167,52 +253,12 @@ async def update_job(tx: Transaction, job_id: str, changes: dict[str, Any]) -> N
     await tx.update(schema.jobs, {"id": job_id}, values)
 
 
-async def find_awaited_by_outputs(reader: Reader, root: str) -> set[str]:
-    """Return what the jobs of a tree whose processes have ended wait for."""
-    return {str(row[0]) for row in await reader.rows(_AWAITED_BY_OUTPUTS, {"r": root})}
-
-
-async def find_waits(reader: Reader, job_id: str) -> set[str]:
-    """Return what a job waits for."""
-    return {str(row[0]) for row in await reader.rows(_WAITS, {"k": job_id})}
-
-
-async def set_waits(tx: Transaction, job_id: str, targets: Iterable[str]) -> None:
-    """Say what a job waits for; only what differs is written."""
-    wanted, present = set(targets), await find_waits(tx, job_id)
-    for target in sorted(present - wanted):
-        await tx.execute(_DROP_WAIT, {"k": job_id, "t": target})
-    for target in sorted(wanted - present):
-        await tx.execute(_ADD_WAIT, {"job": job_id, "target": target})
-
-
-async def waits_for(reader: Reader, job_ids: Iterable[str], ancestors: Iterable[str]) -> bool:
-    """Say whether one of the jobs is one of the ancestors, or cannot end before one of them does.
-
-    A job ends after what it waits for, and after its children.
-    """
-    listed, above = list(job_ids), list(ancestors)
-    for start in range(0, len(listed), IDS_MAX):
-        first = sa.select(_j.id).where(_j.id.in_(listed[start : start + IDS_MAX]))
-        reached = first.cte("reached", recursive=True)
-        reached = reached.union(
-            sa.select(_w.target).join(reached, _w.job == reached.c.id),
-            sa.select(_j.id)
-            .join(reached, _j.parent_job == reached.c.id)
-            .where(_j.state.not_in(TERMINAL)),
-        )
-        found = sa.select(reached.c.id).where(reached.c.id.in_(above)).limit(1)
-        if await reader.row(found) is not None:
-            return True
-    return False
-
-
 async def count_unfinished_in(reader: Reader, project: str) -> int:
     """Count the unfinished jobs of a project."""
     statement = (
         sa.select(sa.func.count())
         .select_from(schema.jobs)
-        .where(_j.project == project, _j.state.not_in(TERMINAL))
+        .where(_j.project == project, _j.state.in_(UNFINISHED))
     )
     row = await reader.row(statement)
     return int(row[0]) if row else 0
@@ -220,5 +266,5 @@ async def count_unfinished_in(reader: Reader, project: str) -> int:
 
 async def find_unfinished_in(reader: Reader, project: str) -> list[JobRow]:
     """Return the unfinished jobs of a project."""
-    statement = sa.select(schema.jobs).where(_j.project == project, _j.state.not_in(TERMINAL))
+    statement = sa.select(schema.jobs).where(_j.project == project, _j.state.in_(UNFINISHED))
     return await reader.structs(JobRow, statement)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from plasmid.metadata import schema
 
-HEAD: Final = "0002"
+HEAD: Final = "0005"
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
@@ -51,7 +52,7 @@ def _statements() -> tuple[str, ...]:
     for table in schema.tables.sorted_tables:
         found.append(str(CreateTable(table)))
         by_name = sorted(table.indexes, key=lambda index: str(index.name))
-        found += [str(CreateIndex(index)) for index in by_name]
+        found += [str(CreateIndex(index).compile(dialect=sqlite.dialect())) for index in by_name]
     return tuple(found)
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from plasmid.domain import job_states
 from plasmid.domain.access import Level
+from plasmid.domain.job_states import State
 from plasmid.metadata import rows, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, param
 from plasmid.metadata.rows import ContainerRow
@@ -15,6 +17,8 @@ from plasmid.metadata.rows import ContainerRow
 PUBLIC = "PUBLIC"
 
 _c, _m, _f = schema.containers.c, schema.members.c, schema.folders.c
+_j = schema.jobs.c
+_UNFINISHED = [state.value for state in State if not job_states.is_terminal(state)]
 _GET = Prepared(sa.select(schema.containers).where(_c.id == param("k")))
 _MEMBERS = Prepared(sa.select(_m.member, _m.level).where(_m.container == param("k")))
 _DROP_MEMBER = Prepared(
@@ -25,6 +29,20 @@ _MEMBERSHIPS = Prepared(sa.select(_m.container, _m.level).where(_m.member == par
 _FOLDERS = Prepared(sa.select(_f.path).where(_f.container == param("k")).order_by(_f.path))
 _HAS_FOLDER = Prepared(sa.select(_f.path).where(_f.container == param("k"), _f.path == param("p")))
 _ADD_FOLDER = Prepared(sa.insert(schema.folders))
+_WITHIN = Prepared(
+    sa.select(schema.containers).where(_c.project == param("k")).order_by(_c.app, _c.id)
+)
+_OUTLIVED = Prepared(
+    sa.select(schema.containers)
+    .where(
+        _c.destroy_at_ms <= param("t"),
+        sa.not_(
+            sa.select(_j.id).where(_j.executable == _c.app, _j.state.in_(_UNFINISHED)).exists()
+        ),
+    )
+    .order_by(_c.destroy_at_ms)
+    .limit(param("n"))
+)
 _TOUCH = Prepared(
     sa.update(schema.containers).where(_c.id == param("k")).values(modified_ms=param("t"))
 )
@@ -39,6 +57,16 @@ async def find_containers(reader: Reader, container_ids: Iterable[str]) -> list[
     """Return those of the containers that exist."""
     statement = sa.select(schema.containers).where(_c.id.in_(list(container_ids)))
     return await reader.structs(ContainerRow, statement)
+
+
+async def find_containers_within(reader: Reader, project_id: str) -> list[ContainerRow]:
+    """Return the containers of executions whose project context is a project."""
+    return await reader.structs(ContainerRow, _WITHIN, {"k": project_id})
+
+
+async def find_outlived(reader: Reader, now_ms: int, limit: int) -> list[ContainerRow]:
+    """Return containers whose time has come, but for those of apps that jobs still run."""
+    return await reader.structs(ContainerRow, _OUTLIVED, {"t": now_ms, "n": limit})
 
 
 async def update_container(tx: Transaction, container_id: str, changes: dict[str, Any]) -> None:

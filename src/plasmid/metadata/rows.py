@@ -44,7 +44,11 @@ class TokenRow(msgspec.Struct, frozen=True):
 
 
 class ContainerRow(msgspec.Struct, frozen=True):
-    """A project, or a container of an execution (then `project` is its project context)."""
+    """A project, or a container of an execution (then `project` is its project context).
+
+    `kind` is None for projects and workspaces; `app` is the version that a container belongs to. A
+    container with `destroy_at_ms` is removed at that time.
+    """
 
     id: str
     class_name: str
@@ -61,6 +65,9 @@ class ContainerRow(msgspec.Struct, frozen=True):
     tags: list[str]
     properties: dict[str, str]
     project: str | None
+    kind: str | None = None
+    app: str | None = None
+    destroy_at_ms: int | None = None
 
 
 class ObjectRow(msgspec.Struct, frozen=True):
@@ -147,6 +154,48 @@ class JobRow(msgspec.Struct, frozen=True):
     failure_counts: dict[str, int]
     worker: str | None
     settings: dict[str, Any]
+
+
+class AppNameRow(msgspec.Struct, frozen=True):
+    """What all versions of an app have in common; its name stays taken when all are deleted."""
+
+    name: str
+    bill_to: str
+    developers: list[str]
+    authorized_users: list[str]
+    categories: list[str]
+
+
+class AppRow(msgspec.Struct, frozen=True):
+    """One version of an app; what it runs is the row of `objects` with its id.
+
+    `regional_options` are by region: `applet`, `resources` (a container) and maybe `pricingPolicy`.
+    """
+
+    id: str
+    name: str
+    version: str
+    regional_options: dict[str, dict[str, Any]]
+    created_by: str
+    created_ms: int
+    modified_ms: int
+    published_ms: int | None
+    deleted_ms: int | None
+
+
+class AppAliasRow(msgspec.Struct, frozen=True):
+    """A version or tag under which a version of an app is known."""
+
+    name: str
+    alias: str
+    app: str
+
+
+class AppInstallRow(msgspec.Struct, frozen=True):
+    """A user who has installed an app."""
+
+    user: str
+    name: str
 
 
 class NonceRow(msgspec.Struct, frozen=True):

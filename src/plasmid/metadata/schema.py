@@ -5,7 +5,7 @@ The same objects make the database of PostgreSQL later, so nothing here belongs 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -70,7 +70,13 @@ containers = sa.Table(
     _text("tags"),
     _text("properties"),
     _text("project", null=True),
+    _text("kind", null=True),
+    _text("app", null=True),
+    _integer("destroy_at_ms", null=True),
     sa.Index("containers_name", "name"),
+    sa.Index("containers_app", "app"),
+    sa.Index("containers_destroy_at", "destroy_at_ms"),
+    sa.Index("containers_project", "project", "app"),
 )
 
 members = sa.Table(
@@ -138,6 +144,20 @@ parts = sa.Table(
     _text("blob", null=True),
 )
 
+# Name, leading columns and, where it holds only some of the jobs, which.
+FINDING: Final = (
+    ("project", ("project",), None),
+    ("state", ("project", "state"), None),
+    ("launched_by", ("project", "launched_by"), None),
+    ("executable", ("project", "executable"), None),
+    ("name", ("project", "name"), None),
+    ("roots", ("project",), sa.text("parent_job IS NULL")),
+    ("retried", ("project",), sa.text("attempt > 0")),
+    ("tree", ("root_execution",), None),
+    ("origin", ("origin_job",), None),
+    ("parent", ("parent_job",), sa.text("parent_job IS NOT NULL")),
+)
+
 jobs = sa.Table(
     "jobs",
     tables,
@@ -186,14 +206,31 @@ jobs = sa.Table(
         name="jobs_state",
     ),
     sa.CheckConstraint("(state = 'failed') = (failure_reason IS NOT NULL)", name="jobs_failure"),
+    # what trees and the queue ask for
     sa.Index("jobs_state_created", "state", "created_ms"),
-    sa.Index("jobs_project_created", "project", "created_ms"),
     sa.Index("jobs_root", "root_execution", "state"),
-    sa.Index("jobs_origin", "origin_job"),
-    sa.Index("jobs_parent", "parent_job"),
-    sa.Index("jobs_launched_by", "launched_by", "created_ms"),
-    sa.Index("jobs_created", "created_ms"),
+    sa.Index("jobs_parent", "parent_job", "state", sqlite_where=sa.text("parent_job IS NOT NULL")),
     sa.Index("jobs_worker", "worker", "state"),
+    sa.Index(
+        "jobs_queue",
+        "launched_by",
+        "priority",
+        "instance_type",
+        sa.text("(parent_job IS NULL AND detached_from IS NULL)"),
+        sa.text("rank DESC"),
+        "created_ms",
+        "id",
+        sqlite_where=sa.text("state = 'runnable'"),
+    ),
+    sa.Index(
+        "jobs_queue_age", "priority", "created_ms", sqlite_where=sa.text("state = 'runnable'")
+    ),
+    sa.Index("jobs_detached", "detached_from", sqlite_where=sa.text("detached_from IS NOT NULL")),
+    # what findExecutions asks for: each gives the newest first, and a page goes on behind a job
+    *(
+        sa.Index(f"jobs_find_{name}", *columns, "created_ms", "id", sqlite_where=only)
+        for name, columns, only in FINDING
+    ),
 )
 
 tries = sa.Table(
@@ -209,6 +246,7 @@ waits = sa.Table(
     tables,
     _key("job"),
     _key("target"),
+    _text("wanted", null=True),
     sa.Index("waits_target", "target"),
 )
 
@@ -222,4 +260,48 @@ nonces = sa.Table(
     _text("response"),
     _integer("created_ms"),
     sa.Index("nonces_created", "created_ms"),
+)
+
+# What all versions of an app have in common.
+app_names = sa.Table(
+    "app_names",
+    tables,
+    _key("name"),
+    _text("bill_to"),
+    _text("developers"),
+    _text("authorized_users"),
+    _text("categories"),
+)
+
+# What is run lies in `objects`, under the same id.
+apps = sa.Table(
+    "apps",
+    tables,
+    _key("id"),
+    _text("name"),
+    _text("version"),
+    _text("regional_options"),
+    _text("created_by"),
+    _integer("created_ms"),
+    _integer("modified_ms"),
+    _integer("published_ms", null=True),
+    _integer("deleted_ms", null=True),
+    sa.Index("apps_name", "name", "version"),
+)
+
+app_aliases = sa.Table(
+    "app_aliases",
+    tables,
+    _key("name"),
+    _key("alias"),
+    _text("app"),
+    sa.Index("app_aliases_app", "app"),
+)
+
+app_installs = sa.Table(
+    "app_installs",
+    tables,
+    _key("user"),
+    _key("name"),
+    sa.Index("app_installs_name", "name"),
 )

@@ -1,4 +1,4 @@
-"""Look for data objects, projects and jobs: composable conditions, pages that stay in order.
+"""Look for data objects: composable conditions, pages that stay in order.
 
 A page goes on from the last result's sort key and id, so it neither repeats nor skips what stays
 where it is while others come and go.
@@ -13,13 +13,13 @@ import msgspec
 import sqlalchemy as sa
 
 from plasmid.domain import globs
-from plasmid.domain.filters import DataObjects, Executions, Times
+from plasmid.domain.filters import DataObjects, Times
 from plasmid.domain.globs import NamePattern
 from plasmid.metadata import projects, rows, schema
 from plasmid.metadata.database import Reader
-from plasmid.metadata.rows import JobRow, ObjectRow, PlacementRow
+from plasmid.metadata.rows import ObjectRow, PlacementRow
 
-_o, _p, _j = schema.objects.c, schema.placements.c, schema.jobs.c
+_o, _p = schema.objects.c, schema.placements.c
 _OBJECT_COLUMNS: Final = len(schema.objects.columns)
 _SORTS: Final[dict[str, sa.ColumnElement[Any]]] = {
     "created": _o.created_ms,
@@ -120,60 +120,3 @@ def _names(
     if exact is not None:
         return [column == exact]
     return [column.like(globs.like(pattern.text), escape="\\")]
-
-
-class Visible(msgspec.Struct, frozen=True):
-    """Which jobs a caller sees: those of some projects, and those of one tree."""
-
-    projects: Sequence[str]
-    tree: str | None = None
-
-
-async def find_jobs(
-    reader: Reader, question: Executions, visible: Visible, *, after: After | None, limit: int
-) -> list[JobRow]:
-    """Return at most `limit` of the visible jobs, newest first."""
-    seen = sa.or_(_j.project.in_(list(visible.projects)), _j.root_execution == visible.tree)
-    statement = (
-        sa.select(schema.jobs)
-        .where(seen, *_job_conditions(question))
-        .order_by(_j.created_ms.desc(), _j.id.desc())
-        .limit(limit)
-    )
-    if after is not None:
-        statement = statement.where(
-            sa.or_(
-                _j.created_ms < after.key,
-                sa.and_(_j.created_ms == after.key, _j.id < after.id),
-            )
-        )
-    return await reader.structs(JobRow, statement)
-
-
-def _job_conditions(question: Executions) -> list[sa.ColumnElement[bool]]:
-    wanted: list[sa.ColumnElement[bool]] = [
-        *_times(_j.created_ms, question.created),
-        *_names(_j.name, question.name),
-    ]
-    for column, value in (
-        (_j.launched_by, question.launched_by),
-        (_j.executable, question.executable),
-        (_j.project, question.project),
-    ):
-        if value is not None:
-            wanted.append(column == value)
-    if question.state == "restarted":
-        wanted.append(_j.id.in_(sa.select(schema.tries.c.job)))
-    elif question.state is not None:
-        wanted.append(_j.state == question.state)
-    if question.origin_jobs is not None:
-        wanted.append(_j.origin_job.in_(question.origin_jobs))
-    if question.root_executions is not None:
-        wanted.append(_j.root_execution.in_(question.root_executions))
-    if question.parent_job is not msgspec.UNSET:
-        wanted.append(_j.parent_job == question.parent_job)
-    if not question.include_subjobs:
-        parent = sa.alias(schema.jobs)
-        shared = sa.select(parent.c.workspace).where(parent.c.id == _j.parent_job).scalar_subquery()
-        wanted.append(sa.or_(_j.parent_job.is_(None), shared != _j.workspace))
-    return wanted

@@ -10,6 +10,9 @@ from plasmid.metadata import rows, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, param
 from plasmid.metadata.rows import NonceRow, TokenRow, UserRow
 
+TOKENS_TOPIC = "tokens"
+"""Told when tokens were removed, after the commit: until then they are good."""
+
 _USER = Prepared(sa.select(schema.users).where(schema.users.c.id == param("k")))
 _USER_BY_EMAIL = Prepared(sa.select(schema.users).where(schema.users.c.email == param("k")))
 _TOKEN = Prepared(sa.select(schema.tokens).where(schema.tokens.c.hash == param("k")))
@@ -48,11 +51,13 @@ async def find_token(reader: Reader, token_hash: str) -> TokenRow | None:
 
 async def remove_token(tx: Transaction, token_hash: str) -> bool:
     """Forget a token; say whether it was known."""
+    tx.notify(TOKENS_TOPIC)
     return await tx.execute(_DROP_TOKEN, {"k": token_hash}) > 0
 
 
 async def remove_job_tokens(tx: Transaction, job_id: str) -> None:
     """Forget every token of a job."""
+    tx.notify(TOKENS_TOPIC)
     await tx.execute(_DROP_JOB_TOKENS, {"k": job_id})
 
 

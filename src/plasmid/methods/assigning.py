@@ -7,16 +7,17 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.auth import tokens
-from plasmid.domain import fitting, instance_types, links, lock, run_spec
+from plasmid.domain import escalation, fitting, instance_types, links, lock, run_spec
 from plasmid.domain.access import Actor, Level
 from plasmid.domain.assignments import Assignment, Resources
 from plasmid.domain.job_states import State
 from plasmid.domain.placement import Machine
 from plasmid.executions import advance, settle, waking
 from plasmid.executions.world import Moment
-from plasmid.metadata import jobs, objects, users
+from plasmid.metadata import apps, jobs, objects, users
 from plasmid.metadata.database import Reader, Transaction
 from plasmid.metadata.rows import JobRow, ObjectRow, PlacementRow
+from plasmid.methods import app_runs, granting
 from plasmid.methods.call import Platform
 from plasmid.methods.wire import data_object
 from plasmid.methods.wire import job as job_wire
@@ -29,7 +30,9 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
 
     The token of an assignment that never arrived dies with the new one.
     """
-    token = tokens.mint(platform.randomness(32))
+    token, secret = tokens.mint(platform.randomness(32)), ""
+    if row.settings.get(granting.SINGLE_CONTEXT):
+        secret = tokens.mint(platform.randomness(32))
     async with platform.database.transaction() as tx:
         current = await jobs.find_job(tx, row.id)
         if current is None or current.attempt != row.attempt or current.state != State.RUNNING:
@@ -38,11 +41,13 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
         if executable is None:
             await _fail_without_executable(platform, tx, current, now_ms=now_ms)
             return None
+        executable = app_runs.in_region(executable, current.region)
+        app = await apps.find_version(tx, executable.id)
         await users.remove_job_tokens(tx, row.id)
         await tokens.add(
             tx,
             token,
-            _actor(current, executable),
+            _actor(current, executable, secret),
             now_ms=now_ms,
             expires_ms=now_ms + TOKEN_MS,
             label=f"try {row.attempt}",
@@ -50,6 +55,9 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
         names = await _file_names(tx, current)
     platform.authenticator.forget()
     made = _assignment(current, executable, token, names)
+    made.context_secret = secret
+    if app is not None:
+        made.executable_description["version"] = app.version
     machine = platform.limits.machine
     release = executable.body["runSpec"].get("release")
     return _with_resources(made, current, machine, release=release)
@@ -69,9 +77,11 @@ def _with_resources(
         disk_bytes=given.disk_bytes,
         devices=tuple(row.settings.get("devices") or ()),
     )
-    return msgspec.structs.replace(
-        made, resources=resources, notes=fitting.notes(wanted, machine, usual=usual)
-    )
+    notes = [
+        *fitting.notes(wanted, machine, usual=usual),
+        *escalation.note(row.settings.get(escalation.TRANSITIONS), row.attempt),
+    ]
+    return msgspec.structs.replace(made, resources=resources, notes=notes)
 
 
 async def _fail_without_executable(
@@ -88,22 +98,23 @@ async def _fail_without_executable(
         await settle.fail(moment, row, advance.nothing_to_run(row), may_restart=False)
 
 
-def _actor(row: JobRow, executable: ObjectRow) -> Actor:
+def _actor(row: JobRow, executable: ObjectRow, secret: str) -> Actor:
     """Return what the token of a job's try may do (contract E.3, I.9)."""
     access: dict[str, Any] = executable.body["access"]
+    grant = granting.grant_of(row)
+    everywhere = Level.parse(access.get("allProjects"), "access.allProjects")
+    here = max(Level.parse(access.get("project"), "access.project"), everywhere)
     return Actor(
         user=row.launched_by,
         job=row.id,
         attempt=row.attempt,
-        containers={
-            row.workspace: Level.CONTRIBUTE,
-            row.project: max(
-                Level.parse(access.get("project"), "access.project"),
-                Level.parse(access.get("allProjects"), "access.allProjects"),
-            ),
-        },
-        elsewhere=Level.parse(access.get("allProjects"), "access.allProjects"),
-        may_create_projects=bool(access.get("projectCreation")),
+        tree=row.root_execution,
+        containers={**app_runs.levels(row), row.workspace: Level.CONTRIBUTE, row.project: here},
+        elsewhere=everywhere,
+        scope=grant.scope,
+        may_create_projects=bool(access.get("projectCreation")) and grant.may_create_projects,
+        may_develop=bool(access.get("developer")) and grant.may_develop,
+        context_hash=tokens.hash_of(secret) if secret else "",
     )
 
 
@@ -112,7 +123,17 @@ async def _file_names(reader: Reader, row: JobRow) -> dict[str, str]:
     if not object_ids:
         return {}
     places = await objects.find_placements_in(reader, row.workspace, object_ids)
-    return {place.object: place.name for place in places}
+    names = {place.object: place.name for place in places}
+    named = links.named_projects(row.input)
+    for object_id in object_ids:
+        if object_id in names or not object_id.startswith("file-"):
+            continue
+        # given to a sub-job, and so not in the workspace (F.1)
+        preferred = (named.get(object_id), row.project)
+        elsewhere = await objects.find_placements(reader, object_id)
+        elsewhere.sort(key=lambda place: place.container not in preferred)
+        names.update({place.object: place.name for place in elsewhere[:1]})
+    return names
 
 
 def _assignment(
@@ -144,21 +165,14 @@ def _assignment(
         executable_description=described,
         input=row.input,
         input_files=names,
-        bundled_depends=_bundled_depends(spec, row.region),
+        bundled_depends=spec.get("bundledDepends") or [],
         exec_depends=[*(spec.get("execDepends") or []), *_legacy_depends(spec)],
         network=row.settings.get("networkAccess") or [],
         resources=Resources(memory_bytes=0, cores=0, disk_bytes=0),
         timeout_ms=row.settings["timeout"],
         lock=_lock(executable.details),
+        debug_on=list((row.settings.get("debug") or {}).get("debugOn") or []),
     )
-
-
-def _bundled_depends(spec: dict[str, Any], region: str) -> list[dict[str, Any]]:
-    """Return the bundled dependencies of a region; those of all, unless there are its own."""
-    by_region = spec.get("bundledDependsByRegion")
-    if isinstance(by_region, dict) and isinstance(by_region.get(region), list):
-        return list(by_region[region])
-    return spec.get("bundledDepends") or []
 
 
 def _legacy_depends(spec: dict[str, Any]) -> list[dict[str, Any]]:
@@ -179,4 +193,5 @@ def _environment(row: JobRow) -> dict[str, str]:
         "DX_JOB_ID": row.id,
         "DX_WORKSPACE_ID": row.workspace,
         "DX_PROJECT_CONTEXT_ID": row.project,
+        **app_runs.variables(row),
     }

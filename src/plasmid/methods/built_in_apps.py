@@ -1,7 +1,7 @@
 """The apps that come with the platform: those that `dx build_asset` runs (contract I.7, E.5).
 
-Each is a row among the objects that lies in no container; its id follows from its name. A job of it
-is a job like any other.
+They are apps like any other, published for all; only their ids follow from their names, and no
+applet lies behind them. A job of one is a job like any other.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from typing import Any, Final
 import msgspec
 
 from plasmid import __version__
-from plasmid.domain import ids
-from plasmid.metadata import objects
+from plasmid.domain import app_spec, ids
+from plasmid.executions import app_containers
+from plasmid.metadata import apps, objects, projects
 from plasmid.metadata.database import Transaction
-from plasmid.metadata.rows import ObjectRow
+from plasmid.metadata.rows import AppNameRow, AppRow
+from plasmid.methods import app_making
+from plasmid.methods.call import REGIONS
 
 APPS_FOLDER: Final = "/opt/plasmid/create-asset"
 _BUILDER: Final = "create_asset.py"
@@ -46,57 +49,77 @@ class BuiltInApp(msgspec.Struct, frozen=True):
     @property
     def id(self) -> str:
         """The app's id, the same on every server."""
-        return ids.mint("app", hashlib.sha256(f"built-in {self.name}".encode()).digest())
+        return self.id_of("app")
+
+    def id_of(self, class_name: str, *more: str) -> str:
+        """Return the id of the app, or of something that belongs to it."""
+        named = " ".join(("built-in", self.name, *more))
+        return ids.mint(class_name, hashlib.sha256(named.encode()).digest())
 
 
 CATALOGUE: Final = {
     f"create_asset_{name}": BuiltInApp(f"create_asset_{name}", release, version)
     for name, (release, version) in _RELEASES.items()
 }
-_BY_ID: Final = {app.id: app for app in CATALOGUE.values()}
-
-
-def find(subject: str) -> BuiltInApp | None:
-    """Return the app that `app-name`, `app-name/version` or an id names, or None."""
-    named, _, version = subject.partition("/")
-    known = _BY_ID.get(named) or CATALOGUE.get(named.removeprefix("app-"))
-    return known if version in ("", "default", __version__) else None
 
 
 async def seed(tx: Transaction, owner: str, now_ms: int) -> None:
     """Add the apps that are missing, and give those of an older release what they are now."""
     for app in CATALOGUE.values():
+        version = await apps.find_version(tx, app.id)
+        if version is None:
+            version = await _add(tx, app, owner, now_ms=now_ms)
+        elif version.version != __version__:
+            changes = {"version": __version__, "modified_ms": now_ms}
+            await apps.update_version(tx, app.id, changes)
+            await apps.remove_alias(tx, app.name, version.version)
+            await apps.set_alias(tx, version, __version__)
         body = _body(app)
         row = await objects.find_object(tx, app.id)
         if row is None:
-            await tx.add(_row(app.id, body, owner, now_ms=now_ms))
+            await tx.add(app_making.object_of(version, body, {}))
         elif row.body != body:
             await objects.update_object(tx, app.id, {"body": body})
 
 
-def _row(app_id: str, body: dict[str, Any], owner: str, *, now_ms: int) -> ObjectRow:
-    return ObjectRow(
-        id=app_id,
-        class_name="app",
-        state="closed",
-        hidden=False,
-        types=[],
-        details={},
-        links=[],
-        created_ms=now_ms,
+async def _add(tx: Transaction, app: BuiltInApp, owner: str, *, now_ms: int) -> AppRow:
+    """Add an app that all may use, nobody changes, and that runs in every region."""
+    row = AppRow(
+        id=app.id,
+        name=app.name,
+        version=__version__,
+        regional_options={
+            # where an app comes from; the client shows it, and nobody can look it up
+            region: {"applet": app.id_of("applet"), "resources": app.id_of("container", region)}
+            for region in REGIONS
+        },
         created_by=owner,
-        created_by_job=None,
-        created_by_executable=None,
-        media=None,
-        size_bytes=None,
-        body=body,
+        created_ms=now_ms,
+        modified_ms=now_ms,
+        published_ms=now_ms,
+        deleted_ms=None,
     )
+    await tx.add(AppNameRow(app.name, owner, [], [projects.PUBLIC], []))
+    await tx.add(row)
+    for alias in (__version__, app_spec.DEFAULT):
+        await apps.set_alias(tx, row, alias)
+    for region, options in row.regional_options.items():
+        container = app_containers.row_of(
+            row,
+            app_spec.RESOURCES,
+            container_id=options["resources"],
+            region=region,
+            bill_to=owner,
+            now_ms=now_ms,
+        )
+        await tx.add(container)
+    return row
 
 
 def _body(app: BuiltInApp) -> dict[str, Any]:
     return {
         "dxapi": "1.0.0",
-        "version": __version__,
+        "openSource": True,
         "title": f"Asset builder for Ubuntu {app.release}",
         "summary": "Installs what a dxasset.json names and keeps all that changed as an asset.",
         "runSpec": {

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from plasmid.auth.rates import Rates
 from plasmid.auth.tokens import Authenticator
 from plasmid.backends.backend import Backend
 from plasmid.blobs.store import BlobStore
@@ -42,13 +43,20 @@ def clock_ms() -> int:
 class Limits(msgspec.Struct, frozen=True):
     """Figures that an operator may change.
 
-    `machine` is what jobs can have here; with `fit`, those that want more run with that.
+    `machine` is what jobs can have here; with `fit`, those that want more run with that. With
+    `escalate`, a job that lacked memory or disk is tried again on a larger instance type. Calls
+    are limited for the jobs of each tree and for each user, where they are (not 0).
     """
 
     find_results_max: int = 1000
     job_timeout_ms: int = 30 * 24 * 3600 * 1000
     machine: Machine = Machine(0, 0)
     fit: bool = False
+    escalate: bool = False
+    hold_ms_max: int = 72 * 3600 * 1000
+    tree_jobs_max: int = 10_000
+    job_calls_per_second: int = 0
+    user_calls_per_second: int = 0
 
 
 class Platform:
@@ -79,9 +87,12 @@ class Platform:
         self.now_ms = now_ms
         self.randomness = randomness
         self.authenticator = Authenticator()
+        self.rates = Rates(
+            jobs=self.limits.job_calls_per_second, users=self.limits.user_calls_per_second
+        )
         self.changes = Changes()
         self.is_stopping = False
-        database.listeners.append(self.changes.publish)
+        database.listeners += [self.authenticator.hear, self.changes.publish]
 
     def stop(self) -> None:
         """Let those who wait for changes end: the server is about to stop."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from plasmid.methods import (
     adopt,
     app,
+    app_people,
     applet,
     file,
     find,
+    find_apps,
     find_executions,
     find_projects,
     folders,
@@ -18,12 +20,13 @@ from plasmid.methods import (
     record,
     shared,
     system,
+    tokens,
     user,
 )
 
 MODULES = (
-    adopt, app, applet, file, find, find_executions, find_projects, folders, identity, internal,
-    job, project, record, shared, system, user,
+    adopt, app, app_people, applet, file, find, find_apps, find_executions, find_projects, folders,
+    identity, internal, job, project, record, shared, system, tokens, user,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from plasmid.domain.filters import DataObjects
 from plasmid.metadata import objects, projects, search
 from plasmid.metadata.rows import ObjectRow, PlacementRow
 from plasmid.metadata.search import After
-from plasmid.methods import decode, targets
+from plasmid.methods import decode, levels, targets
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
@@ -103,7 +103,7 @@ async def _containers(call: Call, question: DataObjects) -> list[str]:
     visible = [
         container
         for container in await visible_containers(call)
-        if await targets.level_on(call, container) >= question.level
+        if await levels.level_on(call, container) >= question.level
     ]
     if question.regions is None:
         return sorted(visible)
@@ -115,7 +115,7 @@ async def visible_containers(call: Call) -> list[str]:
     """Return the containers of which the caller is a member, as far as the token goes."""
     own = set(call.actor.containers)
     own |= set(await projects.find_memberships(call.reader, call.user))
-    return sorted([item for item in own if await targets.level_on(call, item) >= Level.VIEW])
+    return sorted([item for item in own if await levels.level_on(call, item) >= Level.VIEW])
 
 
 @method("/system/resolveDataObjects", access=Access.LOGIN)

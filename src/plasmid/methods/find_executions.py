@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -9,35 +10,39 @@ import msgspec
 from plasmid.domain import conditions, filters, globs, job_states
 from plasmid.domain.access import Level
 from plasmid.domain.filters import Executions
-from plasmid.metadata import jobs, search
+from plasmid.metadata import job_search, jobs
+from plasmid.metadata.job_search import Behind, Visible
 from plasmid.metadata.rows import JobRow
-from plasmid.metadata.search import After, Visible
-from plasmid.methods import find, running, targets
+from plasmid.methods import find, launched, running, shown, targets
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
 from plasmid.methods.wire import fields
 from plasmid.methods.wire import job as wire
 
-BATCH_MIN: Final = 200
+BATCH_MAX: Final = 1000
 
 
 @method("/system/findExecutions", access=Access.LOGIN)
 async def find_executions(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
     """Find jobs (and analyses, of which there are none yet), newest first."""
-    return await _find(call, filters.read_executions(body))
+    return await launched.found(call.reader, await _find(call, filters.read_executions(body)))
 
 
 @method("/system/findJobs", access=Access.LOGIN)
 async def find_jobs(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
     """Find jobs, newest first."""
-    return await _find(call, filters.read_executions(body, class_name="job"))
+    return await launched.found(
+        call.reader, await _find(call, filters.read_executions(body, class_name="job"))
+    )
 
 
 @method("/system/findAnalyses", access=Access.LOGIN)
 async def find_analyses(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
     """Find analyses, of which there are none yet."""
-    return await _find(call, filters.read_executions(body, class_name="analysis"))
+    return await launched.found(
+        call.reader, await _find(call, filters.read_executions(body, class_name="analysis"))
+    )
 
 
 async def _find(call: Call, question: Executions) -> dict[str, Any]:
@@ -45,36 +50,51 @@ async def _find(call: Call, question: Executions) -> dict[str, Any]:
         return {"results": [], "next": None}
     if question.launched_by == "self":
         question = _launched_by(question, call.user)
+    found, more = await _page(call, question)
     options = fields.options_of(question.page.describe)
     results: list[dict[str, Any]] = []
+    tried = [row.id for row in found if row.attempt] if question.include_restarted else []
+    tries = await jobs.find_tries_of(call.reader, tried)
+    for row in found:
+        if question.state != job_states.RESTARTED:
+            results.append(await _result(call, row, options))
+        # Beyond the page's limit, if need be: a page begins and ends with whole jobs.
+        results += [await _result(call, earlier, options) for earlier in tries.get(row.id, ())]
+    return {"results": results, "next": found[-1].id if more else None}
+
+
+async def _page(call: Call, question: Executions) -> tuple[list[JobRow], bool]:
+    """Return the jobs of one page, and whether there are more."""
+    limit = question.page.limit
     visible = await _visible(call, question)
-    after = await _after(call, question.page.starting)
-    batch = max(BATCH_MIN, question.page.limit + 1)
+    behind = await _behind(call, question.page.starting)
+    batch = limit + 1
+    found: list[JobRow] = []
     while True:
-        rows = await search.find_jobs(call.reader, question, visible, after=after, limit=batch)
+        rows = await job_search.find_jobs(
+            call.reader, question, visible, behind=behind, limit=batch
+        )
         for row in rows:
-            if not _holds(question, row):
-                continue
-            if len(results) >= question.page.limit:
-                return {"results": results, "next": results[-1]["id"]}
-            if question.state != job_states.RESTARTED:
-                results.append({"id": row.id} | _describe(row, options))
-            if question.include_restarted:
-                # Beyond the page's limit, if need be: a page begins and ends with whole jobs.
-                tries = await jobs.find_tries(call.reader, row.id)
-                results += [{"id": row.id} | _describe(earlier, options) for earlier in tries]
+            if _holds(question, row):
+                if len(found) == limit:
+                    return found, True
+                found.append(row)
         if len(rows) < batch:
-            break
-        after = After(rows[-1].project, rows[-1].created_ms, rows[-1].id)
-    return {"results": results, "next": None}
+            return found, False
+        behind = Behind(rows[-1].created_ms, rows[-1].id)
+        batch = BATCH_MAX
+        await asyncio.sleep(0)  # what few jobs are like may be looked for among a million
 
 
 def _launched_by(question: Executions, user: str) -> Executions:
     return msgspec.structs.replace(question, launched_by=user)
 
 
-def _describe(row: JobRow, options: Any) -> dict[str, Any]:
-    return {} if options is None else {"describe": wire.describe(row, options)}
+async def _result(call: Call, row: JobRow, options: Any) -> dict[str, Any]:
+    if options is None:
+        return {"id": row.id}
+    known = await shown.as_known(call.reader, row, options)
+    return {"id": row.id, "describe": wire.describe(known, options, now_ms=call.now_ms)}
 
 
 async def _visible(call: Call, question: Executions) -> Visible:
@@ -87,12 +107,12 @@ async def _visible(call: Call, question: Executions) -> Visible:
     return Visible(await find.visible_containers(call), tree)
 
 
-async def _after(call: Call, starting: object) -> After | None:
+async def _behind(call: Call, starting: object) -> Behind | None:
     """Return where a page goes on: behind the job that `next` named."""
     if starting is None:
         return None
     row = await targets.get_job(call, str(starting))
-    return After(row.project, row.created_ms, row.id)
+    return Behind(row.created_ms, row.id)
 
 
 def _holds(question: Executions, row: JobRow) -> bool:

@@ -9,7 +9,7 @@ from plasmid.domain.access import Level
 from plasmid.domain.filters import Projects
 from plasmid.metadata import projects
 from plasmid.metadata.rows import ContainerRow
-from plasmid.methods import targets
+from plasmid.methods import levels
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
@@ -39,7 +39,7 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
     options = fields.options_of(question.page.describe)
     results: list[dict[str, Any]] = []
     for row in _from(found, question.page.starting):
-        level = await targets.level_on(call, row.id)
+        level = await levels.level_on(call, row.id)
         if level < max(question.level, Level.VIEW) or not _holds(question, row):
             continue
         if len(results) == question.page.limit:
@@ -83,7 +83,7 @@ def _holds(question: Projects, row: ContainerRow) -> bool:
     )
 
 
-@method("/system/findApps", "/system/findGlobalWorkflows", access=Access.LOGIN)
-async def find_apps(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
-    """Return no apps: there are none on this platform yet."""
+@method("/system/findGlobalWorkflows", access=Access.LOGIN)
+async def find_global_workflows(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
+    """Return no global workflows: there are none on this platform yet."""
     return {"results": [], "next": None}

@@ -8,7 +8,7 @@ import msgspec
 
 from plasmid.auth import identity
 from plasmid.domain import errors, keys
-from plasmid.metadata import jobs, settings
+from plasmid.metadata import apps, jobs, settings
 from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.call import Call, Platform
@@ -67,7 +67,20 @@ async def _claims(call: Call, job: JobRow) -> dict[str, Any]:
         "launched_by": job.launched_by,
         "region": job.region,
         "job_worker_ipv4": call.request.client_ip,
+        **await _app_claims(call, job, root),
     }
+
+
+async def _app_claims(call: Call, job: JobRow, root: JobRow) -> dict[str, str]:
+    """Return what only jobs of apps can say of themselves."""
+    claims: dict[str, str] = {}
+    app = await apps.find_version(call.reader, job.executable)
+    if app is not None:
+        claims |= {"app_name": app.name, "app_version": app.version}
+    app = await apps.find_version(call.reader, root.executable)
+    if app is not None:
+        claims["root_executable_version"] = app.version
+    return claims
 
 
 async def _key(call: Call) -> str:

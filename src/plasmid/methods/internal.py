@@ -6,7 +6,7 @@ InvalidState, so a worker that was thought dead can change nothing (reliability 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,9 +23,9 @@ from plasmid.domain.assignments import (
 )
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import State
-from plasmid.executions import settle
+from plasmid.executions import holds, settle
 from plasmid.logs import topics
-from plasmid.logs.store import NoLogSpaceError
+from plasmid.logs.store import NoLogSpaceError, OutOfPlaceError
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
 from plasmid.methods import assigning, moments
@@ -33,7 +33,8 @@ from plasmid.methods.call import Call
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
 
-_HELD = (State.RUNNING, State.TERMINATING)
+SYNCS_A_LEASE: Final = 3
+_HELD = (State.RUNNING, State.DEBUG_HOLD, State.TERMINATING)
 
 
 class HolderOfTry(msgspec.Struct):
@@ -49,11 +50,18 @@ async def sync(call: Call, target: None, body: SyncRequest) -> SyncReply:
     _require_own_name(call, body.worker)
     platform = call.platform
     with platform.changes.subscribe(settle.worker_topic(body.worker)) as news:
-        deadline_ms = call.now_ms + min(body.wait_ms, 10_000)
+        wait_ms_max = platform.backend.lease_ms // SYNCS_A_LEASE
+        deadline_ms = call.now_ms + min(body.wait_ms, wait_ms_max)
+        # Not again while it waits: a worker that was stopped meanwhile gives no sign of life.
+        platform.backend.seen(body.worker, call.now_ms)
+        # The call of a worker that was killed goes on here: what it took, nobody would have.
+        turn = platform.backend.next_turn(body.worker)
         while True:
             now_ms = platform.now_ms()
-            platform.backend.seen(body.worker, now_ms)
-            reply = await _news_for(call, body, now_ms)
+            async with platform.backend.deciding(body.worker):
+                if not platform.backend.is_turn(body.worker, turn):
+                    return SyncReply([], [])
+                reply = await _news_for(call, body, now_ms)
             reply.is_last = platform.is_stopping
             if reply.start or reply.stop or reply.is_last or now_ms >= deadline_ms:
                 return reply
@@ -63,12 +71,13 @@ async def sync(call: Call, target: None, body: SyncRequest) -> SyncReply:
 async def _news_for(call: Call, body: SyncRequest, now_ms: int) -> SyncReply:
     held = {(entry.job, entry.attempt) for entry in body.holding}
     mine = await jobs.find_of_worker(call.platform.database.reader, body.worker)
-    running = {(row.id, row.attempt) for row in mine if row.state == State.RUNNING}
-    stop = [entry for entry in body.holding if (entry.job, entry.attempt) not in running]
+    lasting = (State.RUNNING, State.DEBUG_HOLD)
+    wanted = {(row.id, row.attempt) for row in mine if row.state in lasting}
+    stop = [entry for entry in body.holding if (entry.job, entry.attempt) not in wanted]
     stop += [
         HeldTry(row.id, row.attempt)
         for row in mine
-        if row.state == State.TERMINATING and (row.id, row.attempt) not in held
+        if row.state != State.RUNNING and (row.id, row.attempt) not in held
     ]
     start: list[Assignment] = []
     for row in mine:
@@ -93,14 +102,28 @@ def _require_lease(call: Call, target: JobRow, worker: str, attempt: int) -> Non
         )
 
 
+def _require_unfinished(call: Call, target: JobRow, body: LogBatch | HolderOfTry) -> None:
+    """Refuse also the holder of a try that is over: its log is sealed."""
+    _require_lease(call, target, body.worker, body.attempt)
+    if target.state not in _HELD:
+        raise errors.InvalidState(f"try {body.attempt} of {target.id} is over")
+
+
 @method("/internal/job-xxxx/log", access=Access.WORKER, body=LogBatch, mode=Mode.OWN)
 async def keep_log(call: Call, target: JobRow, body: LogBatch) -> Acknowledged:
     """Keep a batch of lines; they are durable when this answers."""
-    _require_lease(call, target, body.worker, body.attempt)
+    _require_unfinished(call, target, body)
+    call.platform.backend.seen(body.worker, call.now_ms)
     try:
         await call.platform.logs.append(
-            target.id, body.attempt, entries=body.entries, cursors=body.cursors
+            target.id,
+            body.attempt,
+            entries=body.entries,
+            cursors=body.cursors,
+            since=body.since,
         )
+    except OutOfPlaceError as error:
+        raise errors.InvalidInput(str(error)) from error
     except NoLogSpaceError as error:
         raise errors.ServiceUnavailable(str(error)) from error
     call.platform.changes.publish(topics.log(target.id))
@@ -111,7 +134,7 @@ async def keep_log(call: Call, target: JobRow, body: LogBatch) -> Acknowledged:
 @method("/internal/job-xxxx/logCursors", access=Access.WORKER, body=HolderOfTry)
 async def log_cursors(call: Call, target: JobRow, body: HolderOfTry) -> LogCursors:
     """Return how far the log of a try is kept."""
-    _require_lease(call, target, body.worker, body.attempt)
+    _require_unfinished(call, target, body)
     return LogCursors(await call.platform.logs.cursors(target.id, body.attempt))
 
 
@@ -122,20 +145,44 @@ async def finished(call: Call, target: JobRow, body: Finished) -> Acknowledged:
     if target.state not in _HELD:
         return Acknowledged(target.id)
     async with moments.of(call) as moment:
-        seen = {"peakMemoryBytes": body.peak_memory_bytes, "notEnforced": body.not_enforced}
-        seen = {name: value for name, value in seen.items() if value}
-        if seen:
-            await jobs.update_job(call.tx, target.id, {"settings": target.settings | seen})
-        if target.state == State.TERMINATING:
+        target = await _with_seen(call, target, body)
+        if target.state in (State.TERMINATING, State.DEBUG_HOLD):
             await settle.stopped(moment, target)
         elif body.failure_reason is not None:
-            is_known = body.failure_reason in failures.ALL
-            reason = body.failure_reason if is_known else failures.APP_INTERNAL_ERROR
-            failure = JobFailure(reason, body.failure_message or "")
-            await settle.fail(moment, target, failure)
+            await settle.fail(moment, target, _failure(body))
         else:
             await settle.succeed(moment, target, _output(body))
     return Acknowledged(target.id)
+
+
+@method("/internal/job-xxxx/held", access=Access.WORKER, body=Finished, mode=Mode.WRITE)
+async def held(call: Call, target: JobRow, body: Finished) -> Acknowledged:
+    """Hold a job whose try has failed for debugging; the same report again changes nothing.
+
+    `finished` follows once the sandbox is gone.
+    """
+    _require_lease(call, target, body.worker, body.attempt)
+    if target.state == State.RUNNING:
+        async with moments.of(call) as moment:
+            target = await _with_seen(call, target, body)
+            until_ms = call.now_ms + call.platform.limits.hold_ms_max
+            await holds.begin(moment, target, _failure(body), until_ms=until_ms)
+    return Acknowledged(target.id)
+
+
+async def _with_seen(call: Call, target: JobRow, body: Finished) -> JobRow:
+    """Return the job with what its worker has seen of the try, which is kept."""
+    seen = {"peakMemoryBytes": body.peak_memory_bytes, "notEnforced": body.not_enforced}
+    settings = target.settings | {name: value for name, value in seen.items() if value}
+    if settings != target.settings:
+        await jobs.update_job(call.tx, target.id, {"settings": settings})
+    return msgspec.structs.replace(target, settings=settings)
+
+
+def _failure(body: Finished) -> JobFailure:
+    is_known = body.failure_reason in failures.ALL
+    reason = body.failure_reason if is_known else failures.APP_INTERNAL_ERROR
+    return JobFailure(reason or failures.APP_INTERNAL_ERROR, body.failure_message or "")
 
 
 def _output(body: Finished) -> dict[str, Any]:

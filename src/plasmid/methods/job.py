@@ -8,11 +8,12 @@ from plasmid.domain import errors, job_states, keys, properties
 from plasmid.executions import settle
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
-from plasmid.methods import moments, running
+from plasmid.methods import launched, moments, running, shown
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
 from plasmid.methods.wire import job as wire
+from plasmid.telemetry import failpoints
 
 
 @method("/job-xxxx/describe", access=Access.OBJECT_VIEW)
@@ -24,7 +25,9 @@ async def describe(call: Call, target: JobRow, body: dict[str, Any]) -> dict[str
         row = await jobs.find_try(call.reader, target.id, attempt)
     if row is None:
         raise errors.ResourceNotFound(f"The entity {target.id} has no try {attempt}")
-    return wire.describe(row, body)
+    row = await shown.as_known(call.reader, row, body)
+    described = wire.describe(row, body, now_ms=call.now_ms)
+    return await launched.added(call.reader, described, row.id)
 
 
 @method("/job/new", access=Access.LOGIN, mode=Mode.WRITE, nonce=True)
@@ -38,23 +41,34 @@ async def terminate(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
     """Terminate a job with all below it; one that is over stays as it is."""
     async with moments.of(call) as moment:
         await settle.terminate_tree(moment, target)
+    failpoints.reach("S20", job=target.id)
     return Ref(target.id)
 
 
 @method("/job-xxxx/update", access=Access.JOB_CONTROL, mode=Mode.WRITE)
 async def update(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
-    """Change who may connect by SSH, and the rank."""
+    """Change who may connect by SSH, and the rank of the tree."""
     if job_states.is_terminal(target.state):
         raise errors.InvalidState(f"{target.id} is {target.state}; it cannot be changed any more")
     changes: dict[str, Any] = {"modified_ms": call.now_ms}
     if "allowSSH" in body:
         allowed = keys.strings(body, "allowSSH") or []
         changes["settings"] = target.settings | {"allowSSH": allowed}
-    if "rank" in body:
-        rank = keys.integer(body, "rank", minimum=running.RANK_MIN, maximum=running.RANK_MAX)
-        changes["rank"] = rank or 0
     await jobs.update_job(call.tx, target.id, changes)
+    if "rank" in body:
+        await _rank_tree(call, target, body)
     return Ref(target.id)
+
+
+async def _rank_tree(call: Call, target: JobRow, body: dict[str, Any]) -> None:
+    """Change the rank of all jobs of a tree that are not over."""
+    rank = keys.integer(body, "rank", minimum=running.RANK_MIN, maximum=running.RANK_MAX) or 0
+    if target.id != target.root_execution:
+        raise errors.InvalidInput(
+            f"The rank is that of a whole tree: change it of {target.root_execution}, its root"
+        )
+    for row in await jobs.find_unfinished_of_tree(call.tx, target.id):
+        await jobs.update_job(call.tx, row.id, {"rank": rank})
 
 
 @method("/job-xxxx/addTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)

@@ -9,7 +9,7 @@ from plasmid.domain.access import Level
 from plasmid.executions import settle
 from plasmid.metadata import jobs, projects, users
 from plasmid.metadata.rows import ContainerRow
-from plasmid.methods import moments, targets
+from plasmid.methods import billing, moments, targets
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, Container
@@ -24,7 +24,7 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     if not call.actor.may_create_projects:
         raise errors.PermissionDenied("This token may not create projects")
     region = _region(call, body)
-    bill_to = await _bill_to(call, body)
+    bill_to = await billing.bill_to_of(call, body)
     _refuse_phi(body, bill_to)
     row = ContainerRow(
         id=call.mint("project"),
@@ -66,16 +66,6 @@ def _region(call: Call, body: dict[str, Any]) -> str:
         known = ", ".join(call.platform.regions)
         raise errors.InvalidInput(f'Expected key "region" of input to be one of {known}')
     return str(region)
-
-
-async def _bill_to(call: Call, body: dict[str, Any]) -> str:
-    own = await users.find_user(call.reader, call.user)
-    bill_to = body.get("billTo")
-    if bill_to is None:
-        return own.bill_to if own else call.user
-    if bill_to != call.user:
-        raise errors.PermissionDenied(f"You may not bill {bill_to}")
-    return str(bill_to)
 
 
 def _with_flags(flags: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -204,6 +194,10 @@ async def destroy(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     async with moments.of(call) as moment:
         for row in unfinished:
             await settle.terminate_tree(moment, row)
+        for container in await projects.find_containers_within(moment.tx, target.id):
+            # workspaces of trees that are not over go with these
+            if container.kind is not None or container.destroy_at_ms is not None:
+                await settle.remove_container(moment, container.id)
         await settle.remove_container(moment, target.id)
     return Ref(target.id)
 

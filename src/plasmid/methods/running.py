@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import (
-    errors,
-    fitting,
-    folders,
-    ids,
-    instance_types,
-    io_spec,
-    keys,
-    links,
-    properties,
-    requirements,
-    run_spec,
-)
+from plasmid.domain import errors, folders, ids, io_spec, keys, links, properties
 from plasmid.domain.access import Level
-from plasmid.executions import cloning, launch
+from plasmid.executions import cloning, launch, object_metadata
 from plasmid.executions.launch import Launch
 from plasmid.metadata import jobs, objects, projects
-from plasmid.metadata.rows import ContainerRow, JobRow, ObjectRow
-from plasmid.methods import moments, targets
+from plasmid.metadata.rows import ContainerRow, JobRow
+from plasmid.methods import app_runs, granting, moments, run_settings, targets, tree_limits
 from plasmid.methods.call import Call
 from plasmid.methods.targets import DataObject
 
 PRIORITIES: Final = ("low", "normal", "high")
-DEBUG_REASONS: Final = (
-    "AppError", "AppInternalError", "AppInsufficientResourceError", "ExecutionError",
-)  # fmt: skip
 RANK_MIN: Final = -1024
 RANK_MAX: Final = 1023
-_ECHOED: Final = (
-    "details", "debug", "allowSSH", "ignoreReuse", "delayWorkspaceDestruction", "costLimit",
-    "preserveJobOutputs", "singleContext", "detailedJobMetrics", "maxTreeSpotWaitTime",
-    "maxJobSpotWaitTime",
-)  # fmt: skip
 
 
 async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
@@ -47,11 +27,19 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
     given = body.get("input")
     if not isinstance(given, dict):
         raise errors.InvalidInput('Expected key "input" of input to be a hash')
-    checked = io_spec.check_values(applet.row.body.get("inputSpec"), given)
+    spec = applet.row.body.get("inputSpec")
+    checked = io_spec.check_values(spec, given)
     await _require_readable(call, checked)
+    await object_metadata.require_types(call.reader, spec, checked)
     folder = folders.read(body)
     over = None if is_detached else parent
-    settings = _settings(call, applet.row, body, function="main", parent=over)
+    await tree_limits.require_room(call, over)
+    if over is None:
+        _require_allowed(project, applet)
+    executable = app_runs.in_region(applet.row, project.region)
+    settings = run_settings.read(call, executable, body, function="main", parent=over)
+    settings |= await granting.settings_of(call, parent)
+    settings |= await app_runs.containers_of(call, applet, project)
     run_fields = Launch(
         executable=applet.id,
         executable_name=applet.place.name,
@@ -66,8 +54,8 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
         tags=properties.check_tags(body.get("tags")),
         properties=properties.check_properties(body.get("properties")),
         priority=_priority(body, parent),
-        rank=_rank(body),
-        instance_type=_instance_type(call, applet.row, settings, "main"),
+        rank=_rank(body, over),
+        instance_type=run_settings.instance_type(call, executable, settings, "main"),
         settings=settings,
         parent=parent,
         is_detached=parent is not None and is_detached,
@@ -93,32 +81,58 @@ async def _project_of(
         found = await projects.find_container(call.reader, project)
         if found is None:
             raise targets.not_found(project)
+        await granting.require_launcher(call, project)
         return found
+    if project is None and parent is not None:
+        project = parent.project
     if project is None:
         raise errors.InvalidInput('Expected input to have property "project"')
     if not ids.is_id(project, "project"):
         raise errors.InvalidInput('Expected key "project" of input to be a project ID')
-    return (await targets.get_container(call, project, Level.CONTRIBUTE)).row
+    try:
+        return (await targets.get_container(call, project, Level.CONTRIBUTE)).row
+    except errors.PermissionDenied as error:
+        if parent is None:
+            raise
+        # the client looks for this word and then says how not to detach
+        raise errors.PermissionDenied(f"{error.message} (to start a detachedJob there)") from error
+
+
+def _require_allowed(project: ContainerRow, executable: DataObject) -> None:
+    """Raise PermissionDenied if a project names the executables of its trees and this is none."""
+    allowed = project.flags.get("allowedExecutables")
+    if allowed is None:
+        return
+    named = {executable.id}
+    if executable.id.startswith("app-"):
+        named.add(f"app-{executable.place.name}")
+    if not named & set(allowed):
+        raise errors.PermissionDenied(
+            f"{executable.id} may not be run in {project.id}, whose allowedExecutables are"
+            f" {', '.join(allowed) or 'none'}"
+        )
 
 
 async def _require_readable(call: Call, value: Any) -> None:
     """Raise if the caller may not see an object or a job that the input names."""
     for object_id in links.object_ids(value):
         await targets.get_data_object(call, object_id)
-    for reference in links.references(value):
-        if not ids.is_id(reference.execution, "job"):
-            raise targets.not_found(reference.execution)
-        await targets.get_job(call, reference.execution)
+    executions = {reference.execution: None for reference in links.references(value)}
+    for execution in executions:
+        if not ids.is_id(execution, "job"):
+            raise targets.not_found(execution)
+    await targets.require_jobs(call, executions)
 
 
 async def _depends_on(call: Call, body: dict[str, Any]) -> list[str]:
     given = body.get("dependsOn") or []
     if not isinstance(given, list):
         raise errors.InvalidInput('Expected key "dependsOn" of input to be an array')
+    await targets.require_jobs(call, [item for item in given if ids.is_id(item, "job")])
     for entity_id in given:
         if ids.is_id(entity_id, "job"):
-            await targets.get_job(call, entity_id)
-        elif ids.is_data_object(entity_id):
+            continue
+        if ids.is_data_object(entity_id):
             await targets.get_data_object(call, entity_id)
         else:
             raise targets.not_found(str(entity_id))
@@ -136,97 +150,10 @@ def _priority(body: dict[str, Any], parent: JobRow | None) -> str:
     return str(given)
 
 
-def _rank(body: dict[str, Any]) -> int:
-    return keys.integer(body, "rank", minimum=RANK_MIN, maximum=RANK_MAX) or 0
-
-
-def _settings(
-    call: Call,
-    executable: ObjectRow,
-    body: dict[str, Any],
-    *,
-    function: str,
-    parent: JobRow | None,
-) -> dict[str, Any]:
-    """Return the fields of a job that only describe, access and restarts read."""
-    spec = executable.body["runSpec"]
-    inherited = parent.settings.get("mergedSystemRequirementsByExecutable") if parent else None
-    by_executable = run_spec.merge_by_executable(
-        inherited, body.get("systemRequirementsByExecutable")
-    )
-    layer = run_spec.layer_for(by_executable, executable.id)
-    requirements = run_spec.system_requirements(spec, body.get("systemRequirements"), layer)
-    access = executable.body["access"]
-    settings = {name: body[name] for name in _ECHOED if body.get(name) is not None}
-    _check_settings(settings)
-    timeouts = _timeouts(body, parent)
-    timeout_ms = run_spec.timeout_ms(spec, function, runtime=timeouts.get(executable.id))
-    settings |= {
-        "systemRequirements": requirements,
-        "executionPolicy": run_spec.execution_policy(spec, body.get("executionPolicy")),
-        "timeout": min(timeout_ms, call.platform.limits.job_timeout_ms),
-        "timeoutPolicyByExecutable": timeouts,
-        "networkAccess": access.get("network") or [],
-        "headJobOnDemand": bool(body.get("headJobOnDemand", spec.get("headJobOnDemand", False))),
-        "runSystemRequirements": body.get("systemRequirements"),
-        "runSystemRequirementsByExecutable": body.get("systemRequirementsByExecutable"),
-        "mergedSystemRequirementsByExecutable": by_executable,
-    }
-    return settings
-
-
-def _timeouts(body: dict[str, Any], parent: JobRow | None) -> dict[str, Any]:
-    """Return timeoutPolicyByExecutable: what a job says beats what those below it say."""
-    where = "timeoutPolicyByExecutable"
-    given = keys.hash_of(body, where) or {}
-    for executable, policy in given.items():
-        requirements.check_timeout_policy(policy, where=f"{where}.{executable}")
-    inherited = parent.settings.get("timeoutPolicyByExecutable") if parent else None
-    return {**given, **(inherited or {})}
-
-
-def _instance_type(
-    call: Call, executable: ObjectRow, settings: dict[str, Any], function: str
-) -> str:
-    """Return the instance type of a new job; raises InvalidInput if it cannot run here.
-
-    What it gets of a type that is larger than the machine is kept in its settings.
-    """
-    limits = call.platform.limits
-    machine = limits.machine
-    asked = run_spec.instance_types_for(settings["systemRequirements"], function)
-    wanted = [instance_types.get(name) for name in asked]
-    wanted = [found for found in wanted if not fitting.is_larger(found, machine)] or wanted
-    if wanted:
-        chosen = wanted[0]
-    else:
-        release = executable.body["runSpec"].get("release")
-        chosen = instance_types.get(fitting.default(release, machine))
-    fitting.check(chosen, machine, may_shrink=limits.fit or not asked)
-    if fitting.is_larger(chosen, machine):
-        less = fitting.fitted(chosen, machine)
-        settings["fitted"] = {
-            "cores": less.cores,
-            "memoryBytes": less.memory_bytes,
-            "diskBytes": less.disk_bytes,
-        }
-    return chosen.name
-
-
-def _check_settings(settings: dict[str, Any]) -> None:
-    if "details" in settings:
-        properties.check_details(settings["details"])
-    keys.strings(settings, "allowSSH")
-    keys.hash_of(settings, "preserveJobOutputs")
-    for name in ("delayWorkspaceDestruction", "singleContext", "detailedJobMetrics"):
-        keys.boolean(settings, name)
-    debug = keys.hash_of(settings, "debug") or {}
-    for reason in keys.strings(debug, "debugOn", "debug") or []:
-        if reason not in DEBUG_REASONS:
-            allowed = ", ".join(DEBUG_REASONS)
-            raise errors.InvalidInput(
-                f'Expected key "debug.debugOn" of input to hold only {allowed}'
-            )
+def _rank(body: dict[str, Any], parent: JobRow | None) -> int:
+    """Return the rank of a tree's root as the run says it; all below have that of the root."""
+    given = keys.integer(body, "rank", minimum=RANK_MIN, maximum=RANK_MAX) or 0
+    return parent.rank if parent else given
 
 
 async def run_subjob(call: Call, body: dict[str, Any]) -> str:
@@ -247,9 +174,14 @@ async def run_subjob(call: Call, body: dict[str, Any]) -> str:
     project = await projects.find_container(call.reader, parent.project)
     if project is None:
         raise targets.not_found(parent.project)
-    inherited = parent.settings.get("runSystemRequirements")
-    whole = {"systemRequirements": inherited, **body}
-    settings = _settings(call, executable, whole, function=function, parent=parent)
+    await granting.require_launcher(call, project.id)
+    await tree_limits.require_room(call, parent)
+    executable = app_runs.in_region(executable, project.region)
+    settings = run_settings.read(
+        call, executable, body, function=function, parent=parent, is_subjob=True
+    )
+    settings |= await granting.settings_of(call, parent)
+    settings |= app_runs.of_parent(parent)
     run_fields = Launch(
         executable=parent.executable,
         executable_name=parent.executable_name,
@@ -265,7 +197,7 @@ async def run_subjob(call: Call, body: dict[str, Any]) -> str:
         properties=properties.check_properties(body.get("properties")),
         priority=_priority(body, parent),
         rank=parent.rank,
-        instance_type=_instance_type(call, executable, settings, function),
+        instance_type=run_settings.instance_type(call, executable, settings, function),
         settings=settings,
         parent=parent,
         shares_workspace=True,

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import errors, ids
+from plasmid.domain import app_spec, errors, ids
 from plasmid.domain.access import Level
-from plasmid.metadata import jobs, objects, projects, users
-from plasmid.metadata.rows import ContainerRow, JobRow, ObjectRow, PlacementRow, UserRow
-from plasmid.methods import built_in_apps
+from plasmid.metadata import apps, jobs, objects, projects, users
+from plasmid.metadata.rows import (
+    AppNameRow,
+    AppRow,
+    ContainerRow,
+    JobRow,
+    ObjectRow,
+    PlacementRow,
+    UserRow,
+)
+from plasmid.methods import levels
 from plasmid.methods.call import NOT_LOGGED_IN, Call
 
 _MAPPABLE: Final = ("applet", "file", "project", "record")
@@ -33,6 +42,11 @@ class Access(Enum):
     OBJECT_UPLOAD = "UPLOAD where the object lies"
     PLACE_EDIT = "as OBJECT_EDIT, in the project that the body names"
     JOB_CONTROL = "launcher with CONTRIBUTE, or ADMINISTER of the project"
+    APP_VIEW = "developer of the app, or one of its users if it is published"
+    APP_DEVELOPER = "developer of the app"
+
+
+_OF_USERS: Final = (Access.LOGIN, Access.APP_VIEW, Access.APP_DEVELOPER)
 
 
 class DataObject(msgspec.Struct):
@@ -47,6 +61,14 @@ class DataObject(msgspec.Struct):
     def id(self) -> str:
         """The object's id."""
         return self.row.id
+
+
+class App(DataObject):
+    """A version of an app: what it runs, as if it lay in a place of the app's name."""
+
+    version: AppRow
+    listing: AppNameRow
+    is_developer: bool
 
 
 class Container(msgspec.Struct):
@@ -85,7 +107,7 @@ def require_login(call: Call, access: Access) -> None:
 
     Elsewhere a caller without a token is somebody without rights (contract M.29).
     """
-    if access not in (Access.LOGIN, Access.WORKER, Access.OPERATOR):
+    if access not in (*_OF_USERS, Access.WORKER, Access.OPERATOR):
         return
     if call.actor.user is None and call.actor.worker is None:
         raise errors.InvalidAuthentication(NOT_LOGGED_IN)
@@ -93,7 +115,7 @@ def require_login(call: Call, access: Access) -> None:
         raise errors.PermissionDenied("Only a worker may call this")
     if access is Access.OPERATOR and not call.actor.is_operator:
         raise errors.PermissionDenied("Only the operator's token, in the data folder, may do this")
-    if access is Access.LOGIN and call.actor.user is None:
+    if access in _OF_USERS and call.actor.user is None:
         raise errors.PermissionDenied("Only a user may call this; the token is a worker's")
 
 
@@ -108,36 +130,9 @@ async def load(call: Call, access: Access, subject: str | None, body: Any) -> An
         return await _load_object(call, access, subject, body)
     if class_name == "job":
         return await _load_job(call, access, subject)
-    others = {"user": _load_user, "app": _load_app}
-    return await others[class_name](call, subject) if class_name in others else subject
-
-
-async def level_on(call: Call, container_id: str) -> Level:
-    """Return the caller's level on a container; NONE if it does not exist."""
-    known = call.levels.get(container_id)
-    if known is None:
-        known = call.levels[container_id] = await _find_level(call, container_id)
-    return known
-
-
-async def _find_level(call: Call, container_id: str) -> Level:
-    actor = call.actor
-    if container_id.startswith("container-"):
-        if container_id in actor.containers:
-            return actor.containers[container_id]
-        row = await projects.find_container(call.reader, container_id)
-        if row is None or row.project is None:
-            return Level.NONE
-        # a member of the project context may look into a workspace (contract C.10)
-        return min(Level.VIEW, await level_on(call, row.project))
-    members = await projects.find_members(call.reader, container_id)
-    public = members.get(projects.PUBLIC, Level.NONE)
-    if actor.user is None:
-        return min(public, Level.VIEW)
-    ceiling = actor.ceiling(container_id)
-    own = min(max(members.get(actor.user, Level.NONE), public), ceiling)
-    # a job, or a token that was narrowed, may read what is public anyway (contract I.9)
-    return max(own, min(public, Level.VIEW))
+    if class_name == "app":
+        return await _load_app(call, access, subject)
+    return await _load_user(call, subject) if class_name == "user" else subject
 
 
 async def get_container(call: Call, container_id: str, level: Level) -> Container:
@@ -145,7 +140,7 @@ async def get_container(call: Call, container_id: str, level: Level) -> Containe
     row = await projects.find_container(call.reader, container_id)
     if row is None:
         raise not_found(container_id)
-    own = await level_on(call, container_id)
+    own = await levels.level_on(call, container_id)
     if own < level:
         raise errors.PermissionDenied(
             f"{level.name} permission is required on {container_id}; you have {own.name}"
@@ -170,7 +165,7 @@ async def find_data_object(
         return None
     places = []
     for placement in await objects.find_placements(call.reader, object_id):
-        level = await level_on(call, placement.container)
+        level = await levels.level_on(call, placement.container)
         if level >= Level.VIEW:
             places.append((placement, level))
     if not places:
@@ -261,13 +256,27 @@ async def get_job(call: Call, job_id: str) -> JobRow:
     return row
 
 
+async def require_jobs(call: Call, job_ids: Collection[str]) -> None:
+    """Raise as `get_job` does if the caller may not see one of some jobs: any number at once."""
+    found = await jobs.find_places(call.reader, job_ids)
+    own = (await jobs.find_places(call.reader, [call.actor.job])) if call.actor.job else {}
+    trees = {place.root_execution for place in own.values()}
+    for job_id in job_ids:
+        place = found.get(job_id)
+        if place is None:
+            raise not_found(job_id)
+        in_own_tree = place.root_execution in trees
+        if not in_own_tree and await levels.level_on(call, place.project) < Level.VIEW:
+            raise errors.PermissionDenied(f"VIEW permission is required on the project of {job_id}")
+
+
 async def job_level(call: Call, row: JobRow) -> Level:
     """Return the caller's level on a job: a job's token may control its own tree (contract I.9)."""
     if call.actor.job is not None:
         own = await jobs.find_job(call.reader, call.actor.job)
         if own is not None and own.root_execution == row.root_execution:
             return Level.CONTRIBUTE
-    return await level_on(call, row.project)
+    return await levels.level_on(call, row.project)
 
 
 async def _load_job(call: Call, access: Access, job_id: str) -> JobRow:
@@ -297,11 +306,51 @@ async def _load_user(call: Call, user_id: str) -> UserRow:
     return row
 
 
-async def _load_app(call: Call, subject: str) -> DataObject:
-    """Return an app by id, name or name and version, as if it lay in a place of its own name."""
-    known = built_in_apps.find(subject)
-    row = await objects.find_object(call.reader, known.id) if known else None
-    if known is None or row is None:
+async def _load_app(call: Call, access: Access, subject: str) -> App:
+    """Return an app by id, name, or name and version or tag."""
+    version = await _find_version(call, subject)
+    row = await objects.find_object(call.reader, version.id) if version else None
+    listing = await apps.find_name(call.reader, version.name) if version else None
+    if version is None or row is None or listing is None:
         raise not_found(subject)
-    place = PlacementRow("", row.id, "/", known.name, [], {}, row.created_ms)
-    return DataObject(row, [], place, Level.VIEW)
+    found = app_of(call, row, version, listing)
+    if access is Access.APP_DEVELOPER and not found.is_developer:
+        raise errors.PermissionDenied(f"Only developers of app-{version.name} may do this")
+    if access is Access.APP_VIEW and not found.is_developer:
+        await _require_app_user(call, found)
+    return found
+
+
+def app_of(call: Call, row: ObjectRow, version: AppRow, listing: AppNameRow) -> App:
+    """Return an app as the target of a call, whoever calls."""
+    place = PlacementRow("", row.id, "/", version.name, [], {}, version.modified_ms)
+    return App(row, [], place, Level.VIEW, version, listing, levels.may_develop(call, listing))
+
+
+async def _find_version(call: Call, subject: str) -> AppRow | None:
+    named, _, alias = subject.partition("/")
+    if not alias:
+        by_id = await apps.find_version(call.reader, named)
+        if by_id is not None:
+            return by_id
+    name = named.removeprefix("app-")
+    return await apps.find_aliased(call.reader, name, alias or app_spec.DEFAULT)
+
+
+async def _require_app_user(call: Call, app: App) -> None:
+    """Raise unless the caller is an authorized user of a published app, or a job of it."""
+    version = app.version
+    if call.actor.job is not None:
+        job = await jobs.find_job(call.reader, call.actor.job)
+        if job is not None and job.executable == app.id:
+            return
+    if not levels.is_authorized(call, app.listing):
+        raise errors.PermissionDenied(
+            f"You are no authorized user of app-{version.name}; one of its developers can change"
+            f" that: dx add users app-{version.name} {call.actor.user}"
+        )
+    if not levels.is_user(call, version, app.listing):
+        state = "not published" if version.published_ms is None else "deleted"
+        raise errors.PermissionDenied(
+            f"app-{version.name}/{version.version} is {state}: only its developers see it"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plasmid.domain import errors
-from plasmid.metadata import users
+from plasmid.metadata import apps, users
 from plasmid.metadata.rows import UserRow
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
@@ -28,7 +28,7 @@ async def describe(call: Call, target: UserRow, body: dict[str, Any]) -> dict[st
         described |= {
             "email": target.email,
             "billTo": target.bill_to,
-            "appsInstalled": [],
+            "appsInstalled": await apps.find_installed(call.reader, target.id),
             "permittedRegions": list(call.platform.regions),
         }
         if target.ssh_public_key is not None:
@@ -40,7 +40,8 @@ async def describe(call: Call, target: UserRow, body: dict[str, Any]) -> dict[st
 @method("/user-xxxx/update", access=Access.LOGIN, mode=Mode.WRITE)
 async def update(call: Call, target: UserRow, body: dict[str, Any]) -> Ref:
     """Change one's own SSH key."""
-    if target.id != call.actor.user or call.actor.job is not None:
+    actor = call.actor
+    if target.id != actor.user or actor.job is not None or actor.scope is not None:
         raise errors.PermissionDenied("Only the user may change their own account")
     if "sshPublicKey" in body:
         await users.update_user(call.tx, target.id, {"ssh_public_key": _ssh_key(body)})

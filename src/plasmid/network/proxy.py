@@ -26,6 +26,7 @@ class Proxy:
 
     `services` are hosts and ports as the sandbox names them and where they really are.
     `on_refused` is told each refusal's line (a job's log wants it: most clients show a bare 403).
+    With a `secret`, the tokens of requests to services are given it as a proof of where they are.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class Proxy:
         *,
         services: Mapping[relay.Address, relay.Address] | None = None,
         on_refused: Callable[[str], None] | None = None,
+        secret: str = "",
     ) -> None:
+        self._secret = secret
         self._outside = reachable
         self._services = dict(services or {})
         self._on_refused = on_refused
@@ -48,6 +51,8 @@ class Proxy:
             async with asyncio.timeout(_HEAD_SECONDS_MAX):
                 head, rest = await _read_head(client)
             request = proxy_requests.parse(head, origin)
+            if self._secret and self._service(request) is not None:
+                request = proxy_requests.proven(request, self._secret)
             target = await self._connect(request)
         except proxy_requests.RefusedError as refused:
             if self._on_refused is not None:

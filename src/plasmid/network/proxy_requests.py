@@ -61,6 +61,15 @@ class Request(msgspec.Struct, frozen=True):
         return head(f"{self.method} {target} HTTP/1.1", [*kept, *extra, ("Connection", "close")])
 
 
+def proven(request: Request, secret: str) -> Request:
+    """Return a request whose token says that it comes out of the sandbox which has this secret."""
+    headers = tuple(
+        (name, f"{value}.{secret}" if name.lower() == "authorization" else value)
+        for name, value in request.headers
+    )
+    return msgspec.structs.replace(request, headers=headers)
+
+
 def head(first: str, headers: Iterable[Header]) -> bytes:
     """Return the head of an HTTP message."""
     lines = [first, *(f"{name}: {value}" for name, value in headers)]

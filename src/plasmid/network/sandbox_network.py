@@ -4,15 +4,18 @@ The API is at 127.0.0.1:8124, a forward proxy at 127.0.0.1:3128, a name server a
 is all, and there is no route, unless `access.network` grants hosts: then every TCP connection to
 them (by name), or to anywhere, is led to a further listener, judged here and made from here.
 
-If this process dies its sockets close and nothing gets out; the process that adopts the sandbox
-opens them again.
+If this process dies nothing gets out, and connections wait: the sockets stay open where the
+sandbox's engine can do that, and the process that adopts the sandbox serves them on. Where it
+cannot they close, and that process opens them again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +39,7 @@ from plasmid.network import (
 API_PORT: Final = 8124
 PROXY_PORT: Final = 3128
 EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
+_KEPT_AS: Final = "network"
 
 
 class Sandbox(Protocol):
@@ -44,6 +48,14 @@ class Sandbox(Protocol):
     @property
     def network_namespace(self) -> Path | None:
         """The path that names its network namespace; None if it shares the host's."""
+        ...
+
+    async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
+        """Keep sockets open, also without this process; False where that cannot be."""
+        ...
+
+    async def kept_open(self, name: str) -> list[socket.socket]:
+        """Return duplicates of what is kept under a name, in its order; [] if nothing is."""
         ...
 
 
@@ -66,7 +78,8 @@ class SandboxNetwork:
 
     `allowed` are patterns of access.network, `package_hosts` are further ones than the site's.
     `on_refused` is told a line for each thing that the sandbox wanted and did not get.
-    `names_file` keeps what addresses names have inside.
+    `names_file` keeps what addresses names have inside. With a `secret` every call of the API that
+    leaves the sandbox carries it, so that the platform can tell that it came from here.
     """
 
     def __init__(
@@ -78,7 +91,9 @@ class SandboxNetwork:
         package_hosts: Sequence[str] = (),
         on_refused: Callable[[str], None] | None = None,
         names_file: Path | None = None,
+        secret: str = "",
     ) -> None:
+        self._secret = secret
         self._sandbox = sandbox
         self._site = site
         self._allowed = tuple(allowed)
@@ -97,6 +112,7 @@ class SandboxNetwork:
             self._outside,
             services=dict.fromkeys(here, site.api_address),
             on_refused=self._on_refused,
+            secret=secret,
         )
         self._opened = contextlib.AsyncExitStack()
 
@@ -126,10 +142,7 @@ class SandboxNetwork:
 
     @contextlib.asynccontextmanager
     async def _served(self, namespace: Path) -> AsyncIterator[None]:
-        plan = inside.Plan((API_PORT, PROXY_PORT), names=True, destinations=self._destinations())
-        made = await namespaces.open_sockets(namespace, plan)
-        if made.problem:
-            self._on_refused(f"only programs that use the proxy reach the outside: {made.problem}")
+        made = await self._made(namespace)
         with contextlib.ExitStack() as opened, _ungrouped():
             for each in made.sockets:
                 opened.enter_context(contextlib.closing(each))
@@ -141,6 +154,18 @@ class SandboxNetwork:
                 finally:
                     for task in tasks:
                         task.cancel()
+
+    async def _made(self, namespace: Path) -> inside.Made:
+        """Return the sandbox's sockets: those that an earlier process has left, or new ones."""
+        kept = await self._sandbox.kept_open(_KEPT_AS)
+        if kept:
+            return inside.Made(kept)
+        plan = inside.Plan((API_PORT, PROXY_PORT), names=True, destinations=self._destinations())
+        made = await namespaces.open_sockets(namespace, plan)
+        await self._sandbox.keep_open(_KEPT_AS, made.sockets)
+        if made.problem:
+            self._on_refused(f"only programs that use the proxy reach the outside: {made.problem}")
+        return made
 
     def _destinations(self) -> tuple[str, ...]:
         """Return the networks whose connections come to us; all others have no route."""
@@ -154,13 +179,19 @@ class SandboxNetwork:
         known = names.Names(self._names_file) if outer else None
         said = self._on_refused
         answering = name_service.NameService(self._outside, known, on_refused=said)
-        yield relay.serve(api, relay.to_address(self._site.api_address))
+        yield relay.serve(api, self._to_api())
         yield relay.serve(forward, self._proxy.handle)
         yield answering.serve(stream, datagrams)
         if known is not None:
             leading = redirected.Redirected(self._outside, known, self._proxy, on_refused=said)
             for listener in outer[:-1]:
                 yield relay.serve(listener, leading.handle)
+
+    def _to_api(self) -> relay.Handler:
+        """Return what serves the API's port: bytes as they are, or each request with the secret."""
+        if not self._secret:
+            return relay.to_address(self._site.api_address)
+        return functools.partial(self._proxy.handle, origin=f"http://127.0.0.1:{API_PORT}")
 
 
 def _unheard(line: str) -> None:

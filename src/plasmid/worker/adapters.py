@@ -66,10 +66,12 @@ class OpenNetwork(Protocol):
         on_refused: Refused,
         *,
         package_hosts: Sequence[str] = (),
+        secret: str = "",
     ) -> AbstractAsyncContextManager[object]:
         """Return the network, open within `async with`.
 
-        `allowed` is access.network; `package_hosts` are reachable in any case.
+        `allowed` is access.network; `package_hosts` are reachable in any case; `secret` is what
+        calls of the API carry that leave the sandbox.
         """
         ...
 

@@ -51,6 +51,7 @@ def _network(settings: WorkerSettings) -> adapters.OpenNetwork:
         on_refused: adapters.Refused,
         *,
         package_hosts: Sequence[str] = (),
+        secret: str = "",
     ) -> AbstractAsyncContextManager[object]:
         return sandbox_network.SandboxNetwork(
             sandbox,
@@ -59,6 +60,7 @@ def _network(settings: WorkerSettings) -> adapters.OpenNetwork:
             package_hosts=package_hosts,
             on_refused=on_refused,
             names_file=sandbox.folder / _NAMES_FILE,
+            secret=secret,
         )
 
     return open_network

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ import structlog
 
 from plasmid.client import api
 from plasmid.domain import assignments, errors
+from plasmid.telemetry import failpoints
 from plasmid.worker import output_log, platform, spool, try_folder
 
 SYSTEM: Final = "SYSTEM"
@@ -49,6 +50,7 @@ class LogPump:
         self._now_ms = now_ms
         self._spools = {name: spool.Spool(folder.spool_path(name)) for name in SPOOLS}
         self._cursors: dict[str, int] = {}
+        self._kept: dict[str, int] = {}
         self._output: output_log.OutputLog | None = None
         self._news = asyncio.Event()
         self._finishing = asyncio.Event()
@@ -61,6 +63,15 @@ class LogPump:
         """Add lines of a spooled source."""
         self._spools[source].add_all(entries)
         self._news.set()
+
+    def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
+        """Add messages of a spooled source."""
+        self._spools[source].add_messages(messages)
+        self._news.set()
+
+    def stamps(self, source: str) -> set[int]:
+        """Return the stamps of the last messages that an earlier worker has added to a source."""
+        return self._spools[source].stamps
 
     def attach_output(self, log_path: Path) -> None:
         """Read the sandbox's output from now on; the file must exist."""
@@ -91,12 +102,13 @@ class LogPump:
         failed_tries = 0
         while True:
             try:
-                self._cursors = await self._link.log_cursors(self._held)
+                self._kept = await self._link.log_cursors(self._held)
                 break
             except (api.Unreachable, errors.ApiError) as error:
                 failed_tries += 1
                 _log.warning("log_waits", error=str(error), failed_tries=failed_tries)
                 await asyncio.sleep(RETRY.pause_seconds(failed_tries))
+        self._cursors = dict(self._kept)
         if self._output is not None:
             self._output.rewind(self._cursors)
 
@@ -135,8 +147,12 @@ class LogPump:
             return
 
     async def _send(self, batch: list[assignments.LogEntry]) -> None:
+        """Send a batch; one that comes late, after others or twice, is refused by its `since`."""
+        cursors = dict(self._cursors)
+        failpoints.reach("S10", job=self._held.job)
         try:
-            await self._link.add_log(self._held, batch, self._cursors)
+            await self._link.add_log(self._held, batch, cursors, since=self._kept)
+            self._kept = cursors
         except (api.Unreachable, errors.ApiError) as error:
             _log.warning("log_batch_unsure", error=str(error), lines=len(batch))
             await asyncio.sleep(RETRY.pause_seconds(1))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from plasmid.domain import assignments, dependencies, failures
 from plasmid.engines import engine
 from plasmid.environments import images
+from plasmid.telemetry import failpoints
 from plasmid.worker import adapters, log_pump, try_folder
 from plasmid.worker.steps import containers, execute, layers, limits
 from plasmid.worker.world import World
@@ -47,6 +48,7 @@ async def prepare(
         needs_proxy=world.adapters.needs_proxy,
         sources=world.settings.mirrors,
     )
+    failpoints.reach("S7", job=assignment.job)
     spec = await containers.equip(world, spec, assignment=assignment, pump=pump)
     await limits.tell(world.adapters.engine, spec, assignment=assignment, folder=folder, pump=pump)
     return spec

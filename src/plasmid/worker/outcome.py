@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,10 @@ from plasmid.domain import failures
 SETUP: Final = "setup"
 RUNNING: Final = "running"
 KILLED: Final = 128 + 9
+ROOT: Final = "/"
+# A disk of its own has a few per cent less than it was asked for.
+_INEXACT: Final = 0.1
+_SIGNALS: Final = {number.value: number.name for number in signal.Signals}
 
 # Reasons that an app may give itself.
 APPS_OWN_REASONS: Final = frozenset(
@@ -29,6 +34,14 @@ _SHORTAGE = re.compile(
 )
 
 
+class Full(msgspec.Struct, frozen=True):
+    """A file system of the job in which there was no room: for bytes, or for more names."""
+
+    place: str
+    size_bytes: int = 0
+    of_names: bool = False
+
+
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """What is known when a sandbox has ended.
 
@@ -38,7 +51,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
     exit_code: int
     out_of_memory: bool = False
-    disk_full: bool = False
+    full: tuple[Full, ...] = ()
+    processes_full: bool = False
+    processes_max: int = 0
     timed_out: bool = False
     timeout_ms: int = 0
     memory_bytes: int = 0
@@ -57,7 +72,8 @@ def decide(ending: Ending) -> dict[str, Any]:
         raise failures.JobFailure(
             failures.JOB_TIMEOUT_EXCEEDED,
             f"The job ran longer than its timeout of {_duration(ending.timeout_ms)}: raise "
-            "timeoutPolicy of the executable, or give it an instance type with more cores",
+            "timeoutPolicy of the executable (the site's [jobs] timeout_ms_max is the most), or "
+            "give it an instance type with more cores",
         )
     if ending.lost_writes:
         raise failures.JobFailure(
@@ -100,15 +116,46 @@ def _shortage(ending: Ending) -> failures.JobFailure | None:
     if ending.out_of_memory:
         limit = f" of {ending.memory_bytes // (1024 * 1024)} MiB" if ending.memory_bytes else ""
         message = f"The job used up its memory{limit}: ask for an instance type with more memory"
-    elif ending.disk_full:
-        size = f" of {ending.disk_bytes // 10**9} GB" if ending.disk_bytes else ""
-        message = (
-            f"The job used up its disk{size} (/ with all that is written below it, /tmp and "
-            "/home/dnanexus too): ask for an instance type with more storage"
-        )
+    elif ending.full:
+        message = _full_message(ending, ending.full[0])
     else:
         return None
     return failures.JobFailure(failures.APP_INSUFFICIENT_RESOURCE_ERROR, message)
+
+
+def _full_message(ending: Ending, full: Full) -> str:
+    if full.place != ROOT:
+        size = f" of {full.size_bytes // (1024 * 1024)} MiB" if full.size_bytes else ""
+        return (
+            f"The job filled {full.place}, a file system{size} in its memory: write to /tmp, or "
+            "ask for an instance type with more memory"
+        )
+    size = f" of {ending.disk_bytes // 10**9} GB" if ending.disk_bytes else ""
+    where = "(/ with all that is written below it, /tmp and /home/dnanexus too)"
+    if abs(full.size_bytes - ending.disk_bytes) > ending.disk_bytes * _INEXACT and full.size_bytes:
+        return (
+            f"The disk that the job had here is full {where}: it has {full.size_bytes // 10**9} GB "
+            f"in all, and not those of its instance type{size}; free some on this machine, or run "
+            "the job on a larger one"
+        )
+    if full.of_names:
+        return (
+            f"The job wrote as many files as its disk{size} can hold {where}: write fewer and "
+            "larger ones, or ask for an instance type with more storage"
+        )
+    return f"The job used up its disk{size} {where}: ask for an instance type with more storage"
+
+
+def _hint(ending: Ending, shortage: failures.JobFailure | None) -> str:
+    """Return what else was found, to be added to a message."""
+    if shortage is not None:
+        return f" ({shortage.message})"
+    if ending.processes_full:
+        return (
+            f" (The job was refused a process or thread, as it had {ending.processes_max}: start "
+            "fewer at once)"
+        )
+    return ""
 
 
 def _setup_failure(ending: Ending) -> failures.JobFailure:
@@ -123,21 +170,20 @@ def _app_failure(ending: Ending, shortage: failures.JobFailure | None) -> failur
     """Return why the app failed: what it says itself, unless memory or disk says it better."""
     own = _own_failure(ending.error_text)
     if own is None:
-        if shortage is not None and (ending.disk_full or ending.exit_code == KILLED):
-            return shortage
-        hint = f" ({shortage.message})" if shortage is not None else ""
-        return failures.JobFailure(
-            failures.APP_INTERNAL_ERROR, f"{_how_it_ended(ending)}: see the job's log{hint}"
-        )
+        if shortage is not None:
+            told = "" if ending.exit_code == KILLED else f" ({_how_it_ended(ending)})"
+            return failures.JobFailure(shortage.reason, shortage.message + told)
+        message = f"{_how_it_ended(ending)}: see the job's log{_hint(ending, shortage)}"
+        return failures.JobFailure(failures.APP_INTERNAL_ERROR, message)
     # An app that raises AppError has decided so; an unexpected error after the memory ran out was
     # most likely caused by that.
     relabelled = _SHORTAGE.search(own.message) or (
         shortage is not None and own.reason == failures.APP_INTERNAL_ERROR
     )
-    if not relabelled:
-        return own
-    hint = f" ({shortage.message})" if shortage is not None else ""
-    return failures.JobFailure(failures.APP_INSUFFICIENT_RESOURCE_ERROR, own.message + hint)
+    is_own_word = own.reason == failures.APP_ERROR and not relabelled
+    message = own.message if is_own_word else own.message + _hint(ending, shortage)
+    reason = failures.APP_INSUFFICIENT_RESOURCE_ERROR if relabelled else own.reason
+    return failures.JobFailure(reason, message)
 
 
 def _own_failure(error_text: str | None) -> failures.JobFailure | None:
@@ -155,8 +201,9 @@ def _own_failure(error_text: str | None) -> failures.JobFailure | None:
 
 
 def _how_it_ended(ending: Ending) -> str:
-    if ending.exit_code > 128:
-        return f"The app was ended by signal {ending.exit_code - 128}"
+    if ending.exit_code - 128 in _SIGNALS:
+        name = _SIGNALS[ending.exit_code - 128]
+        return f"The app was ended by signal {ending.exit_code - 128} ({name})"
     return f"The app exited with non-zero exit status {ending.exit_code}"
 
 

@@ -40,9 +40,14 @@ class Platform:
         held: assignments.HeldTry,
         entries: list[assignments.LogEntry],
         cursors: dict[str, int],
+        *,
+        since: dict[str, int] | None = None,
     ) -> None:
-        """Append lines to a try's log; once only, since the outcome of a failure is unknown."""
-        body = assignments.LogBatch(self._worker, held.attempt, entries, cursors)
+        """Append lines to a try's log; once only, since the outcome of a failure is unknown.
+
+        With `since`, the cursors before them, the platform refuses them where they do not fit.
+        """
+        body = assignments.LogBatch(self._worker, held.attempt, entries, cursors, since)
         await self._ask(f"/internal/{held.job}/log", body, assignments.Acknowledged)
 
     async def log_cursors(self, held: assignments.HeldTry) -> dict[str, int]:
@@ -57,6 +62,10 @@ class Platform:
     async def finish(self, held: assignments.HeldTry, finished: assignments.Finished) -> None:
         """Report how a try ended."""
         await self._ask(f"/internal/{held.job}/finished", finished, assignments.Acknowledged)
+
+    async def hold(self, held: assignments.HeldTry, failed: assignments.Finished) -> None:
+        """Report how a try has failed whose sandbox is held for debugging."""
+        await self._ask(f"/internal/{held.job}/held", failed, assignments.Acknowledged)
 
     async def download(
         self, file_id: str, target: Path, *, token: str, workspace: str | None

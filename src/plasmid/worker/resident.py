@@ -21,7 +21,9 @@ import structlog
 
 from plasmid.client import api
 from plasmid.domain import assignments, errors
+from plasmid.engines import protection
 from plasmid.environments import layer_upkeep, layers
+from plasmid.telemetry import failpoints
 from plasmid.worker import (
     adapters,
     connect,
@@ -35,6 +37,7 @@ from plasmid.worker import (
 from plasmid.worker.settings import WorkerSettings
 
 EXIT_IN_USE: Final = 75  # EX_TEMPFAIL of sysexits.h
+LOCK_FILE: Final = "worker.lock"
 RETRY: Final = api.Retry(first_pause_ms=50, pause_ms_max=1_000)
 SYNC_PAUSE_SECONDS: Final = 0.02
 
@@ -97,13 +100,14 @@ async def run_worker(
 
 
 async def run_process(settings: WorkerSettings, stop: Stop | None = None) -> int:
-    """Run as a process of its own, to be ended by SIGTERM or SIGINT; returns the exit code."""
+    """Run as a process of its own until SIGTERM, SIGINT or SIGHUP; returns the exit code."""
     stop = stop or Stop()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.leave)
     try:
-        await run_worker(settings, stop=stop)
+        with protection.protected():
+            await run_worker(settings, stop=stop)
     except FolderInUseError as error:
         print(error, file=sys.stderr)  # noqa: T201 - whoever starts a worker reads this
         return EXIT_IN_USE
@@ -180,8 +184,10 @@ class _Resident:
             except OSError as error:
                 group.create_task(run.report_no_folder(self._world, assignment, error))
                 continue
+            failpoints.reach("S5", job=assignment.job)
             self._start(group, run.Try(assignment, folder, is_adopted=False))
         for held in reply.stop:
+            failpoints.reach("S20w", job=held.job)
             if held in self._tries:
                 self._tries[held].stopping.set()
             else:
@@ -210,7 +216,7 @@ async def _collect(settings: WorkerSettings, kept: layers.Layers) -> None:
 @contextlib.contextmanager
 def _lock(work_folder: Path) -> Iterator[None]:
     """Hold the folder's lock for the time of the block; it ends with the process at the latest."""
-    opened = os.open(work_folder / "worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    opened = os.open(work_folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

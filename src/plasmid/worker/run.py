@@ -19,6 +19,7 @@ import structlog
 from plasmid.client import api
 from plasmid.domain import assignments, errors, failures
 from plasmid.engines import engine
+from plasmid.telemetry import failpoints
 from plasmid.worker import (
     log_pump,
     making,
@@ -27,12 +28,13 @@ from plasmid.worker import (
     task_errors,
     try_folder,
 )
-from plasmid.worker.steps import execute, log_sockets, output, teardown
+from plasmid.worker.steps import execute, hold, log_sockets, output, teardown
 from plasmid.worker.world import World
 
 T = TypeVar("T")
 
 LAST_LINES_SECONDS_MAX: Final = 5.0
+CLOSING_TRIES_MAX: Final = 10
 REFUSALS_MAX: Final = 100
 
 _BROKEN: Final = (
@@ -83,10 +85,15 @@ async def run_try(world: World, current: Try) -> None:
         except* Exception:
             _log.exception("try_broke")
             finished = _failed(world, current, failures.JM_INTERNAL_ERROR, _BROKEN)
-        try:
-            await _close(world, current, finished)
-        except Exception:
-            _log.exception("try_stays", folder=str(current.folder.path))
+        for failed_tries in range(1, CLOSING_TRIES_MAX + 1):
+            try:
+                await _close(world, current, finished)
+            except Exception:
+                # the report may have been cut off with the rest; it may be repeated
+                _log.exception("try_stays", folder=str(current.folder.path), tries=failed_tries)
+                await asyncio.sleep(log_pump.RETRY.pause_seconds(failed_tries))
+            else:
+                return
 
 
 async def report_gone(world: World, held: assignments.HeldTry) -> None:
@@ -127,20 +134,16 @@ async def _report_without_folder(
 async def _told(world: World, current: Try) -> assignments.Finished:
     """Return how the try ended, once its log is with the platform."""
     pump = log_pump.LogPump(world.link, current.held, current.folder)
-    sockets = log_sockets.LogSockets(current.folder.log, pump.add)
     try:
         if current.is_adopted:
             await _unless_stopped(current, pump.recover())
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(pump.run())
-            sockets.open()
             finished = await _ended(world, current, pump)
-            sockets.drain()
             pump.finish()
             await _sent(current, sending)
         return finished
     finally:
-        sockets.close()
         pump.close()
 
 
@@ -182,6 +185,7 @@ async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignme
     except OSError as error:
         # Only a worker that takes over from now on would want it; it finds the same out again.
         _log.warning("end_not_kept", error=str(error))
+    failpoints.reach("S12", job=current.held.job)
     return finished
 
 
@@ -197,32 +201,60 @@ async def _run(world: World, current: Try, pump: log_pump.LogPump) -> assignment
         await execute.start(sandbox, current.folder)
         seconds = execute.seconds_left(current.folder, current.assignment.timeout_ms)
         try:
-            ended, timed_out = await _unless_stopped(
-                current, execute.wait(sandbox, timeout_seconds=seconds)
+            ended = await _unless_stopped(
+                current, hold.wait(sandbox, current.assignment, timeout_seconds=seconds)
             )
+            failpoints.reach("S11", job=current.held.job)
+            finished = _judged(world, current, sandbox, ended)
+            if ended.lives:
+                await _hold(world, current, sandbox, pump=pump, failed=finished)
         except StoppedError:
             await sandbox.kill()
             await sandbox.wait()
             raise
-    ending = output.read(current.assignment, sandbox.root, ended, timed_out=timed_out)
+    return finished
+
+
+def _judged(
+    world: World, current: Try, sandbox: engine.Sandbox, ended: hold.AppEnd
+) -> assignments.Finished:
+    """Return what a try has come to, by what it left in its sandbox."""
+    seen = output.read(current.assignment, sandbox.root, ended.exit, timed_out=ended.timed_out)
+    finished = assignments.Finished(world.settings.name, current.held.attempt)
     try:
-        made = outcome.decide(ending)
+        finished.output = outcome.decide(seen)
     except failures.JobFailure as failure:
         finished = _failed(world, current, failure.reason, failure.message)
-        return msgspec.structs.replace(finished, peak_memory_bytes=ended.peak_memory_bytes)
-    return assignments.Finished(
-        worker=world.settings.name,
-        attempt=current.held.attempt,
-        output=made,
-        peak_memory_bytes=ended.peak_memory_bytes,
-    )
+    finished.peak_memory_bytes = ended.exit.peak_memory_bytes
+    return finished
+
+
+async def _hold(
+    world: World,
+    current: Try,
+    sandbox: engine.Sandbox,
+    *,
+    pump: log_pump.LogPump,
+    failed: assignments.Finished,
+) -> None:
+    """Hold a failed job's sandbox until it ends, if its failure is one to be debugged; else end it.
+
+    Raises StoppedError when the platform ends the hold.
+    """
+    if failed.failure_reason in current.assignment.debug_on:
+        failed.not_enforced = current.folder.unenforced()
+        told = hold.hold(world.link, current.held, failed, folder=current.folder, pump=pump)
+        await _unless_stopped(current, told)
+    else:
+        await sandbox.kill()
+    await _unless_stopped(current, sandbox.wait())
 
 
 @contextlib.asynccontextmanager
 async def _connected(
     world: World, current: Try, sandbox: engine.Sandbox, pump: log_pump.LogPump
 ) -> AsyncIterator[None]:
-    """Follow the sandbox's output and give it its network, for the time of the block."""
+    """Follow what the sandbox says and give it its network, for the time of the block."""
     pump.attach_output(sandbox.log_path)
     watched = world.watch.add(sandbox.log_path, pump.wake)
     refusals: set[str] = set()
@@ -232,16 +264,21 @@ async def _connected(
             refusals.add(line)
             pump.say(line, "WARNING")
 
+    sockets = log_sockets.LogSockets(current.folder.log, pump)
     try:
+        await sockets.open(sandbox)
         async with execute.reachable(
             world.adapters.network,
             sandbox,
             allowed=current.assignment.network,
             on_refused=on_refused,
             package_hosts=making.package_hosts(world, current.assignment),
+            secret=current.assignment.context_secret,
         ):
             yield
+        sockets.drain()
     finally:
+        sockets.close()
         world.watch.remove(watched)
 
 
@@ -283,6 +320,7 @@ async def _report(world: World, current: Try, finished: assignments.Finished) ->
     while not current.abandoned.is_set():
         try:
             await world.link.finish(current.held, finished)
+            failpoints.reach("S15", job=current.held.job)
             return
         except platform.RevokedError:
             _log.info("report_came_too_late")
@@ -317,5 +355,7 @@ def _engine_failed(world: World, current: Try, error: engine.EngineError) -> ass
             f"instance type with more storage, or free some below {world.settings.work_folder}"
         )
         return _failed(world, current, failures.APP_INSUFFICIENT_RESOURCE_ERROR, message)
+    if isinstance(error, engine.SupervisorLostError):
+        return _failed(world, current, failures.UNRESPONSIVE_WORKER, str(error))
     message = f"{error}; `plasmid doctor` checks this machine"
     return _failed(world, current, failures.JM_INTERNAL_ERROR, message)

@@ -38,5 +38,5 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     layers_size_bytes_max: int = 50_000_000_000
     layers_age_days_max: int = 60
     containers: str = "auto"
-    sync_wait_ms: int = 5_000
+    sync_wait_ms: int = 3_000
     server_gone_ms_max: int = 60_000

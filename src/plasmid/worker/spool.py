@@ -1,5 +1,8 @@
 """Log lines on disk that are not yet with the platform, one JSON object a line.
 
+Lines may be those of a message that came with a stamp. Then all of them are here or, after a kill,
+none, and whoever has the same message again can tell by its stamp.
+
 While the disk is full the lines that come wait in memory, behind those of the file, and are read
 from there like those.
 """
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,21 +21,44 @@ import structlog
 from plasmid.domain import assignments
 
 WAITING_BYTES_MAX: Final = 1 << 20
+# More than what one call of `add_messages` may write.
+_TAIL_BYTES: Final = 4 << 20
+
+_log = structlog.get_logger()
+
+
+class Message(msgspec.Struct, frozen=True):
+    """The lines of one message; its stamp tells it from all others."""
+
+    stamp: int
+    entries: list[assignments.LogEntry]
+
+
+class _Line(assignments.LogEntry, omit_defaults=True):
+    """A line of a message; `more` of them follow."""
+
+    stamp: int = 0
+    more: bool = False
+
 
 _DECODER = msgspec.json.Decoder(assignments.LogEntry)
-_log = structlog.get_logger()
+_LINE_DECODER = msgspec.json.Decoder(_Line)
 
 
 class Spool:
     """A file that lines are added to and read from; what was added survives the process."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file; half a line at its end, from a killed process, is cut off."""
+        """Open or make the file; half a message at its end, from a killed process, is cut off.
+
+        `stamps` are those of the last messages, of more than were added at once.
+        """
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._end = os.fstat(self._file).st_size
         self._waiting = b""
+        self.stamps: set[int] = set()
         if self._end:
-            self._cut_half_line()
+            self._cut_half()
 
     def add(self, entry: assignments.LogEntry) -> None:
         """Add a line at the end."""
@@ -39,9 +66,16 @@ class Spool:
 
     def add_all(self, entries: list[assignments.LogEntry]) -> None:
         """Add lines at the end with one write; what has no room even in memory is dropped."""
-        data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+        self._add(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
+
+    def add_messages(self, messages: Sequence[Message]) -> None:
+        """Add the lines of messages with one write."""
+        lines = [line for message in messages for line in _lines(message)]
+        self._add(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+
+    def _add(self, data: bytes) -> None:
         if self._waiting and len(self._waiting) + len(data) > WAITING_BYTES_MAX:
-            _log.warning("log_lines_dropped", lines=len(entries))
+            _log.warning("log_lines_dropped", lines=data.count(b"\n"))
             data = b""
         self._waiting += data
         self._write()
@@ -74,8 +108,28 @@ class Spool:
         """Close the file."""
         os.close(self._file)
 
-    def _cut_half_line(self) -> None:
-        start = max(0, self._end - (1 << 20))
+    def _cut_half(self) -> None:
+        start = max(0, self._end - _TAIL_BYTES)
         tail = os.pread(self._file, self._end - start, start)
-        self._end = start + tail.rfind(b"\n") + 1
+        lines = tail.splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            self._end -= len(lines.pop())
+        while lines and (len(lines) > 1 or not start) and _LINE_DECODER.decode(lines[-1]).more:
+            self._end -= len(lines.pop())
+        # The first may be the end of a line that began before.
+        found = [_LINE_DECODER.decode(line).stamp for line in lines[1 if start else 0 :]]
+        self.stamps = {stamp for stamp in found if stamp}
         os.ftruncate(self._file, self._end)
+
+
+def _lines(message: Message) -> Iterator[_Line]:
+    last = len(message.entries) - 1
+    for at, entry in enumerate(message.entries):
+        yield _Line(
+            entry.timestamp,
+            entry.source,
+            entry.level,
+            entry.msg,
+            stamp=message.stamp,
+            more=at < last,
+        )

@@ -8,6 +8,7 @@ layers.json       the keys of the layers that the sandbox is made of
 system.jsonl  priority.jsonl  bulk.jsonl   log lines
 started           when the job's sandbox was started, in ms
 unenforced.json   which limits of its instance type this machine cannot enforce
+held              there if its failed sandbox is held for debugging
 finished.json     how the try ended, until the platform has it
 """
 
@@ -54,13 +55,28 @@ class TryFolder:
         return self.path / f"{name}.jsonl"
 
     def mark_started(self, now_ms: int) -> None:
-        """Remember that the sandbox is being started now."""
-        self._put("started", str(now_ms).encode())
+        """Remember that the sandbox is being started now, also after a power cut.
+
+        Else the platform would hand this try out again, and the job's code run twice in it. A mark
+        that is there already keeps its time; whoever made it may have died before it was synced.
+        """
+        if self.started_ms() is None:
+            self._put("started", str(now_ms).encode())
+        for path in (self.path / "assignment.json", self.path / "started"):
+            _make_last(path)
+        _make_last(self.path)
+        _make_last(self.path.parent)
 
     def started_ms(self) -> int | None:
         """Return when the sandbox was started; None if it never was."""
         content = self._get("started")
         return int(content) if content else None
+
+    def mark_held(self) -> bool:
+        """Remember that the sandbox is held; says whether that is new."""
+        is_new = self._get("held") is None
+        self._put("held", b"")
+        return is_new
 
     def keep_layers(self, keys: list[str]) -> None:
         """Remember which layers the sandbox is made of."""
@@ -90,6 +106,11 @@ class TryFolder:
         content = self._get("finished.json")
         return None if content is None else _decoded(content, assignments.Finished)
 
+    def empty_sandbox(self) -> None:
+        """Make the engine's folder as it was at first; nothing may be mounted there."""
+        shutil.rmtree(self.sandbox, ignore_errors=True)
+        self.sandbox.mkdir(mode=0o755, exist_ok=True)
+
     def remove(self) -> None:
         """Remove the folder and all in it."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -107,6 +128,15 @@ class TryFolder:
             return (self.path / name).read_bytes()
         except FileNotFoundError:
             return None
+
+
+def _make_last(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _decoded(content: bytes, kind: type[Any]) -> Any:

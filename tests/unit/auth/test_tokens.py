@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from plasmid.auth import tokens
@@ -28,7 +30,8 @@ async def test_a_token_stands_for_its_actor() -> None:
     database = await a_database()
     authenticator = Authenticator()
     for header in ("Bearer secret", "bearer secret", "BEARER secret"):
-        assert await authenticator.actor_of(database.reader, header, 5) == ACTOR
+        found = await authenticator.actor_of(database.reader, header, 5)
+        assert found == msgspec.structs.replace(ACTOR, token_hash=tokens.hash_of("secret"))
     database.close()
 
 
@@ -63,7 +66,7 @@ async def test_any_other_header_is_refused(header: str, words: str) -> None:
 async def test_a_token_expires_even_where_it_is_remembered() -> None:
     database = await a_database(expires_ms=100)
     authenticator = Authenticator()
-    assert await authenticator.actor_of(database.reader, "Bearer secret", 99) == ACTOR
+    assert (await authenticator.actor_of(database.reader, "Bearer secret", 99)).expires_ms == 100
     for now_ms in (100, 101):
         with pytest.raises(errors.InvalidAuthentication, match="expired"):
             await authenticator.actor_of(database.reader, "Bearer secret", now_ms)
@@ -77,6 +80,24 @@ async def test_a_removed_token_is_dead_once_tokens_are_read_anew() -> None:
     async with database.transaction() as tx:
         await users.remove_job_tokens(tx, "job-x")
     authenticator.forget()
+    with pytest.raises(errors.InvalidAuthentication):
+        await authenticator.actor_of(database.reader, "Bearer secret", 5)
+    database.close()
+
+
+async def test_a_token_that_is_read_while_it_is_removed_is_dead_after_the_commit(
+    tmp_path: Path,
+) -> None:
+    """Until then it is good: who asks in between must not keep it alive."""
+    database = Database(tmp_path / "db")
+    authenticator = Authenticator()
+    database.listeners.append(authenticator.hear)
+    async with database.transaction() as tx:
+        await tokens.add(tx, "secret", ACTOR, now_ms=1, expires_ms=None, label="test")
+    async with database.transaction() as tx:
+        await users.remove_job_tokens(tx, "job-x")
+        authenticator.forget()
+        await authenticator.actor_of(database.reader, "Bearer secret", 5)
     with pytest.raises(errors.InvalidAuthentication):
         await authenticator.actor_of(database.reader, "Bearer secret", 5)
     database.close()

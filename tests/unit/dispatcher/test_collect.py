@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from plasmid.dispatcher import expire
 from plasmid.dispatcher.collect import BATCH_MAX, NONCE_KEPT_MS
 from plasmid.metadata import objects
 from plasmid.metadata.rows import PartRow
@@ -114,3 +115,14 @@ async def test_old_nonces_go_and_young_ones_are_still_answered(world: World) -> 
     world.clock.advance(1)
     await world.collect()
     assert await world.call("/record/new", body) != first
+
+
+async def test_a_clock_that_is_moved_by_a_day_makes_no_nonce_old(world: World) -> None:
+    body = {"project": await world.a_project(), "name": "r", "nonce": "n"}
+    first = await world.call("/record/new", body)
+    await expire.look(world.clock.now_ms, world.dispatcher)
+    world.clock.advance(2 * NONCE_KEPT_MS)
+    await world.collect()
+    await expire.look(world.clock.now_ms, world.dispatcher)
+    await world.collect()
+    assert await world.call("/record/new", body) == first

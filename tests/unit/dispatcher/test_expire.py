@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from plasmid.backends.local import LocalBackend
+from plasmid.backends.local import LEASE_MS, LocalBackend
 from plasmid.dispatcher import expire
-from plasmid.dispatcher.expire import GRACE_MS, LEASE_MS
 from tests.worlds import WORKER, World
+
+GRACE_MS = expire.grace_ms(LEASE_MS)
 
 
 async def a_running_job(world: World) -> str:
@@ -34,7 +35,7 @@ async def test_a_silent_worker_loses_its_job_which_starts_again_twice_then_fails
     assert await world.expire() == 1
     described = await world.describe(job)
     assert (described["state"], described["failureReason"]) == ("failed", "UnresponsiveWorker")
-    assert "local has not been heard of for 15 s" in described["failureMessage"]
+    assert "local has not been heard of for 10 s" in described["failureMessage"]
     assert "try 2" in described["failureMessage"]
 
 
@@ -131,3 +132,48 @@ async def test_a_worker_that_never_calls_again_after_a_start_loses_its_jobs(worl
 async def test_a_tick_with_nothing_to_do_says_so(world: World) -> None:
     summary = await expire.tick(world.clock.now_ms, world.dispatcher)
     assert (summary.chore, summary.count) == ("expire", 0)
+
+
+async def looked(world: World) -> int:
+    """Let the dispatcher look as its loop does; return how many tries were taken."""
+    return (await expire.look(world.clock.now_ms, world.dispatcher)).count
+
+
+@pytest.mark.parametrize("jump_ms", [3600 * 1000, -3600 * 1000])
+async def test_a_server_that_was_stopped_or_whose_clock_was_moved_takes_no_job_for_it(
+    world: World, jump_ms: int
+) -> None:
+    job = await a_running_job(world)
+    assert await looked(world) == 0
+    world.clock.advance(jump_ms)
+    assert await looked(world) == 0
+    for _ in range(GRACE_MS // 1000):
+        world.clock.advance(1000)
+        assert await looked(world) == 0
+    assert await world.state(job) == "running"
+    world.clock.advance(max(0, -jump_ms))  # so that the history of the job stays one
+    world.dispatcher.looked_ms = world.clock.now_ms
+    world.clock.advance(1000)
+    assert await looked(world) == 1
+    assert await world.state(job) == "runnable"
+
+
+async def test_a_worker_that_calls_after_a_stop_of_the_server_keeps_its_job(world: World) -> None:
+    job = await a_running_job(world)
+    assert await looked(world) == 0
+    world.clock.advance(3600 * 1000)
+    for _ in range(60):
+        assert await looked(world) == 0
+        await world.sync()
+        world.clock.advance(1000)
+    assert await world.finish(job) == "done"
+
+
+async def test_a_silent_worker_is_found_within_eleven_seconds(world: World) -> None:
+    await a_running_job(world)
+    for _ in range(LEASE_MS // 1000):
+        assert await looked(world) == 0
+        world.clock.advance(1000)
+    assert await looked(world) == 0
+    world.clock.advance(1000)
+    assert await looked(world) == 1

@@ -42,7 +42,7 @@ async def test_a_chore_that_breaks_is_tried_again(
 async def test_a_runnable_job_is_placed_without_waiting_for_the_clock(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("PLACE_SECONDS", "EXPIRE_SECONDS", "COLLECT_SECONDS"):
+    for name in ("PLACE_SECONDS", "COLLECT_SECONDS"):
         monkeypatch.setattr(loop, name, 3600)
     await world.sync()
     world.dispatcher.machine = Machine(1, 1)

@@ -6,10 +6,10 @@ import pytest
 
 from plasmid.dispatcher import place
 from plasmid.domain.placement import Machine
-from plasmid.metadata import jobs, schema
+from plasmid.metadata import queue, schema
 from plasmid.metadata.database import Reader
 from plasmid.methods.call import Limits
-from tests.worlds import GIB, World
+from tests.worlds import ALICE, BOB, EVE, GIB, World
 
 
 async def test_what_fits_is_leased_in_the_order_of_rank_and_age(world: World) -> None:
@@ -106,16 +106,17 @@ async def test_a_job_that_moves_while_it_is_chosen_is_left_alone(
     job = await world.a_job(await world.an_applet(project))
     other = await world.a_job(await world.an_applet(project))
     await world.sync()
-    original = jobs.find_unfinished_parents
+    original = queue.find_next
 
-    async def meanwhile(reader: Reader) -> set[str]:
+    async def and_then(reader: Reader, each_max: int) -> list[queue.Turn]:
+        found = await original(reader, each_max)
         await world.call(f"/{job}/terminate")
         if what == "gone":
             async with world.database.transaction() as tx:
                 await tx.execute(schema.jobs.delete().where(schema.jobs.c.id == job))
-        return await original(reader)
+        return found
 
-    monkeypatch.setattr(jobs, "find_unfinished_parents", meanwhile)
+    monkeypatch.setattr(queue, "find_next", and_then)
     await world.place()
     assert await world.state(other) == "running"
     if what == "terminated":
@@ -145,3 +146,89 @@ async def test_each_job_has_a_card_of_its_own(world: World) -> None:
     (last,) = (await world.sync())["start"]
     assert last["resources"]["devices"] == first["resources"]["devices"]
     assert last["job"] in made
+
+
+async def test_users_share_the_machine_and_nobody_more_than_the_cap(world: World) -> None:
+    """Alice has queued ten before bob and eve came with two each; each may run three."""
+    project = await world.a_project()
+    for user in ("user-bob", "user-eve"):
+        await world.a_member(project, "CONTRIBUTE", user=user)
+    applet = await world.an_applet(project)
+    made: dict[str, str] = {}
+    for name, token, count in (("a", ALICE, 10), ("b", BOB, 2), ("e", EVE, 2)):
+        for number in range(count):
+            made[await world.a_job(applet, as_=token)] = f"{name}{number}"
+            world.clock.advance(1)
+    world.dispatcher.machine = Machine(1 << 50, 5, user_jobs_max=3)
+    starts: list[set[str]] = []
+    most = 0
+    while world.held or not starts:
+        await world.sync()
+        await world.place()
+        starts.append({made[entry["job"]] for entry in (await world.sync())["start"]})
+        held = [job for job in made if job in {held for held, _ in world.held}]
+        most = max(most, sum(made[job].startswith("a") for job in held))
+        if held:
+            await world.finish(held[-1])
+    assert starts[:4] == [{"a0", "a1", "b0", "b1", "e0"}, {"e1"}, {"a2"}, set()]
+    assert set().union(*starts) == set(made.values())
+    assert most == 3
+
+
+async def test_on_a_machine_for_one_job_users_take_turns(world: World) -> None:
+    project = await world.a_project()
+    await world.a_member(project, "CONTRIBUTE")
+    applet = await world.an_applet(project)
+    made: dict[str, str] = {}
+    for name, token in (("a0", ALICE), ("a1", ALICE), ("a2", ALICE), ("b0", BOB), ("b1", BOB)):
+        made[await world.a_job(applet, as_=token)] = name
+        world.clock.advance(1)
+    world.dispatcher.machine = Machine(1, 1)
+    order = []
+    for _ in made:
+        await world.sync()
+        await world.place()
+        (job,) = [entry["job"] for entry in (await world.sync())["start"]]
+        order.append(made[job])
+        await world.finish(job)
+    assert order == ["a0", "b0", "a1", "b1", "a2"]
+
+
+async def test_the_oldest_of_low_priority_runs_after_an_hour_among_many_that_are_high(
+    world: World,
+) -> None:
+    applet = await world.an_applet(await world.a_project())
+    low = await world.a_job(applet, priority="low")
+    world.clock.advance(1)
+    await world.a_job(applet, priority="low", rank=5)
+    world.dispatcher.machine = Machine(1, 1)
+    for _ in range(20):
+        await world.a_job(applet, priority="high")
+    for minutes in range(0, 70, 10):
+        await world.sync()
+        await world.place()
+        (job,) = [entry["job"] for entry in (await world.sync())["start"]]
+        if job == low:
+            assert minutes == 60
+            await world.finish(low)
+            return
+        await world.finish(job)
+        world.clock.advance(10 * 60 * 1000 + 1)
+    raise AssertionError("it never ran")
+
+
+async def test_a_parent_that_waits_for_what_it_has_started_apart_makes_room_for_it(
+    world: World,
+) -> None:
+    world.dispatcher.machine = Machine(1, 1, user_jobs_max=1)
+    project = await world.a_project()
+    applet = await world.an_applet(project, access={"project": "CONTRIBUTE"})
+    parent = await world.a_job(applet)
+    await world.lease(parent)
+    body = {"input": {}, "detach": True, "project": project}
+    apart = await world.new(f"/{applet}/run", body, as_=world.token_of(parent))
+    await world.lease(apart)
+    other = await world.a_job(applet)
+    assert await world.place() == 0
+    for job in (apart, parent, other):
+        assert await world.finish(job) == "done"

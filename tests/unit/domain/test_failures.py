@@ -9,7 +9,8 @@ from plasmid.executions import restarts
 def test_the_reasons_have_the_apis_names() -> None:
     assert {
         "AppError", "AppInternalError", "AppInsufficientResourceError", "AuthError",
-        "DependencyUnsatisfiable", "ExecutionError", "InputError", "JobTimeoutExceeded",
+        "DependencyUnsatisfiable", "ExecutionError", "IncompleteUploads", "InputError",
+        "JobTimeoutExceeded",
         "JobTreeFailure", "JMInternalError", "OutputError", "Terminated", "UnresponsiveWorker",
     } == failures.ALL  # fmt: skip
 

@@ -25,6 +25,7 @@ def test_an_empty_question_has_the_defaults() -> None:
     )
     assert filters.read_projects({}) == filters.Projects(page=filters.Page())
     assert filters.read_executions({}) == filters.Executions(page=filters.Page())
+    assert filters.read_apps({}) == filters.Apps(page=filters.Page())
     assert filters.read_data_objects({}).hidden is False
     assert filters.read_executions({}).include_subjobs is True
 
@@ -129,6 +130,34 @@ def test_a_question_for_projects_is_read_whole() -> None:
         contains_phi=False,
         external_upload_restricted=True,
         created=filters.Times(None, 5),
+    )
+
+
+def test_a_question_for_apps_is_read_whole() -> None:
+    body = {
+        "name": {"glob": "x*"},
+        "category": "Reports",
+        "allVersions": True,
+        "published": False,
+        "billTo": "org-x",
+        "createdBy": "user-alice",
+        "developer": "user-bob",
+        "authorizedUser": "PUBLIC",
+        "created": {"after": 1},
+        "modified": {"before": 2},
+    }
+    assert filters.read_apps(body) == filters.Apps(
+        page=filters.Page(),
+        name=globs.NamePattern("glob", "x*"),
+        category="Reports",
+        all_versions=True,
+        published=False,
+        bill_to="org-x",
+        created_by="user-alice",
+        developer="user-bob",
+        authorized_user="PUBLIC",
+        created=filters.Times(1, None),
+        modified=filters.Times(None, 2),
     )
 
 

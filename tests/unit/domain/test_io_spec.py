@@ -319,3 +319,26 @@ def test_any_value_is_either_refused_or_stays_right(class_name: str, value: Any)
     except errors.InvalidInput:
         return
     assert io_spec.check_values(spec, checked) == checked
+
+
+@pytest.mark.parametrize("spec", [None, [field("hash")], [field("array:int")]])
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"job": "job-" + "J" * 24, "field": "f", "index": -1},
+        {"job": "job-" + "J" * 24, "field": "f", "index": "0"},
+        {"job": "job-" + "J" * 24, "field": 5},
+        {"job": "job-" + "J" * 24},
+        {"job": "file-" + "J" * 24, "field": "f"},
+        {"analysis": "job-" + "J" * 24, "field": "f"},
+    ],
+)
+def test_a_reference_that_would_never_settle_is_refused_wherever_it_is(
+    spec: Spec | None, target: dict[str, Any]
+) -> None:
+    broken = {"$dnanexus_link": target}
+    for value in (broken, {"deep": [broken]}, [[broken]]):
+        with pytest.raises(errors.InvalidInput, match='"x" of input to be a reference'):
+            io_spec.check_values(spec, {"x": value})
+        with pytest.raises(failures.JobFailure, match='"x" of output to be a reference'):
+            io_spec.check_output(spec, {"x": value})

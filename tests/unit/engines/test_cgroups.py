@@ -122,6 +122,14 @@ def test_what_memory_a_group_used_and_whether_it_ran_out_is_read_in_both_version
     assert cgroups.peak_memory_bytes(groups) == 8192
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_processes_that_were_refused_are_counted(tmp_path: Path, version: int) -> None:
+    group = cgroups.Group(version, str(tmp_path), ("pids",))
+    assert cgroups.refused_processes([group]) == 0
+    (tmp_path / "pids.events").write_text("max 3\n")
+    assert cgroups.refused_processes([group]) == 3
+
+
 def test_a_kernel_that_does_not_tell_leaves_it_open(tmp_path: Path) -> None:
     groups = [cgroups.Group(2, str(tmp_path), ("memory",))]
     assert cgroups.out_of_memory_kills(groups) == 0

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from plasmid.executions import inputs
-from plasmid.metadata import jobs
 from tests.worlds import BOB, World
 
 
@@ -176,6 +175,25 @@ async def test_inputs_and_bundled_objects_lie_in_the_workspace(world: World) -> 
     assert await world.read(bundle, as_=token, project=workspace) == b"bundle"
 
 
+async def test_hidden_objects_that_an_input_links_to_come_along(world: World) -> None:
+    """An index that lies beside its file is in the workspace, too, whatever the job's access."""
+    project = await world.a_project()
+    other = await world.a_project()
+    deepest = await world.a_record(other, hidden=True, close=True)
+    index = await world.a_record(other, hidden=True, details=link(deepest), close=True)
+    seen = await world.a_record(other, close=True)
+    details = {"index": link(index), "seen": [link(seen)]}
+    bam = await world.a_closed_file(other, name="s.bam", details=details)
+    applet = await world.an_applet(project, access={"project": None})
+    given = {"$dnanexus_link": {"project": other, "id": bam}}
+    job = await world.a_job(applet, {"bam": given})
+    workspace = (await world.describe(job))["workspace"]
+    assert await content_of(world, workspace) == sorted([bam, index, deepest])
+    token = (await world.lease(job))["token"]
+    assert (await world.describe(deepest, as_=token))["id"] == deepest
+    assert (await world.refused(f"/{seen}/describe", as_=token)).type == "ResourceNotFound"
+
+
 async def test_a_sub_job_may_not_wait_for_who_waits_for_it(world: World) -> None:
     applet = await world.an_applet(await world.a_project())
     parent = await world.a_job(applet)
@@ -255,10 +273,7 @@ async def test_settling_a_ready_job_twice_is_refused_by_the_table(world: World) 
             await inputs.settle_input(moment, row)
 
 
-async def test_a_job_may_wait_for_more_than_one_statement_can_name(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "IDS_MAX", 2)
+async def test_one_of_many_sources_that_waits_for_the_launcher_is_found(world: World) -> None:
     applet = await world.an_applet(await world.a_project())
     parent = await world.a_job(applet)
     await world.lease(parent)

@@ -299,6 +299,50 @@ async def test_outputs_are_cloned_with_sub_folders_and_hidden_linked_objects(wor
     assert (await world.describe(job))["output"]["x"] == [link(index), link(file)]
 
 
+@pytest.mark.parametrize(("types", "ends"), [(["A"], "done"), (["B"], "failed")])
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_an_output_is_of_the_type_that_the_spec_wants(
+    world: World, types: list[str], ends: str, is_open: bool
+) -> None:
+    spec = [{"name": "r", "class": "array:record", "type": {"$or": ["A", "C"]}}]
+    _, job, workspace = await running(world, outputSpec=spec)
+    as_ = world.token_of(job)
+    sub = await world.a_subjob(job)  # so that an open object can still be closed
+    await world.lease(sub)
+    record = await world.a_record(workspace, as_=as_, types=types, close=not is_open)
+    state = await world.finish(job, {"r": [link(record)]})
+    if is_open:
+        assert state == "waiting_on_output"
+        await world.call(f"/{record}/close", as_=world.token_of(sub))
+    if await world.state(sub) == "running":
+        await world.finish(sub)
+    state, reason, message = await end_of(world, job)
+    assert state == ends, message
+    if ends == "failed":
+        assert reason == "OutputError"
+        assert '"r" of output' in message
+        assert record in message
+
+
+async def test_a_bam_and_its_hidden_index_go_to_the_project_together(world: World) -> None:
+    """Also those that the launched job's output brings along, through two workspaces."""
+    project, parent, workspace = await running(world)
+    token = world.token_of(parent)
+    applet = await world.an_applet(project)
+    child = await world.new(f"/{applet}/run", {"input": {}}, as_=token)
+    await world.lease(child)
+    own, as_ = (await world.job_row(child)).workspace, world.token_of(child)
+    index = await world.a_closed_file(own, as_=as_, name="s.bam.bai", hidden=True)
+    bam = await world.a_closed_file(
+        own, as_=as_, name="s.bam", details={"index": link(index)}, folder="/b", parents=True
+    )
+    await world.finish(child, {"bam": link(bam)})
+    assert (await places(world, index))[workspace] == "/"
+    assert await world.finish(parent, {"bam": ref(child, "bam")}) == "done"
+    assert await places(world, bam) == {project: "/out/b"}
+    assert await places(world, index) == {project: "/out"}
+
+
 async def test_an_output_that_is_in_the_project_already_stays_where_it_is(world: World) -> None:
     project = await world.a_project()
     file = await world.a_closed_file(project, b"1", folder="/mine", parents=True, name="mine")
@@ -326,10 +370,12 @@ async def test_a_job_launched_by_a_job_puts_its_outputs_into_its_parents_workspa
         own, b"1", as_=world.token_of(child), folder="/deep", parents=True
     )
     assert await world.finish(child, {"x": link(file)}) == "done"
-    assert await places(world, file) == {workspace: "/deep", own: "/deep"}
+    assert await places(world, file) == {workspace: "/x/deep", own: "/deep"}
     assert await world.read(file, as_=token) == b"1"
+    listed = await world.call(f"/{workspace}/listFolder", {"folder": "/x"}, as_=token)
+    assert listed["folders"] == ["/x/deep"]
     assert await world.finish(parent, {"y": link(file)}) == "done"
-    assert await places(world, file) == {project: "/out/deep"}
+    assert await places(world, file) == {project: "/out/x/deep"}
 
 
 async def test_a_detached_job_puts_its_outputs_into_the_project_it_names(world: World) -> None:

@@ -48,6 +48,9 @@ FORMS = {
     "the size of a file": (ref(JOB, metadata="size"), link(FILE), 5),
     "a property of a file": (ref(JOB, metadata="properties.k"), link(FILE), "v"),
     "details of a file": (ref(JOB, metadata="details"), link(FILE), {"d": 1}),
+    "a key of a file's details": (ref(JOB, metadata="details.d"), link(FILE), 1),
+    "the names of files": (ref(JOB, metadata="name"), [link(FILE)], [FILE_NAME]),
+    "names spliced": (["a", ref(JOB, metadata="name")], [link(FILE)], ["a", FILE_NAME]),
     "the name of one of files": (ref(JOB, index=0, metadata="name"), [link(FILE)], FILE_NAME),
 }
 
@@ -221,4 +224,4 @@ async def test_a_source_that_vanished_is_an_input_error(world: World) -> None:
         assert await jobs.find_job(tx, source) is None
     async with world.dispatcher.moment(world.clock.now_ms) as moment:
         with pytest.raises(JobFailure, match=r"InputError.*is gone"):
-            await references.source_of(moment, row, source)
+            await references.sources_of(moment, row, [source])

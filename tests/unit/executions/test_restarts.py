@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from plasmid.domain.failures import JobFailure
+from plasmid.domain.placement import Machine
 from plasmid.executions import settle
-from tests.worlds import World
+from plasmid.methods.call import Limits
+from tests.worlds import GIB, World
 
 ALL = {"restartableEntryPoints": "all"}
 
@@ -82,6 +84,100 @@ async def test_the_runs_policy_overrides_the_executables_by_reason(world: World)
         executionPolicy={"restartOn": {"ExecutionError": 3, "AppInternalError": 1}},
     )
     assert await tries(world, job, "AppInternalError", "ExecutionError") == ["runnable", "failed"]
+
+
+async def test_a_job_whose_executable_says_so_restarts_as_its_parent_does(world: World) -> None:
+    project = await world.a_project()
+    inheriting = {"executionPolicy": {"restartOn": {}}, "inheritParentRestartOnPolicy": True}
+    policies = {}
+    for name, spec in (("plain", {"executionPolicy": {"restartOn": {}}}), ("heir", inheriting)):
+        applet = await world.an_applet(project, runSpec=spec)
+        policy = {"restartOn": {"*": 3}}
+        launcher = await world.a_job(await world.an_applet(project), executionPolicy=policy)
+        await world.lease(launcher)
+        given = {"input": {}, "executionPolicy": {"restartOn": {"AppInternalError": 1}}}
+        job = await world.new(f"/{applet}/run", given, as_=world.token_of(launcher))
+        policies[name] = (await world.describe(job))["executionPolicy"]["restartOn"]
+        await world.call(f"/{launcher}/terminate")
+        await world.report(launcher)
+    assert policies["plain"] == {"AppInternalError": 1}
+    assert policies["heir"] == {
+        "UnresponsiveWorker": 2, "JMInternalError": 1, "ExecutionError": 1, "*": 3,
+        "AppInternalError": 1,
+    }  # fmt: skip
+
+
+async def test_a_policy_is_kept_as_it_was_given(world: World) -> None:
+    policy = {"restartOn": {"*": 1}, "maxRestarts": 2, "onNonRestartableFailure": "failStage"}
+    job = await a_running_job(world, executionPolicy=policy)
+    assert (await world.describe(job))["executionPolicy"] == policy
+
+
+SHORT = {"restartOn": {"AppInsufficientResourceError": 3}}
+
+
+async def a_short_of_memory(world: World, wanted: dict[str, Any], **run_spec: Any) -> str:
+    needs = {"systemRequirements": {"*": wanted}, **run_spec}
+    return await a_running_job(world, policy=SHORT, **needs)
+
+
+async def transitions(world: World, job: str) -> Any:
+    described = await world.describe(job, fields={"instanceTypeTransitions": True})
+    return described.get("instanceTypeTransitions")
+
+
+async def test_where_jobs_may_grow_a_try_for_want_of_memory_has_more_of_it(world: World) -> None:
+    world.platform.limits = Limits(machine=Machine(20 * GIB, 4), escalate=True)
+    job = await a_short_of_memory(world, {"instanceType": "mem1_ssd1_v2_x2"})
+    assert await transitions(world, job) is None
+    seen = []
+    for _ in range(3):
+        await world.fail(job, "AppInsufficientResourceError")
+        assignment = await world.lease(job)
+        described = await world.describe(job)
+        seen.append((described["instanceType"], assignment["resources"]["memory_bytes"] // GIB))
+        noted = any(seen[-1][0] in note for note in assignment["notes"])
+        assert noted == (len(seen) < 3)
+    # the machine has 20 GiB: x16 would have 32
+    assert seen == [("mem1_ssd1_v2_x4", 8), ("mem1_ssd1_v2_x8", 16), ("mem1_ssd1_v2_x8", 16)]
+    moves = await transitions(world, job)
+    assert [(move["newInstanceType"], move["try"]) for move in moves] == [
+        ("mem1_ssd1_v2_x4", 1), ("mem1_ssd1_v2_x8", 2),
+    ]  # fmt: skip
+    first = await try_of(world, job, 0)
+    assert first["instanceType"] == "mem1_ssd1_v2_x2"
+    assert "instanceTypeTransitions" not in await world.describe(job)
+
+
+@pytest.mark.parametrize("reason", ["ExecutionError", "AppInternalError"])
+async def test_a_try_for_another_reason_has_what_the_last_one_had(
+    world: World, reason: str
+) -> None:
+    world.platform.limits = Limits(machine=Machine(64 * GIB, 4), escalate=True)
+    policy = {"restartOn": {"*": 3}}
+    needs = {"systemRequirements": {"*": {"instanceType": "mem1_ssd1_v2_x2"}}}
+    job = await a_running_job(world, policy=policy, **needs)
+    await world.fail(job, reason)
+    assert (await world.describe(job))["instanceType"] == "mem1_ssd1_v2_x2"
+
+
+async def test_a_job_grows_only_where_the_site_lets_it(world: World) -> None:
+    job = await a_short_of_memory(world, {"instanceType": "mem1_ssd1_v2_x2"})
+    assert await world.fail(job, "AppInsufficientResourceError") == "runnable"
+    assert (await world.describe(job))["instanceType"] == "mem1_ssd1_v2_x2"
+
+
+async def test_a_selection_of_types_is_gone_through_wherever(world: World) -> None:
+    names = ["mem1_ssd1_v2_x2", "mem1_hdd2_x1", "mem1_ssd1_v2_x8"]
+    selector = {"instanceTypeSelector": {"allowedInstanceTypes": names}}
+    job = await a_short_of_memory(world, selector)
+    seen = []
+    for _ in range(2):
+        await world.fail(job, "AppInsufficientResourceError")
+        await world.lease(job)
+        seen.append((await world.describe(job))["instanceType"])
+    # mem1_hdd2_x1 has less memory and more disk
+    assert seen == ["mem1_hdd2_x1", "mem1_ssd1_v2_x8"]
 
 
 async def test_a_new_try_has_a_new_number_token_and_log(world: World) -> None:
@@ -171,17 +267,60 @@ async def test_a_master_job_starts_again_when_its_sub_job_fails(world: World) ->
     assert (await world.job_row(master)).failure_reason == "JobTreeFailure"
 
 
-async def test_a_sub_job_starts_again_by_itself_once_its_master_has_put_out(world: World) -> None:
-    """A job whose process has ended never goes back to running (contract F.4)."""
+async def test_a_master_that_waits_for_its_sub_jobs_starts_again_too(world: World) -> None:
+    """What main puts out are mostly references: it has ended when a sub-job of it fails."""
     master = await a_running_job(world)
+    workspace = (await world.job_row(master)).workspace
+    child, sibling = await world.a_subjob(master), await world.a_subjob(master)
+    await world.lease(child)
+    await world.lease(sibling)
+    reference = {"$dnanexus_link": {"job": child, "field": "x"}}
+    assert await world.finish(master, {"x": reference}) == "waiting_on_output"
+    assert await world.fail(child, "UnresponsiveWorker", "silent") == "failed"
+    described = await world.describe(master)
+    assert (described["state"], described["try"], described["output"]) == ("runnable", 1, None)
+    moves = [move["newState"] for move in described["stateTransitions"]]
+    assert moves[2:] == ["waiting_on_output", "restartable", "runnable"]
+    assert described["workspace"] == workspace
+    assert await world.state(sibling) == "terminating"
+    await world.report(sibling)
+    assert (await world.job_row(sibling)).failure_reason == "JobTreeFailure"
+    first = await try_of(world, master, 0)
+    assert first["output"] == {"x": reference}
+    assert (first["failureReason"], first["failureFrom"]["id"]) == ("UnresponsiveWorker", child)
+    assert f"{child} " in first["failureMessage"]
+    await world.lease(master)
+    again = await world.a_subjob(master)
+    await world.finish(master, {"x": {"$dnanexus_link": {"job": again, "field": "x"}}})
+    await world.finish(again, {"x": 3})
+    described = await world.describe(master)
+    assert (described["state"], described["output"]) == ("done", {"x": 3})
+
+
+async def test_a_new_try_begins_without_the_sub_jobs_of_the_old_one(world: World) -> None:
+    access = {"project": "CONTRIBUTE"}
+    master = await world.a_job(await world.an_applet(await world.a_project(), access=access))
+    await world.lease(master)
     child = await world.a_subjob(master)
     await world.lease(child)
-    assert await world.finish(master, {"x": 1}) == "waiting_on_output"
-    assert await world.fail(child, "UnresponsiveWorker") == "runnable"
-    described = await world.describe(master)
-    assert (described["state"], described["try"]) == ("waiting_on_output", 0)
-    await world.finish(child)
-    assert await world.state(master) == "done"
+    waiting = await world.a_subjob(
+        master, "late", {"in": {"$dnanexus_link": {"job": child, "field": "x"}}}
+    )
+    applet = (await world.job_row(master)).executable
+    other = await world.new(f"/{applet}/run", {"input": {}}, as_=world.token_of(master))
+    detached = await world.new(
+        f"/{applet}/run",
+        {"input": {}, "detach": True, "project": (await world.job_row(master)).project},
+        as_=world.token_of(master),
+    )
+    assert await world.fail(master, "ExecutionError", "no package") == "runnable"
+    assert [await world.state(job) for job in (child, waiting, other, detached)] == [
+        "terminating", "failed", "failed", "runnable",
+    ]  # fmt: skip
+    await world.report(child)
+    assert (await world.describe(child))["failureFrom"]["id"] == master
+    await world.finish(detached)
+    assert await world.finish(master) == "done"
 
 
 async def test_only_the_master_of_the_sub_job_starts_again(world: World) -> None:
@@ -265,3 +404,25 @@ async def test_earlier_tries_are_found_when_asked_for(world: World) -> None:
     assert await found(includeRestarted=True) == [(other, 0), (job, 2), (job, 1), (job, 0)]
     assert await found(includeRestarted=True, state="restarted") == [(job, 1), (job, 0)]
     assert await found(state="restarted") == []
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_a_worker_that_is_lost_with_a_whole_tree_costs_one_restart(
+    world: World, *, has_ended: bool
+) -> None:
+    master = await a_running_job(world)
+    children = [await world.a_subjob(master) for _ in range(2)]
+    for child in children:
+        await world.lease(child)
+    if has_ended:
+        assert await world.finish(master) == "waiting_on_output"
+    world.clock.advance(2 * world.platform.backend.lease_ms)
+    for _ in range(3):
+        await world.expire()
+    world.held.clear()
+    described = await world.describe(master)
+    assert (described["state"], described["try"]) == ("runnable", 1)
+    assert described["failureCounts"] == {"UnresponsiveWorker": 1}
+    assert [await world.state(child) for child in children] == ["failed", "failed"]
+    await world.finish(await world.a_job(described["executable"]))
+    assert await world.finish(master) == "done"

@@ -25,6 +25,10 @@ TABLES: dict[type[msgspec.Struct], sa.Table] = {
     rows.PartRow: schema.parts,
     rows.JobRow: schema.jobs,
     rows.NonceRow: schema.nonces,
+    rows.AppNameRow: schema.app_names,
+    rows.AppRow: schema.apps,
+    rows.AppAliasRow: schema.app_aliases,
+    rows.AppInstallRow: schema.app_installs,
 }
 TEXT = st.text(max_size=20)
 INTEGER = st.integers(min_value=-(2**63), max_value=2**63 - 1)

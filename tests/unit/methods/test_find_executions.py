@@ -155,7 +155,7 @@ async def test_pages_hold_each_job_once(world: World, limit: int) -> None:
 async def test_jobs_of_the_same_moment_are_paged_too(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(find_executions, "BATCH_MIN", 2)
+    monkeypatch.setattr(find_executions, "BATCH_MAX", 2)
     applet = await world.an_applet(await world.a_project())
     made = {await world.a_job(applet, tags=["t"] if n % 2 else []) for n in range(9)}
     ids = await found(world, {"limit": 2})

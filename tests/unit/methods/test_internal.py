@@ -138,6 +138,52 @@ async def test_a_sync_waits_for_news_and_then_comes_at_once(world: World, applet
     world.held.add((job, 0))
 
 
+async def test_a_call_that_waits_is_one_sign_of_life(
+    world: World, applet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker may have been stopped right after it, so that its end says nothing."""
+    await world.sync()
+    signs: list[int] = []
+    monkeypatch.setattr(world.platform.backend, "seen", lambda _, now_ms: signs.append(now_ms))
+    body = {"worker": WORKER_NAME, "holding": [], "wait_ms": 10_000}
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = group.create_task(world.call("/internal/worker/sync", body, as_=WORKER))
+        job = await world.a_job(applet)
+        await world.place()
+        await waiting
+    assert len(signs) == 1
+    world.held.add((job, 0))
+    world.assignments[job] = {"attempt": 0}
+    await world.log(job, "a line is a sign")
+    assert len(signs) == 2
+
+
+async def a_turn_of_the_loop() -> None:
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+    await turned.wait()
+
+
+async def test_of_two_syncs_only_the_later_gets_jobs(world: World, applet: str) -> None:
+    """The earlier one is of a worker that was killed: its jobs' tokens must not count."""
+    await world.sync()
+    body = {"worker": WORKER_NAME, "holding": [], "wait_ms": 10_000}
+    waiting = []
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        for number in range(4):
+            call = world.call("/internal/worker/sync", body, as_=WORKER)
+            waiting.append(group.create_task(call))
+            while not world.platform.backend.is_turn(WORKER_NAME, number + 2):
+                await a_turn_of_the_loop()
+        job = await world.a_job(applet)
+        await world.place()
+    replies = [msgspec.convert(one.result(), SyncReply) for one in waiting]
+    assert [len(reply.start) for reply in replies] == [0, 0, 0, 1]
+    (given,) = replies[-1].start
+    assert (await world.call(f"/{job}/describe", as_=given.token))["id"] == job
+    world.held.add((job, 0))
+
+
 async def test_a_sync_is_answered_when_the_server_stops(world: World) -> None:
     body = {"worker": WORKER_NAME, "holding": [], "wait_ms": 10_000}
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
@@ -249,6 +295,19 @@ async def test_a_job_that_is_being_stopped_may_still_log(world: World, applet: s
     await world.call(f"/{job}/terminate")
     await world.log(job, "last words")
     assert await held_log(world, job) == ["last words"]
+
+
+async def test_the_log_of_a_try_that_is_over_is_sealed(world: World, applet: str) -> None:
+    job = await world.a_job(applet)
+    await world.lease(job)
+    await world.log(job, "in time")
+    assert await world.finish(job) == "done"
+    mine = {"worker": WORKER_NAME, "attempt": 0}
+    entry = {"timestamp": 1, "source": "DX_APP", "level": "INFO", "msg": "late"}
+    for verb, body in (("log", {"entries": [entry], "cursors": {"bulk": 9}}), ("logCursors", {})):
+        refusal = await world.refused(f"/internal/{job}/{verb}", {**mine, **body}, as_=WORKER)
+        assert (refusal.type, "is over" in refusal.message) == ("InvalidState", True)
+    assert await held_log(world, job) == ["in time"]
 
 
 # ---------------------------------------------------------------------------------- finished

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from plasmid.metadata import jobs
 from tests.worlds import BOB, EVE, START_MS, World
 
 NOBODY = "0" * 24
@@ -19,7 +20,13 @@ ALWAYS = {
     "failureCounts", "singleContext", "ignoreReuse", "outputReusedFrom", "httpsApp", "costLimit",
     "isFree", "preserveJobOutputs", "detailedJobMetrics", "delayWorkspaceDestruction", "runInput",
     "originalInput", "input", "output", "maxTreeSpotWaitTime", "maxJobSpotWaitTime",
+    "workerReuseDeadlineRunTime", "invoiceMetadata",
 }  # fmt: skip
+OF_ROOTS = {
+    "selectedTreeTurnaroundTimeThreshold", "selectedTreeTurnaroundTimeThresholdFrom",
+    "treeTurnaroundTime",
+}  # fmt: skip
+ALWAYS |= OF_ROOTS
 NEVER = {"app", "resources", "projectCache", "totalPrice", "currency"}
 IO = {"runInput", "originalInput", "input", "output"}
 
@@ -117,6 +124,65 @@ async def test_idle_is_never_shown(world: World, applet: str) -> None:
     assert moves(await world.describe(waiting)) == ["waiting_on_input"]
 
 
+async def test_what_is_of_a_whole_tree_is_shown_by_its_root_only(world: World) -> None:
+    applet = await world.an_applet(await world.a_project(), treeTurnaroundTimeThreshold=2)
+    root = await world.a_job(applet)
+    await world.lease(root)
+    sub = await world.a_subjob(root)
+    assert set(await world.describe(sub)) == ALWAYS - OF_ROOTS | {"detachedFrom"}
+    world.clock.advance(2500)
+    described = await world.describe(root)
+    assert described["selectedTreeTurnaroundTimeThreshold"] == 2
+    assert described["selectedTreeTurnaroundTimeThresholdFrom"] == "executable"
+    assert described["treeTurnaroundTime"] == 2
+    await world.call(f"/{root}/terminate")
+    await world.report(root)
+    world.clock.advance(60_000)
+    assert (await world.describe(root))["treeTurnaroundTime"] == 2
+    plain = await world.a_job(await world.an_applet(await world.a_project()))
+    described = await world.describe(plain)
+    assert described["selectedTreeTurnaroundTimeThreshold"] is None
+    assert described["selectedTreeTurnaroundTimeThresholdFrom"] == "system"
+
+
+async def test_relations_of_a_tree_have_their_nulls(world: World) -> None:
+    """F.6.2: of a root, of a sub-job, of a master launched by a sub-job, of a detached one."""
+    applet = await world.an_applet(await world.a_project(), access={"project": "CONTRIBUTE"})
+    root = await world.a_job(applet)
+    await world.fail(root, "ExecutionError")  # so that the tries can be told apart
+    await world.lease(root)
+    sub = await world.a_subjob(root)
+    await world.lease(sub)
+    as_ = world.token_of(sub)
+    master = await world.new(f"/{applet}/run", {"input": {}}, as_=as_)
+    detached = await world.new(f"/{applet}/run", {"input": {}, "detach": True}, as_=as_)
+    expected = {
+        root: (None, None, root, root, None, None),
+        sub: (root, 1, root, root, None, None),
+        master: (sub, 0, root, root, None, None),
+        detached: (None, None, detached, detached, sub, 0),
+    }
+    names = (
+        "parentJob", "parentJobTry", "originJob", "rootExecution", "detachedFrom",
+        "detachedFromTry",
+    )  # fmt: skip
+    for job, relations in expected.items():
+        described = await world.describe(job)
+        assert tuple(described[name] for name in names) == relations
+        of_analyses = [described[name] for name in ("parentAnalysis", "analysis", "stage")]
+        assert of_analyses == [None, None, None]
+
+
+async def test_what_an_app_runs_with_is_shown_together(world: World, applet: str) -> None:
+    job = await world.a_job(applet)
+    row = await world.job_row(job)
+    containers = {"resources": "container-" + "R" * 24, "projectCache": "container-" + "P" * 24}
+    async with world.database.transaction() as tx:
+        await jobs.update_job(tx, job, {"settings": row.settings | containers})
+    described = await world.describe(job)
+    assert {name: described[name] for name in containers} == containers
+
+
 # --------------------------------------------------------------------------------- F.6.1
 
 
@@ -128,6 +194,10 @@ async def test_idle_is_never_shown(world: World, applet: str) -> None:
         ({"fields": {"state": False}}, set()),
         ({"fields": {"allowSSH": True, "host": True, "sshPort": True, "state": True}}, {"state"}),
         ({"fields": {"headJobOnDemand": True}}, {"headJobOnDemand"}),
+        (
+            {"fields": {"internetUsageIPs": True, "jobLogsForwardingStatus": True}},
+            {"internetUsageIPs", "jobLogsForwardingStatus"},
+        ),
         ({"io": False}, ALWAYS - IO),
         ({"defaultFields": True, "fields": {"input": False}}, ALWAYS - {"input"}),
         ({"defaultFields": True, "fields": {"spotCostSavings": True}}, ALWAYS),
@@ -177,6 +247,19 @@ async def test_allow_ssh_is_shown_only_while_it_is_set(world: World, applet: str
         await world.call(f"/{job}/update", {"allowSSH": unset})
         asked = await world.describe(job, fields={"allowSSH": True})
         assert asked in ({}, {"allowSSH": []})
+
+
+async def test_the_rank_is_that_of_all_jobs_of_a_tree(world: World, applet: str) -> None:
+    root, other = await world.a_job(applet, rank=1), await world.a_job(applet, rank=1)
+    await world.lease(root)
+    over, waiting = await world.a_subjob(root), await world.a_subjob(root)
+    await world.finish(over)
+    await world.call(f"/{root}/update", {"rank": 9})
+    later = await world.a_subjob(root)
+    ranks = [(await world.describe(job))["rank"] for job in (root, over, waiting, later, other)]
+    assert ranks == [9, 1, 9, 9, 1]
+    refusal = await world.refused(f"/{waiting}/update", {"rank": 2})
+    assert (refusal.type, root in refusal.message) == ("InvalidInput", True)
 
 
 async def test_the_rank_moves_a_job_in_the_queue(world: World, applet: str) -> None:

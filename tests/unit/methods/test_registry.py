@@ -14,11 +14,13 @@ from plasmid.domain.access import Actor
 from plasmid.methods import (
     adopt,
     app,
+    app_people,
     applet,
     decode,
     everything,
     file,
     find,
+    find_apps,
     find_executions,
     find_projects,
     folders,
@@ -30,6 +32,7 @@ from plasmid.methods import (
     registry,
     shared,
     system,
+    tokens,
     user,
 )
 from plasmid.methods.registry import METHODS, Mode
@@ -37,8 +40,8 @@ from plasmid.methods.targets import Access
 from tests.worlds import ALICE, BOB, EVE, RUN_SPEC, World
 
 MODULES = (
-    adopt, app, applet, file, find, find_executions, find_projects, folders, identity, internal,
-    job, project, record, shared, system, user,
+    adopt, app, app_people, applet, file, find, find_apps, find_executions, find_projects, folders,
+    identity, internal, job, project, record, shared, system, tokens, user,
 )  # fmt: skip
 NONCE = "0123456789abcdef" * 4 + "1700000000.5"
 
@@ -141,7 +144,8 @@ def _bodies(project: str, applet: str) -> dict[str, dict[str, Any]]:
 def test_the_routes_that_take_a_nonce_are_those_to_which_the_client_adds_one() -> None:
     offered = {found.route for found in METHODS.values() if found.has_nonce}
     assert offered == {
-        "/file/new", "/record/new", "/applet/new", "/applet-xxxx/run", "/app-xxxx/run", "/job/new"
+        "/file/new", "/record/new", "/applet/new", "/app/new", "/applet-xxxx/run",
+        "/app-xxxx/run", "/job/new",
     }  # fmt: skip
     assert all(found.mode is Mode.WRITE for found in METHODS.values() if found.has_nonce)
 

@@ -539,15 +539,18 @@ async def test_a_detached_run_begins_a_tree_of_its_own(
     applet = await world.an_applet(project, access={"project": "CONTRIBUTE"})
     root = await world.a_job(applet)
     token = (await world.lease(root))["token"]
-    body = {"input": {}, "detach": True}
-    assert (await world.refused(f"/{applet}/run", body, as_=token)).type == "InvalidInput"
-    job = await world.new(f"/{applet}/run", {**body, "project": project}, as_=token)
+    other = await world.a_project()
+    body = {"input": {}, "detach": True, "rank": 7}
+    job = await world.new(f"/{applet}/run", body, as_=token)
     described = await world.describe(job)
     expected = {
+        "project": project, "rank": 7, "parentJobTry": None,
         "parentJob": None, "originJob": job, "rootExecution": job, "detachedFrom": root,
         "detachedFromTry": 0, "launchedBy": "user-alice",
     }  # fmt: skip
     assert {key: described[key] for key in expected} == expected
+    refusal = await world.refused(f"/{applet}/run", {**body, "project": other}, as_=token)
+    assert (refusal.type, "detachedJob" in refusal.message) == ("PermissionDenied", True)
 
 
 async def test_a_detached_run_takes_contribute_of_the_jobs_own_token(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,18 @@ class Sandbox:
     def __init__(self, network_namespace: Path | None) -> None:
         self.network_namespace = network_namespace
 
+    async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
+        return False
 
-def opened(namespace: Path | None, api_address: tuple[str, int]) -> sandbox_network.SandboxNetwork:
+    async def kept_open(self, name: str) -> list[socket.socket]:
+        return []
+
+
+def opened(
+    namespace: Path | None, api_address: tuple[str, int], *, secret: str = ""
+) -> sandbox_network.SandboxNetwork:
     site = sandbox_network.Site(api_address=api_address)
-    return sandbox_network.SandboxNetwork(Sandbox(namespace), site)
+    return sandbox_network.SandboxNetwork(Sandbox(namespace), site, secret=secret)
 
 
 @pytest.fixture
@@ -87,6 +96,44 @@ async def test_a_taken_port_is_an_error_that_leaves_no_socket(namespace: Path) -
         listener.close()
 
 
+class KeepingSandbox(Sandbox):
+    """One whose engine keeps sockets."""
+
+    kept: tuple[socket.socket, ...] = ()
+
+    async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
+        self.kept = tuple(each.dup() for each in sockets)
+        return True
+
+    async def kept_open(self, name: str) -> list[socket.socket]:
+        return [each.dup() for each in self.kept]
+
+
+@as_root
+async def test_what_an_engine_keeps_is_served_on_with_what_came_meanwhile(namespace: Path) -> None:
+    server = await asyncio.start_server(answer_web, "127.0.0.1", 0)
+    sandbox = KeepingSandbox(namespace)
+    site = sandbox_network.Site(api_address=server.sockets[0].getsockname()[:2])
+    async with server, asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with sandbox_network.SandboxNetwork(sandbox, site, allowed=["*"]):
+            pass
+        waits = asyncio.to_thread(ask_inside, namespace, 8124, "GET / HTTP/1.1\\r\\n\\r\\n")
+        answer = group.create_task(waits)
+        await asyncio.to_thread(await_caller, namespace)
+        async with sandbox_network.SandboxNetwork(sandbox, site, allowed=["*"]):
+            assert "the api" in await answer
+    for each in sandbox.kept:
+        each.close()
+
+
+def await_caller(namespace: Path) -> None:
+    """Return once a connection waits at 127.0.0.1:8124 inside."""
+    sockets = namespace.parents[1] / "net" / "tcp"
+    # state 0A: listens; its receive queue is the number of those that wait
+    while not re.search(r" 0100007F:1FBC \S+ 0A 00000000:00000001 ", sockets.read_text()):
+        pass
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_a_namespace_that_is_gone_is_an_error() -> None:
     with pytest.raises(namespaces.NamespaceError, match="cannot listen"):
@@ -121,6 +168,28 @@ async def test_a_sandbox_reaches_the_api_and_the_proxy_and_can_be_given_them_aga
                 ask_inside, namespace, 8124, "GET / HTTP/1.1\\r\\n\\r\\n"
             )
             assert gone == ""
+
+
+async def answer_with_token(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    tokens = [line for line in head.split(b"\r\n") if line.lower().startswith(b"authorization")]
+    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"".join(tokens))
+    await writer.drain()
+    writer.close()
+
+
+@as_root
+@pytest.mark.parametrize(("secret", "shown"), [("", "Bearer t"), ("proof", "Bearer t.proof")])
+async def test_calls_that_leave_a_sandbox_carry_its_secret(
+    namespace: Path, secret: str, shown: str
+) -> None:
+    server = await asyncio.start_server(answer_with_token, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    end = " HTTP/1.1\\r\\nAuthorization: Bearer t\\r\\n\\r\\n"
+    async with server, opened(namespace, address, secret=secret):
+        for port, target in ((8124, "/x"), (3128, "http://localhost:8124/x")):
+            answer = await asyncio.to_thread(ask_inside, namespace, port, f"GET {target}{end}")
+            assert answer.endswith(f"Authorization: {shown}"), answer
 
 
 @as_root

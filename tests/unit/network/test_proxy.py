@@ -156,6 +156,20 @@ async def test_a_service_is_reached_under_the_name_that_the_sandbox_has_for_it()
     assert heard[0].startswith(b"POST /x HTTP/1.1\r\n")
 
 
+async def test_only_a_service_is_told_the_secret_that_proves_a_token() -> None:
+    heard: Heard = []
+    async with served(echo_server(heard)) as target:
+        services = {("127.0.0.1", 8124): ("127.0.0.1", target)}
+        reachable = outside.Outside([], package_hosts=[f"127.0.0.1:{target}"])
+        made = proxy.Proxy(reachable, services=services, secret="s" * 8)
+        async with served(made.handle) as port:
+            for host, shown in ((8124, b"Bearer t.ssssssss"), (target, b"Bearer t")):
+                head = f"PUT http://127.0.0.1:{host}/ HTTP/1.1\r\nContent-Length: 1\r\n"
+                await ask(port, f"{head}authorization: Bearer t\r\n\r\n.".encode())
+                lines = heard.pop().split(b"\r\n")
+                assert [line for line in lines if b"Bearer" in line] == [b"authorization: " + shown]
+
+
 async def test_a_server_that_is_not_there_is_a_bad_gateway() -> None:
     async with world(package_hosts=["127.0.0.1:1"]) as (port, _, _, _):
         answer = await ask(port, b"CONNECT 127.0.0.1:1 HTTP/1.1\r\n\r\n")

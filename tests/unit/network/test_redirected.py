@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,12 @@ class Sandbox:
 
     def __init__(self, network_namespace: Path) -> None:
         self.network_namespace = network_namespace
+
+    async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
+        return False
+
+    async def kept_open(self, name: str) -> list[socket.socket]:
+        return []
 
 
 @pytest.fixture

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 RUNTIME = Path(__file__).resolve().parents[3] / "src" / "plasmid" / "runtime"
@@ -37,3 +41,31 @@ def run(
         check=False,
         timeout=60,
     )
+
+
+@contextlib.contextmanager
+def started(
+    *command: str | Path, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command during the block, in a session that is ended with all its processes."""
+    with subprocess.Popen(
+        [str(part) for part in command],
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Return as soon as a condition is true; fail if that takes too long."""
+    deadline = time.monotonic() + seconds
+    nothing = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline
+        nothing.wait(0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -25,6 +26,7 @@ class FakeSandbox:
         self.removals = 0
         self.exit: engine.Exit | None = None
         self.ended = asyncio.Event()
+        self.kept: dict[str, list[socket.socket]] = {}
         self.root.mkdir()
         self.log_path.touch()
         for path, content in spec.files.items():
@@ -60,10 +62,20 @@ class FakeSandbox:
             self.put("/opt/plasmid/phase", b"running\n")
             self.job(self)
 
+    async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
+        self.kept[name] = [each.dup() for each in sockets]
+        return True
+
+    async def kept_open(self, name: str) -> list[socket.socket]:
+        return [each.dup() for each in self.kept.get(name, ())]
+
     async def wait(self) -> engine.Exit:
         await self.ended.wait()
         assert self.exit is not None
         return self.exit
+
+    async def so_far(self, exit_code: int) -> engine.Exit:
+        return engine.Exit(exit_code, out_of_memory=False, peak_memory_bytes=1 << 20)
 
     async def kill(self) -> None:
         self.kills += 1
@@ -71,7 +83,13 @@ class FakeSandbox:
 
     async def remove(self) -> None:
         self.removals += 1
+        self.close_kept()
         shutil.rmtree(self.folder)
+
+    def close_kept(self) -> None:
+        for each in [one for kept in self.kept.values() for one in kept]:
+            each.close()
+        self.kept.clear()
 
     def put(self, path: str, content: bytes) -> None:
         target = self.root / path.lstrip("/")
@@ -159,6 +177,7 @@ class NoNetwork:
         on_refused: adapters.Refused,
         *,
         package_hosts: Sequence[str] = (),
+        secret: str = "",
     ) -> AbstractAsyncContextManager[object]:
         return nullcontext()
 

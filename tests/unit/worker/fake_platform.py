@@ -30,6 +30,7 @@ class FakePlatform:
         self.lines: dict[str, list[assignments.LogEntry]] = defaultdict(list)
         self.cursors: dict[str, dict[str, int]] = defaultdict(dict)
         self.finished: dict[str, assignments.Finished] = {}
+        self.reports_of_holds: dict[str, assignments.Finished] = {}
         self.files: dict[str, tuple[str, bytes]] = {}
         self.descriptions: dict[str, dict[str, Any]] = {}
         self.api_calls: list[tuple[str, dict[str, Any]]] = []
@@ -97,6 +98,10 @@ class FakePlatform:
                     return self._log(job, msgspec.json.decode(body, type=assignments.LogBatch))
                 case "logCursors":
                     return assignments.LogCursors(self.cursors[job])
+                case "held":
+                    report = msgspec.json.decode(body, type=assignments.Finished)
+                    self.reports_of_holds[job] = report
+                    return assignments.Acknowledged(job)
                 case _:
                     self.finished[job] = msgspec.json.decode(body, type=assignments.Finished)
                     return assignments.Acknowledged(job)

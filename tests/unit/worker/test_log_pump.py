@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -166,10 +167,13 @@ async def test_a_batch_is_bounded(
     add_log = link.add_log
 
     async def counted(
-        held: assignments.HeldTry, entries: list[assignments.LogEntry], cursors: dict[str, int]
+        held: assignments.HeldTry,
+        entries: list[assignments.LogEntry],
+        cursors: dict[str, int],
+        **more: Any,
     ) -> None:
         sizes.append(sum(len(entry.msg) for entry in entries))
-        await add_log(held, entries, cursors)
+        await add_log(held, entries, cursors, **more)
 
     link.add_log = counted  # type: ignore[method-assign]
     pump = log_pump.LogPump(link, HELD, folder)

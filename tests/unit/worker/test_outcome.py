@@ -72,7 +72,12 @@ def test_without_a_usable_error_file_the_exit_code_is_told(text: str | None) -> 
 
 
 def test_a_signal_is_told_as_one() -> None:
-    assert "ended by signal 11" in failure(128 + 11)[1]
+    assert "ended by signal 11 (SIGSEGV)" in failure(128 + 11)[1]
+
+
+@pytest.mark.parametrize("code", [128, 200, 255])
+def test_a_code_that_no_signal_gives_is_told_as_a_code(code: int) -> None:
+    assert f"non-zero exit status {code}:" in failure(code)[1]
 
 
 def test_a_job_killed_for_want_of_memory_is_told_how_much_it_had() -> None:
@@ -86,11 +91,52 @@ def test_a_kill_from_outside_is_not_taken_for_want_of_memory() -> None:
     assert failure(137)[0] == "AppInternalError"
 
 
-def test_a_full_disk_is_want_of_resources_and_its_size_and_place_are_told() -> None:
-    reason, message = failure(1, disk_full=True, disk_bytes=50 * 10**9)
+@pytest.mark.parametrize(
+    ("full", "parts"),
+    [
+        (outcome.Full("/"), ("its disk of 50 GB (/ ", "instance type with more storage")),
+        (
+            outcome.Full("/", of_names=True),
+            ("as many files as its disk of 50 GB", "fewer and larger"),
+        ),
+        (outcome.Full("/", size_bytes=49 * 10**9), ("its disk of 50 GB (/ ",)),
+        (
+            outcome.Full("/", size_bytes=20 * 10**9),
+            ("20 GB in all", "not those of its instance type of 50 GB", "free some"),
+        ),
+        (
+            outcome.Full("/dev/shm", size_bytes=1 << 30),
+            ("filled /dev/shm", "of 1024 MiB in its memory", "write to /tmp"),
+        ),
+    ],
+)
+def test_a_full_file_system_is_want_of_resources_and_it_is_told_which(
+    full: outcome.Full, parts: tuple[str, ...]
+) -> None:
+    reason, message = failure(1, full=(full,), disk_bytes=50 * 10**9)
     assert reason == "AppInsufficientResourceError"
-    assert "its disk of 50 GB (/ " in message
-    assert "instance type with more storage" in message
+    assert [part for part in parts if part not in message] == []
+    assert message.endswith("(The app exited with non-zero exit status 1)")
+
+
+def test_what_was_killed_for_memory_below_the_app_is_want_of_memory_too() -> None:
+    """xargs, make and the like end with codes of their own when one of theirs is killed."""
+    reason, message = failure(123, out_of_memory=True, memory_bytes=1 << 30)
+    assert reason == "AppInsufficientResourceError"
+    assert "1024 MiB" in message
+    assert "exit status 123" in message
+
+
+@pytest.mark.parametrize("text", [None, own("AppInternalError", "RuntimeError: no thread")])
+def test_an_app_that_was_refused_processes_is_told_the_limit(text: str | None) -> None:
+    reason, message = failure(1, processes_full=True, processes_max=16384, error_text=text)
+    assert reason == "AppInternalError"
+    assert "as it had 16384: start fewer at once" in message
+
+
+def test_what_an_app_says_of_itself_is_left_as_it_is() -> None:
+    known = {"processes_full": True, "error_text": own("AppError", "bad input")}
+    assert failure(1, **known) == ("AppError", "bad input")
 
 
 @pytest.mark.parametrize("code", [0, 1, 137])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import pytest
@@ -136,6 +137,25 @@ async def test_a_report_is_repeated_until_it_is_kept(place: Place) -> None:
     report = await finished(place, fake_platform.an_assignment())
     assert report.output == {}
     assert place.folders() == []
+
+
+async def test_a_try_whose_removal_fails_is_reported_and_removed_all_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = iter([OSError(errno.EIO, "made to fail")])
+    remove = fake_engine.FakeSandbox.remove
+
+    async def fail_once(sandbox: fake_engine.FakeSandbox) -> None:
+        for trouble in troubles:
+            raise trouble
+        await remove(sandbox)
+
+    monkeypatch.setattr(fake_engine.FakeSandbox, "remove", fail_once)
+    assignment = fake_platform.an_assignment()
+    async with place.worker():
+        await place.platform.assign(assignment)
+        await place.platform.until(lambda: JOB in place.platform.finished and not place.folders())
+    assert place.platform.finished[JOB].output == {}
 
 
 async def test_a_try_that_the_platform_stops_is_killed_and_told_with_its_last_lines(

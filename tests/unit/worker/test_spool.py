@@ -99,3 +99,36 @@ def test_a_reader_that_was_ahead_of_the_file_goes_on_at_its_end(path: Path) -> N
     kept = spool.Spool(path)
     kept.add(line("a"))
     assert kept.read(10_000, 1 << 20) == ([], path.stat().st_size)
+
+
+def test_a_message_of_a_killed_process_is_there_whole_or_not_at_all(path: Path) -> None:
+    kept = spool.Spool(path)
+    kept.add_messages(
+        [spool.Message(7, [line("a")]), spool.Message(8, [line("b"), line("c"), line("d")])]
+    )
+    kept.close()
+    whole = path.read_bytes()
+    starts = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
+    for cut in (starts[1], starts[1] + 5, starts[2], len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        kept = spool.Spool(path)
+        assert [entry.msg for entry in kept.read(0, 1 << 20)[0]] == ["a"]
+        assert kept.stamps == {7}
+        kept.close()
+    path.write_bytes(whole)
+    kept = spool.Spool(path)
+    assert [entry.msg for entry in kept.read(0, 1 << 20)[0]] == ["a", "b", "c", "d"]
+    assert kept.stamps == {7, 8}
+    kept.close()
+
+
+def test_a_file_longer_than_what_is_looked_at_keeps_its_lines(path: Path) -> None:
+    kept = spool.Spool(path)
+    kept.add_messages([spool.Message(n, [line("x" * 4000)]) for n in range(1, 1500)])
+    kept.close()
+    size = path.stat().st_size
+    kept = spool.Spool(path)
+    assert path.stat().st_size == size
+    assert len(kept.stamps) > 500
+    assert kept.stamps == set(range(1500 - len(kept.stamps), 1500))
+    kept.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
+
+import pytest
 
 from plasmid.domain import assignments
 from plasmid.worker import try_folder
@@ -41,3 +44,23 @@ def test_removing_leaves_nothing_and_may_be_repeated(tmp_path: Path) -> None:
     folder.remove()
     folder.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_start_outlasts_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment())
+    synced: list[Path] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+    )
+    folder.mark_started(17)
+    files = [folder.path / "assignment.json", folder.path / "started"]
+    assert synced == [*files, folder.path, tmp_path]
+    folder.mark_started(18)  # by a worker that does not know how far the first one came
+    assert (folder.started_ms(), len(synced)) == (17, 8)
+
+
+def test_a_new_sandbox_meets_nothing_of_a_killed_removal(tmp_path: Path) -> None:
+    folder = try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment())
+    (folder.sandbox / "work" / "work").mkdir(parents=True)
+    folder.empty_sandbox()
+    assert list(folder.sandbox.iterdir()) == []

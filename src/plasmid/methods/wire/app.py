@@ -3,68 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from plasmid.metadata.rows import ObjectRow
+import msgspec
+
+from plasmid.metadata.rows import AppNameRow, AppRow, ObjectRow
 from plasmid.methods.wire import fields
 
+_SHOWN: Final = ("applet", "resources", "pricingPolicy")
 
-def describe(
-    row: ObjectRow, name: str, options: Mapping[str, Any], *, regions: Sequence[str]
-) -> dict[str, Any]:
+
+class Facts(msgspec.Struct, frozen=True):
+    """What is told of a version of an app; the last three depend on the caller and on others."""
+
+    row: ObjectRow
+    version: AppRow
+    listing: AppNameRow
+    aliases: Sequence[str]
+    is_developer: bool
+    is_installed: bool
+    installs: int
+
+
+def describe(facts: Facts, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of an app that the options ask for."""
-    everything = _defaults(row, name, regions)
+    everything = _defaults(facts)
     wanted = fields.selected(options, everything)
     return {field: value for field, value in everything.items() if field in wanted}
 
 
-def run_spec(row: ObjectRow, regions: Sequence[str]) -> dict[str, Any]:
-    """Return an app's runSpec with its mirrors by region: it is the same in all of them."""
-    spec = row.body["runSpec"]
-    return {
-        **spec,
-        "bundledDependsByRegion": {region: spec.get("bundledDepends", []) for region in regions},
-        "systemRequirementsByRegion": {
-            region: spec.get("systemRequirements", {}) for region in regions
-        },
-    }
-
-
-def _defaults(row: ObjectRow, name: str, regions: Sequence[str]) -> dict[str, Any]:
-    body = row.body
-    spec = run_spec(row, regions)
-    return {
-        "id": row.id,
+def _defaults(facts: Facts) -> dict[str, Any]:
+    version, body = facts.version, facts.row.body
+    described = {
+        "id": version.id,
         "class": "app",
-        "billTo": row.created_by,
-        "name": name,
-        "version": body["version"],
-        "aliases": [body["version"], "default"],
-        "createdBy": row.created_by,
-        "created": row.created_ms,
-        "modified": row.created_ms,
-        "published": row.created_ms,
-        "installed": False,
-        "installs": 0,
-        "openSource": True,
-        "deleted": False,
-        "isDeveloperFor": False,
-        "authorizedUsers": ["PUBLIC"],
-        "categories": [],
-        "ignoreReuse": False,
+        **_of_name(facts),
+        "version": version.version,
+        "aliases": facts.aliases,
+        "createdBy": version.created_by,
+        "created": version.created_ms,
+        "modified": version.modified_ms,
+        "deleted": version.deleted_ms is not None,
+        **_regional(version.regional_options),
+        "openSource": body.get("openSource", False),
+        "ignoreReuse": body.get("ignoreReuse", False),
         "lineItemPerTest": {},
-        "regionalOptions": {region: {} for region in regions},
-        "httpsApp": {"enabled": False},
-        "dxapi": body["dxapi"],
-        "title": body["title"],
-        "summary": body["summary"],
+        "httpsApp": body.get("httpsApp") or {"enabled": False},
+        "dxapi": body.get("dxapi", "1.0.0"),
+        "title": body.get("title") or version.name,
+        "summary": body.get("summary", ""),
         "description": body.get("description", ""),
-        "details": row.details,
-        # where an app comes from; the client shows it, and nobody can look it up
-        "applet": row.id.replace("app-", "applet-"),
+        "developerNotes": body.get("developerNotes", ""),
+        "details": facts.row.details,
         "access": body["access"],
         "inputSpec": body["inputSpec"],
         "outputSpec": body["outputSpec"],
-        "runSpec": {field: value for field, value in spec.items() if field != "code"},
-        "treeTurnaroundTimeThreshold": None,
+        "runSpec": {name: value for name, value in body["runSpec"].items() if name != "code"},
+        "treeTurnaroundTimeThreshold": body.get("treeTurnaroundTimeThreshold"),
     }
+    if version.published_ms is not None:
+        described["published"] = version.published_ms
+    return described
+
+
+def _of_name(facts: Facts) -> dict[str, Any]:
+    return {
+        "name": facts.listing.name,
+        "billTo": facts.listing.bill_to,
+        "authorizedUsers": facts.listing.authorized_users,
+        "categories": facts.listing.categories,
+        "isDeveloperFor": facts.is_developer,
+        "installed": facts.is_installed,
+        "installs": facts.installs,
+    }
+
+
+def _regional(options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what an app is made from by region; of an app of one region once more beside that."""
+    shown = {
+        region: {name: given[name] for name in _SHOWN if name in given}
+        for region, given in options.items()
+    }
+    region, first = next(iter(shown.items()))
+    described: dict[str, Any] = {"regionalOptions": shown, "applet": first["applet"]}
+    if len(shown) == 1:
+        described |= {"region": region, "resources": first["resources"]}
+    return described

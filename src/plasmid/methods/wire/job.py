@@ -15,9 +15,16 @@ ON_REQUEST: Final = (
     "runSystemRequirementsByExecutable",
     "mergedSystemRequirementsByExecutable",
     "headJobOnDemand",
+    "instanceTypeTransitions",
 )
+# Also on request only: there is nothing of the kind here.
+_NOTHING_OF: Final[dict[str, Any]] = {"internetUsageIPs": [], "jobLogsForwardingStatus": None}
+# Only what runs an app has these.
+_OF_APPS: Final = ("resources", "projectCache")
+_THRESHOLD: Final = "selectedTreeTurnaroundTimeThreshold"
 # Not of the platform's API: what a job got that is less than its instance type, and what of its
-# limits this machine could not enforce. Below `plasmid`, which is absent where there is neither.
+# limits this machine could not enforce; while it is held for debugging, why and how long (`hold`).
+# Below `plasmid`, which is absent where there is none of it.
 OWN: Final = ("fitted", "notEnforced")
 _ECHOED: Final[dict[str, Any]] = {
     "executionPolicy": {},
@@ -36,17 +43,25 @@ _ECHOED: Final[dict[str, Any]] = {
 }
 
 
-def describe(row: JobRow, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a job that the options ask for."""
-    everything = _defaults(row)
+def describe(
+    row: JobRow, options: Mapping[str, Any], *, now_ms: int | None = None
+) -> dict[str, Any]:
+    """Return the fields of a job that the options ask for.
+
+    How long a tree has taken so far is told if it is said what time it is.
+    """
+    everything = _defaults(row) | _turnaround(row, now_ms)
     if not keys.boolean(dict(options), "io", default=True):
         for name in IO:
             del everything[name]
     if options.get("fields") is None:
         return everything
-    wanted = fields.selected(options, everything, ON_REQUEST)
+    wanted = fields.selected(options, everything, (*ON_REQUEST, *_NOTHING_OF))
+    everything |= {name: value for name, value in _NOTHING_OF.items() if name in wanted}
     for name in wanted & set(ON_REQUEST):
         everything[name] = row.settings.get(name)
+    if everything.get("instanceTypeTransitions") is None:
+        everything.pop("instanceTypeTransitions", None)  # absent unless there was one
     return {name: value for name, value in everything.items() if name in wanted}
 
 
@@ -83,6 +98,8 @@ def _defaults(row: JobRow) -> dict[str, Any]:
         "dependsOn": row.depends_on,
         "failureCounts": row.failure_counts,
         "outputReusedFrom": None,
+        "workerReuseDeadlineRunTime": {"state": "reuse-off", "waitTime": -1, "at": -1},
+        "invoiceMetadata": None,
         "httpsApp": {"enabled": False},
         "isFree": True,
         "runInput": row.run_input,
@@ -110,6 +127,20 @@ def _relations(row: JobRow) -> dict[str, Any]:
     }
 
 
+def _turnaround(row: JobRow, now_ms: int | None) -> dict[str, Any]:
+    """Return how long the tree of a root may take and has taken, in seconds; {} for other jobs."""
+    if row.id != row.root_execution:
+        return {}
+    found = {
+        _THRESHOLD: row.settings.get(_THRESHOLD),
+        f"{_THRESHOLD}From": row.settings.get(f"{_THRESHOLD}From", "system"),
+    }
+    ended_ms = row.state_transitions[-1]["setAt"] if job_states.is_terminal(row.state) else now_ms
+    if ended_ms is not None:
+        found["treeTurnaroundTime"] = (ended_ms - row.created_ms) // 1000
+    return found
+
+
 def _add_optional(described: dict[str, Any], row: JobRow) -> None:
     """Add the keys that must be absent while they do not apply (contract A.12)."""
     if row.started_running_ms is not None:
@@ -120,8 +151,12 @@ def _add_optional(described: dict[str, Any], row: JobRow) -> None:
         described["failureReason"] = row.failure_reason
         described["failureMessage"] = row.failure_message
         described["failureFrom"] = row.failure_from
+    for name in _OF_APPS:
+        if row.settings.get(name):
+            described[name] = row.settings[name]
     if row.settings.get("allowSSH"):
         described["allowSSH"] = row.settings["allowSSH"]
-    own = {name: row.settings[name] for name in OWN if row.settings.get(name)}
+    shown = (*OWN, "hold") if row.state == job_states.State.DEBUG_HOLD else OWN
+    own = {name: row.settings[name] for name in shown if row.settings.get(name)}
     if own:
         described["plasmid"] = own

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from plasmid.domain import instance_types, upload_limits
 from plasmid.domain.access import Level
-from plasmid.metadata import objects, projects, sizes
+from plasmid.metadata import apps, objects, projects, sizes
 from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import ContainerRow
 from plasmid.methods.wire import fields
@@ -35,6 +35,9 @@ async def describe(
     if "dataUsage" in wanted:
         usage_bytes = await sizes.stored_bytes(reader, row.id)
         described["dataUsage"] = round(usage_bytes / 2**30, 6)
+    if row.app is not None and "appName" in wanted:
+        version = await apps.find_version(reader, row.app)
+        described["appName"] = version.name if version else None
     described = {name: value for name, value in described.items() if name in wanted}
     for name in wanted & set(_REQUESTED):
         described[name] = await _REQUESTED[name](reader, row)
@@ -75,7 +78,7 @@ def _container(row: ContainerRow, level: Level) -> dict[str, Any]:
         "name": row.name,
         "region": row.region,
         "billTo": row.bill_to,
-        "type": "temporary",
+        "type": row.kind or "temporary",
         "created": row.created_ms,
         "modified": row.modified_ms,
         "level": level.name,
@@ -83,6 +86,8 @@ def _container(row: ContainerRow, level: Level) -> dict[str, Any]:
         "sponsoredDataUsage": 0.0,
         "remoteDataUsage": 0.0,
         "project": row.project,
+        **({"app": row.app, "appName": None} if row.app else {}),
+        **({"destroyAt": row.destroy_at_ms} if row.destroy_at_ms else {}),
     }
 
 
@@ -103,8 +108,9 @@ async def _objects(reader: Reader, row: ContainerRow) -> int:
     return len(await objects.find_ids_in(reader, row.id))
 
 
-async def _app_caches(_: Reader, __: ContainerRow) -> dict[str, Any]:
-    return {}
+async def _app_caches(reader: Reader, row: ContainerRow) -> dict[str, Any]:
+    found = await projects.find_containers_within(reader, row.id)
+    return {cache.app: cache.id for cache in found if cache.app is not None}
 
 
 async def _file_upload_parameters(_: Reader, row: ContainerRow) -> dict[str, Any]:

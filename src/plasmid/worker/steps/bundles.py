@@ -74,7 +74,7 @@ class Bundles:
     async def _ask(self, bundle: dependencies.Bundle) -> None:
         try:
             await self._link.may_download(
-                bundle.file_id, token=self._assignment.token, workspace=self._workspace
+                bundle.file_id, token=self._assignment.proven_token, workspace=self._workspace
             )
         except (api.Unreachable, errors.ApiError) as error:
             raise _not_to_be_had(bundle, error) from error
@@ -84,7 +84,10 @@ class Bundles:
         target = self._folder.downloads / bundle.file_id
         try:
             await self._link.download(
-                bundle.file_id, target, token=self._assignment.token, workspace=self._workspace
+                bundle.file_id,
+                target,
+                token=self._assignment.proven_token,
+                workspace=self._workspace,
             )
         except (api.Unreachable, errors.ApiError, OSError) as error:
             raise _not_to_be_had(bundle, error) from error

@@ -12,6 +12,7 @@ from typing import Final
 from plasmid.domain import assignments, failures
 from plasmid.engines import engine
 from plasmid.environments import mirrors
+from plasmid.telemetry import failpoints
 from plasmid.worker import adapters, inside, task_errors, try_folder
 from plasmid.worker.steps import environment, log_sockets, workspace
 
@@ -65,7 +66,8 @@ async def adopt(with_engine: engine.Engine, folder: try_folder.TryFolder) -> eng
     if folder.started_ms() is None:
         if sandbox is not None:
             await sandbox.remove()
-        folder.sandbox.mkdir(mode=0o755, exist_ok=True)
+        # What a removal has left when it was killed would be in the way of the next sandbox.
+        await asyncio.to_thread(folder.empty_sandbox)
         return None
     if sandbox is None:
         raise failures.JobFailure(
@@ -83,9 +85,11 @@ async def start(sandbox: engine.Sandbox, folder: try_folder.TryFolder) -> None:
     starts the sandbox again: engines take that for what it is if it was started.
     """
     if folder.started_ms() is None:
-        folder.mark_started(time.time_ns() // 1_000_000)
+        await asyncio.to_thread(folder.mark_started, time.time_ns() // 1_000_000)
         await sandbox.start()
+        failpoints.reach("S9", job=sandbox.name)
     elif inside.read(sandbox.root, f"{workspace.STATE}/phase") is None:
+        await asyncio.to_thread(folder.mark_started, time.time_ns() // 1_000_000)
         with contextlib.suppress(engine.EngineError):
             await sandbox.start()
 
@@ -116,13 +120,16 @@ async def reachable(
     allowed: list[str],
     on_refused: adapters.Refused,
     package_hosts: Sequence[str] = (),
+    secret: str = "",
 ) -> AsyncIterator[None]:
     """Give a sandbox its network for the time of the block; none if it has ended by now."""
     opened = contextlib.AsyncExitStack()
     try:
         with contextlib.suppress(engine.EngineError):
             await opened.enter_async_context(
-                open_network(sandbox, allowed, on_refused, package_hosts=package_hosts)
+                open_network(
+                    sandbox, allowed, on_refused, package_hosts=package_hosts, secret=secret
+                )
             )
         yield
     finally:

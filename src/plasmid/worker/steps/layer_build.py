@@ -22,7 +22,15 @@ import structlog
 from plasmid.domain import assignments, build_steps, failures
 from plasmid.engines import engine
 from plasmid.environments import layer_upkeep, layers, uv_program
-from plasmid.worker import adapters, inside, layer_builds, output_log, task_errors, try_folder
+from plasmid.worker import (
+    adapters,
+    inside,
+    layer_builds,
+    output_log,
+    spool,
+    task_errors,
+    try_folder,
+)
 from plasmid.worker.steps import build_files, execute, log_sockets, output
 from plasmid.worker.world import World
 
@@ -135,8 +143,8 @@ async def _run(
 ) -> tuple[engine.Exit, bool]:
     """Return how the sandbox ended, and whether for its time was over."""
     seconds = min(SECONDS_MAX, task.assignment.timeout_ms / 1000)
-    sockets = log_sockets.LogSockets(sandbox.folder.parent / "log", building.say)
-    sockets.open()
+    sockets = log_sockets.LogSockets(sandbox.folder.parent / "log", _Said(building))
+    await sockets.open()
     try:
         with task_errors.unwrapped():
             async with (
@@ -194,6 +202,21 @@ async def _followed(
                 grown.set()
     finally:
         world.watch.remove(watched)
+
+
+class _Said:
+    """Lines of a build, which ends with its worker: they go to whoever listens."""
+
+    def __init__(self, building: layer_builds.Build) -> None:
+        self._building = building
+
+    def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
+        """Pass the lines of messages on."""
+        self._building.say(source, [entry for message in messages for entry in message.entries])
+
+    def stamps(self, source: str) -> set[int]:
+        """Return nothing: no earlier worker has left anything."""
+        return set()
 
 
 @contextlib.asynccontextmanager

@@ -1,8 +1,11 @@
 """The two log sockets of a sandbox (contract G.3).
 
-They are bound here, outside, in a folder that the sandbox sees at /opt/dnanexus/log. What arrives
-is on disk before anything else happens with it. A sender waits while the queue of a socket is full,
-so a flood is slowed down and nothing is dropped.
+They are bound here, outside, in a folder that the sandbox sees at /opt/dnanexus/log. A sender waits
+while the queue of a socket is full, so a flood is slowed down and nothing is dropped. Where the
+engine can keep them open a job does not notice the death of a worker; else its next line fails.
+
+A datagram leaves its queue only after it is on disk. A worker that dies in between leaves it at
+both places; the next one tells it by the time when it was sent, which the kernel notes on it.
 """
 
 from __future__ import annotations
@@ -11,48 +14,88 @@ import asyncio
 import contextlib
 import os
 import socket
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from plasmid.domain import assignments
-from plasmid.worker import datagrams
+from plasmid.engines import engine
+from plasmid.worker import datagrams, spool
 
 INSIDE: Final = "/opt/dnanexus/log"
 NAMES: Final = ("priority", "bulk")
 ANY_USER_WRITES: Final = 0o666
 DATAGRAM_BYTES_MAX: Final = 1 << 16
-# One socket's turn, so that a flood leaves the loop to others.
+# One socket's turn, so that a flood leaves the loop to others and a spool's tail holds it.
 DATAGRAMS_AT_ONCE_MAX: Final = 64
+BYTES_AT_ONCE_MAX: Final = 1 << 18
+_KEPT_AS: Final = "log"
+# asm-generic/socket.h; Python has no names for them.
+_SO_TIMESTAMPNS: Final = 35
+_SO_PEEK_OFF: Final = 42
+_TIME: Final = struct.Struct("@ll")
+_CONTROL_BYTES: Final = socket.CMSG_SPACE(_TIME.size)
 
-Add = Callable[[str, list[assignments.LogEntry]], None]
+
+class Lines(Protocol):
+    """Where lines go (worker/log_pump.py)."""
+
+    def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
+        """Put messages on disk."""
+        ...
+
+    def stamps(self, source: str) -> set[int]:
+        """Return the stamps of the last messages on disk."""
+        ...
 
 
 class LogSockets:
-    """The sockets of one sandbox; `add` gets (socket's name, lines)."""
+    """The sockets of one sandbox."""
 
-    def __init__(self, folder: Path, add: Add) -> None:
+    def __init__(self, folder: Path, lines: Lines) -> None:
         self._folder = folder
-        self._add = add
+        self._lines = lines
         self._sockets: dict[str, socket.socket] = {}
 
-    def open(self) -> None:
-        """Bind both sockets, in the place of those that an earlier worker has left."""
-        loop = asyncio.get_running_loop()
+    async def open(self, sandbox: engine.Sandbox | None = None) -> None:
+        """Take both sockets over from an earlier worker, or bind new ones, and listen."""
+        kept = await sandbox.kept_open(_KEPT_AS) if sandbox is not None else []
+        if kept:
+            self._sockets = dict(zip(NAMES, kept, strict=True))
+            for name in NAMES:
+                self._drop_what_is_kept(name)
+        else:
+            self._bind()
+            if sandbox is not None:
+                await sandbox.keep_open(_KEPT_AS, list(self._sockets.values()))
+        for name, bound in self._sockets.items():
+            asyncio.get_running_loop().add_reader(bound, self._receive, name)
+
+    def _bind(self) -> None:
+        """Bind both in the place of those that an earlier worker may have left."""
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for name in NAMES:
                 bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
                 self._sockets[name] = bound
+                bound.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
                 # Through /proc, as a socket's address may have 108 bytes only.
                 bound.bind(f"/proc/self/fd/{folder}/{name}")
                 os.chmod(name, ANY_USER_WRITES, dir_fd=folder)
-                loop.add_reader(bound, self._receive, name)
         finally:
             os.close(folder)
+
+    def _drop_what_is_kept(self, name: str) -> None:
+        """Drop what a worker that died had on disk and not yet out of the queue."""
+        stamps, bound = self._lines.stamps(name), self._sockets[name]
+        while True:
+            waiting = _peek(bound, is_first=True)
+            if waiting is None or waiting[1] not in stamps:
+                return
+            bound.recv(1)
 
     def drain(self) -> None:
         """Take what is still in the queues; nobody sends any more."""
@@ -70,14 +113,39 @@ class LogSockets:
 
     def _receive(self, name: str) -> bool:
         """Take what waits, up to a turn's limit; say whether there was anything."""
-        entries: list[assignments.LogEntry] = []
+        bound = self._sockets[name]
+        messages: list[spool.Message] = []
         now_ms = time.time_ns() // 1_000_000
-        for _ in range(DATAGRAMS_AT_ONCE_MAX):
-            try:
-                datagram = self._sockets[name].recv(DATAGRAM_BYTES_MAX)
-            except BlockingIOError:
+        length = 0
+        while len(messages) < DATAGRAMS_AT_ONCE_MAX and length < BYTES_AT_ONCE_MAX:
+            waiting = _peek(bound, is_first=not messages)
+            if waiting is None:
                 break
-            entries += datagrams.entries(datagram, now_ms)
-        if entries:
-            self._add(name, entries)
-        return bool(entries)
+            content, stamp = waiting
+            length += len(content)
+            messages.append(spool.Message(stamp, datagrams.entries(content, now_ms)))
+        if messages:
+            self._lines.add_messages(name, messages)
+        for _ in messages:
+            bound.recv(1)  # what is not asked for of a datagram goes with it
+        return bool(messages)
+
+
+def _peek(bound: socket.socket, *, is_first: bool) -> tuple[bytes, int] | None:
+    """Return the queue's first datagram, or the one after the last peek, and when it was sent.
+
+    In ns; None if there is none.
+    """
+    if is_first:
+        bound.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, 0)
+    try:
+        content, control, _, _ = bound.recvmsg(
+            DATAGRAM_BYTES_MAX, _CONTROL_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT
+        )
+    except BlockingIOError:
+        return None
+    for level, kind, data in control:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+            seconds, nanoseconds = _TIME.unpack(data)
+            return content, seconds * 1_000_000_000 + nanoseconds
+    return content, 0

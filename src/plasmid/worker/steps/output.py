@@ -9,11 +9,13 @@ from typing import Final
 from plasmid.domain import assignments
 from plasmid.engines import engine
 from plasmid.worker import inside, outcome
-from plasmid.worker.steps import environment, workspace
+from plasmid.worker.steps import environment, execute, workspace
 
 SMALL_BYTES_MAX: Final = 64 * 1024
 # With less than this free, writes fail.
 DISK_FREE_BYTES_MIN: Final = 1 << 20
+IN_MEMORY: Final = ("/dev", "/dev/shm")  # noqa: S108 - the job's own
+DF_COLUMNS: Final = 6
 
 
 def read(
@@ -24,10 +26,13 @@ def read(
     failure, _ = _text(root, f"{workspace.STATE}/failure", SMALL_BYTES_MAX)
     error, _ = _text(root, f"{environment.HOME}/job_error.json")
     output, problem = _text(root, f"{environment.HOME}/job_output.json")
+    disks, _ = _text(root, workspace.DISKS, SMALL_BYTES_MAX)
     return outcome.Ending(
         exit_code=ended.exit_code,
         out_of_memory=ended.out_of_memory,
-        disk_full=ended.exit_code != 0 and is_full(root),
+        full=_full_places(root, disks or "") if ended.exit_code != 0 else (),
+        processes_full=ended.processes_full,
+        processes_max=execute.PROCESSES_MAX,
         timed_out=timed_out,
         timeout_ms=assignment.timeout_ms,
         memory_bytes=assignment.resources.memory_bytes,
@@ -51,8 +56,32 @@ def _text(
         return None, str(error)
 
 
+def _full_places(root: Path, disks: str) -> tuple[outcome.Full, ...]:
+    """Return the file systems in which a job that failed had no room.
+
+    `disks` is what `df` said inside at the job's end, of those that are gone by now; it may be
+    anything.
+    """
+    disk = os.statvfs(root)
+    size_bytes = disk.f_blocks * disk.f_frsize
+    full = outcome.Full(outcome.ROOT, size_bytes=size_bytes, of_names=_has_no_names(root))
+    found = [full] if is_full(root) else []
+    for line in disks.splitlines():
+        columns = line.split()
+        if len(columns) != DF_COLUMNS or columns[-1] not in IN_MEMORY:
+            continue
+        size, free = (int(text) * 1024 if text.isdecimal() else -1 for text in columns[1:4:2])
+        if 0 <= free < DISK_FREE_BYTES_MIN < size:
+            found.append(outcome.Full(columns[-1], size_bytes=size))
+    return tuple(found)
+
+
 def is_full(folder: Path) -> bool:
     """Say whether the disk of a folder has no room for another file, in bytes or in number."""
     free = os.statvfs(folder)
-    has_no_names = free.f_files > 0 and free.f_favail == 0
-    return has_no_names or free.f_bavail * free.f_frsize < DISK_FREE_BYTES_MIN
+    return _has_no_names(folder) or free.f_bavail * free.f_frsize < DISK_FREE_BYTES_MIN
+
+
+def _has_no_names(folder: Path) -> bool:
+    free = os.statvfs(folder)
+    return free.f_files > 0 and free.f_favail == 0

@@ -20,6 +20,12 @@ DOWNLOADS: Final = f"{STATE}/downloads"
 START: Final = f"{STATE}/start.sh"
 # Input fields are described by inputSpec for this entry point only.
 MAIN: Final = "main"
+# Written over by start.sh when the job's code has failed: its exit code, and what `df` says. They
+# are as large as they will be, so that a full disk does not matter.
+EXITED: Final = f"{STATE}/exited"
+DISKS: Final = f"{STATE}/disks"
+_EXITED_BYTES: Final = 16
+_DISKS_BYTES: Final = 2048
 
 _TOOLS: Final = {
     START: "start.sh",
@@ -64,6 +70,9 @@ def files(
         f"{home}/dnanexus-executable.json": _json(assignment.executable_description),
         f"{home}/job_input.json": _json(assignment.input),
     }
+    made[DISKS] = b" " * _DISKS_BYTES
+    if assignment.debug_on:
+        made[EXITED] = b" " * _EXITED_BYTES
     made |= network_files(ca_bundle)
     made |= sources.files() if sources is not None else {}
     made |= _code(assignment, variables)
@@ -82,7 +91,7 @@ def without_brought(files: dict[str, bytes], layers: Sequence[Path]) -> dict[str
 
 def command(assignment: assignments.Assignment) -> tuple[str, ...]:
     """Return the command that runs the job's code."""
-    return ("/bin/sh", START, assignment.interpreter)
+    return ("/bin/sh", START, assignment.interpreter, *(["hold"] if assignment.debug_on else []))
 
 
 def network_files(ca_bundle: Path | None) -> dict[str, bytes]:

@@ -7,13 +7,17 @@ import importlib
 import logging
 import socket
 import stat
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plasmid.domain import assignments
+from plasmid.engines import engine
+from plasmid.worker import spool
 from plasmid.worker.steps import log_sockets
+from tests.unit.worker import fake_engine
 
 
 class Kept:
@@ -21,9 +25,16 @@ class Kept:
 
     def __init__(self) -> None:
         self.lines: dict[str, list[assignments.LogEntry]] = {"priority": [], "bulk": []}
+        self.last: dict[str, set[int]] = {"priority": set(), "bulk": set()}
+        self.then: Callable[[], None] = lambda: None
 
-    def add(self, name: str, entries: list[assignments.LogEntry]) -> None:
-        self.lines[name] += entries
+    def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
+        self.lines[source] += [entry for message in messages for entry in message.entries]
+        self.last[source] = {message.stamp for message in messages}
+        self.then()
+
+    def stamps(self, source: str) -> set[int]:
+        return self.last[source]
 
     def shown(self, name: str) -> list[tuple[str, str, str]]:
         return [(e.source, e.level, e.msg) for e in self.lines[name]]
@@ -42,8 +53,8 @@ def clients_handler(folder: Path) -> Any:
 
 async def test_the_real_handlers_records_arrive_by_their_urgency(tmp_path: Path) -> None:
     kept = Kept()
-    sockets = log_sockets.LogSockets(tmp_path, kept.add)
-    sockets.open()
+    sockets = log_sockets.LogSockets(tmp_path, kept)
+    await sockets.open()
     logger = logging.Logger("app")  # noqa: LOG001 - one that nobody else configures
     handler = clients_handler(tmp_path)
     logger.addHandler(handler)
@@ -59,8 +70,8 @@ async def test_the_real_handlers_records_arrive_by_their_urgency(tmp_path: Path)
 
 async def test_a_flood_waits_and_loses_nothing(tmp_path: Path) -> None:
     kept = Kept()
-    sockets = log_sockets.LogSockets(tmp_path, kept.add)
-    sockets.open()
+    sockets = log_sockets.LogSockets(tmp_path, kept)
+    await sockets.open()
 
     def flood() -> None:
         with sender(tmp_path, "bulk") as out:
@@ -74,23 +85,25 @@ async def test_a_flood_waits_and_loses_nothing(tmp_path: Path) -> None:
 
 
 async def test_any_user_may_send(tmp_path: Path) -> None:
-    sockets = log_sockets.LogSockets(tmp_path, Kept().add)
-    sockets.open()
+    sockets = log_sockets.LogSockets(tmp_path, Kept())
+    await sockets.open()
     for name in log_sockets.NAMES:
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666
     sockets.close()
 
 
-async def test_a_sender_goes_on_with_the_next_worker(tmp_path: Path) -> None:
+async def test_without_an_engine_that_keeps_them_a_sender_has_to_connect_again(
+    tmp_path: Path,
+) -> None:
     kept = Kept()
-    first = log_sockets.LogSockets(tmp_path, kept.add)
-    first.open()
+    first = log_sockets.LogSockets(tmp_path, kept)
+    await first.open()
     out = sender(tmp_path, "bulk")
     first.close()
     with pytest.raises(ConnectionRefusedError):
         out.send(b"lost")
-    second = log_sockets.LogSockets(tmp_path, kept.add)
-    second.open()
+    second = log_sockets.LogSockets(tmp_path, kept)
+    await second.open()
     out.connect(str(tmp_path / "bulk"))
     out.send(b"kept")
     second.drain()
@@ -99,10 +112,67 @@ async def test_a_sender_goes_on_with_the_next_worker(tmp_path: Path) -> None:
     assert [line.msg for line in kept.lines["bulk"]] == ["kept"]
 
 
+class KilledError(Exception):
+    """What a kill looks like from inside."""
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[fake_engine.FakeSandbox]:
+    """A sandbox that keeps sockets."""
+    given = engine.SandboxSpec(
+        name="job-1.0",
+        folder=tmp_path / "sandbox",
+        base_image=tmp_path,
+        hostname="job-1",
+        command=(),
+        environment={},
+        working_directory="/",
+        files={},
+        memory_bytes=1,
+        cpu_weight=1,
+    )
+    given.folder.mkdir()
+    made = fake_engine.FakeSandbox(given, lambda _: None)
+    yield made
+    await made.remove()
+
+
+@pytest.mark.parametrize("is_on_disk", [True, False])
+async def test_a_worker_killed_between_disk_and_queue_loses_and_doubles_nothing(
+    tmp_path: Path, sandbox: fake_engine.FakeSandbox, *, is_on_disk: bool
+) -> None:
+    kept = Kept()
+    first = log_sockets.LogSockets(tmp_path, kept)
+    await first.open(sandbox)
+    out = sender(tmp_path, "bulk")
+    for _ in range(5):
+        out.send(b"the same")
+
+    def killed() -> None:
+        if not is_on_disk:
+            kept.lines["bulk"].clear()
+            kept.last["bulk"].clear()
+        raise KilledError
+
+    kept.then = killed
+    with pytest.raises(KilledError):
+        first.drain()
+    kept.then = lambda: None
+    first.close()
+    out.send(b"meanwhile")
+    second = log_sockets.LogSockets(tmp_path, kept)
+    await second.open(sandbox)
+    out.send(b"later")
+    out.close()
+    second.drain()
+    second.close()
+    assert [line.msg for line in kept.lines["bulk"]] == ["the same"] * 5 + ["meanwhile", "later"]
+
+
 async def test_a_folder_with_a_long_path_will_do(tmp_path: Path) -> None:
     folder = tmp_path / ("x" * 120)
     folder.mkdir()
-    sockets = log_sockets.LogSockets(folder, Kept().add)
-    sockets.open()
+    sockets = log_sockets.LogSockets(folder, Kept())
+    await sockets.open()
     assert (folder / "bulk").is_socket()
     sockets.close()

@@ -1,0 +1,1 @@
+"""Checks that nothing is lost and nothing is left: the invariants, on what is really stored."""

@@ -1,0 +1,70 @@
+"""What a check of one job needs to know of everything around it, read once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from plasmid.domain import job_states
+from plasmid.metadata import inspection, objects
+from plasmid.metadata.database import Reader
+from plasmid.metadata.inspection import JobFacts
+from plasmid.metadata.rows import JobRow, ObjectRow
+
+NOT_HELD = frozenset(
+    {"idle", "waiting_on_input", "runnable", "waiting_on_output", "restartable"}
+) | {state.value for state in job_states.TERMINAL}
+"""The states in which no worker has a job; in all others one has."""
+
+
+class Around(msgspec.Struct):
+    """Facts about all jobs, and a reader of the same picture for the rest."""
+
+    reader: Reader
+    jobs: dict[str, JobFacts]
+    waits: dict[str, set[str]]
+    tries: dict[str, dict[int, JobRow]]
+    tokens: dict[str, list[int]]
+    children: dict[str, list[str]]
+    trees: dict[str, list[JobFacts]]
+    executables: dict[str, ObjectRow | None] = {}
+    targets: dict[str, ObjectRow | None] = {}
+
+    def is_over(self, job: str) -> bool:
+        """Say whether a job is in a terminal state, or gone."""
+        facts = self.jobs.get(job)
+        return facts is None or job_states.is_terminal(facts.state)
+
+    def unfinished_children(self, job: str) -> list[str]:
+        """Return the children of a job that are not over."""
+        return [child for child in self.children.get(job, ()) if not self.is_over(child)]
+
+    async def executable(self, object_id: str) -> ObjectRow | None:
+        """Return what a job runs, or None if it was removed."""
+        if object_id not in self.executables:
+            self.executables[object_id] = await objects.find_object(self.reader, object_id)
+        return self.executables[object_id]
+
+    async def target(self, object_id: str) -> ObjectRow | None:
+        """Return a data object for which a job waits, or None if it was removed."""
+        if object_id not in self.targets:
+            self.targets[object_id] = await objects.find_object(self.reader, object_id)
+        return self.targets[object_id]
+
+
+async def read(reader: Reader) -> Around:
+    """Return what is around the jobs of a picture."""
+    facts = await inspection.find_job_facts(reader)
+    children: dict[str, list[str]] = {}
+    trees: dict[str, list[JobFacts]] = {}
+    for job in facts.values():
+        if job.parent_job is not None:
+            children.setdefault(job.parent_job, []).append(job.id)
+        trees.setdefault(job.root_execution, []).append(job)
+    found: dict[str, Any] = {
+        "waits": await inspection.find_all_waits(reader),
+        "tries": await inspection.find_all_tries(reader),
+        "tokens": await inspection.find_token_tries(reader),
+    }
+    return Around(reader=reader, jobs=facts, children=children, trees=trees, **found)

@@ -1,0 +1,74 @@
+"""What a caller may do in a container, and which apps they develop (contract 0.3, C.10, I.9)."""
+
+from __future__ import annotations
+
+from plasmid.domain import app_spec
+from plasmid.domain.access import Level
+from plasmid.metadata import apps, objects, projects
+from plasmid.metadata.rows import AppNameRow, AppRow, ContainerRow
+from plasmid.methods.call import Call
+
+
+async def level_on(call: Call, container_id: str) -> Level:
+    """Return the caller's level on a container; NONE if it does not exist."""
+    known = call.levels.get(container_id)
+    if known is None:
+        known = call.levels[container_id] = await _find_level(call, container_id)
+    return known
+
+
+async def _find_level(call: Call, container_id: str) -> Level:
+    actor = call.actor
+    if container_id.startswith("container-"):
+        if container_id in actor.containers:
+            return actor.containers[container_id]
+        row = await projects.find_container(call.reader, container_id)
+        return Level.NONE if row is None else await _level_of_execution(call, row)
+    members = await projects.find_members(call.reader, container_id)
+    public = members.get(projects.PUBLIC, Level.NONE)
+    if actor.user is None:
+        return min(public, Level.VIEW)
+    ceiling = actor.ceiling(container_id)
+    own = min(max(members.get(actor.user, Level.NONE), public), ceiling)
+    # a job, or a token that was narrowed, may read what is public anyway (contract I.9)
+    return max(own, min(public, Level.VIEW))
+
+
+async def _level_of_execution(call: Call, row: ContainerRow) -> Level:
+    """Return the level on a container of executions that is not the calling job's (C.10)."""
+    if row.project is not None:
+        most = Level.CONTRIBUTE if row.kind == app_spec.CACHE else Level.VIEW
+        return min(most, await level_on(call, row.project))
+    version = await apps.find_version(call.reader, row.app or "")
+    listing = await apps.find_name(call.reader, version.name) if version else None
+    if version is None or listing is None:
+        return Level.NONE
+    is_developer = may_develop(call, listing)
+    if is_developer or (row.kind == app_spec.CONTENT and await _may_get(call, version, listing)):
+        # a job that may act as a developer sees what its user sees as one
+        is_open = is_developer and call.actor.job is not None
+        return Level.VIEW if is_open else min(Level.VIEW, call.actor.ceiling(row.id))
+    return Level.NONE
+
+
+async def _may_get(call: Call, version: AppRow, listing: AppNameRow) -> bool:
+    """Say whether what an app is made from is open to the caller, who is no developer of it."""
+    row = await objects.find_object(call.reader, version.id)
+    return bool(row and row.body.get("openSource")) and is_user(call, version, listing)
+
+
+def is_user(call: Call, version: AppRow, listing: AppNameRow) -> bool:
+    """Say whether the caller is an authorized user of an app, and the version is there for them."""
+    is_there = version.published_ms is not None and version.deleted_ms is None
+    return is_there and is_authorized(call, listing)
+
+
+def is_authorized(call: Call, listing: AppNameRow) -> bool:
+    """Say whether the caller is among the users of an app, or all are."""
+    users = listing.authorized_users
+    return call.actor.user in users or projects.PUBLIC in users
+
+
+def may_develop(call: Call, listing: AppNameRow) -> bool:
+    """Say whether the caller is a developer of an app; a job is one only if it asks to be."""
+    return call.actor.user in listing.developers and call.actor.may_develop

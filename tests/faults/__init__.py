@@ -1,0 +1,1 @@
+"""Faults with real processes: kill, stop, power cut; see docs/reference/reliability.md."""

@@ -1,0 +1,140 @@
+"""Clients: they submit, end and remove things, and write down each answer that they get."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from tests.simulation.machines import Journal
+from tests.simulation.network import Answer, Network
+from tests.simulation.timeline import Timeline
+
+REASONS: Final = (
+    "AppError",
+    "AppInternalError",
+    "ExecutionError",
+    "AppInsufficientResourceError",
+)
+
+
+class Client:
+    """One user's program; every call is made with the same nonce until it is answered."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        network: Network,
+        timeline: Timeline,
+        rng: random.Random,
+        journal: Journal,
+    ) -> None:
+        self.name = name
+        self.token = f"token-of-{name}"
+        self.project = ""
+        self.applets: list[str] = []
+        self.roots: list[str] = []
+        self.records: list[str] = []
+        self._network = network
+        self._timeline = timeline
+        self._rng = rng
+        self._journal = journal
+
+    def ask(
+        self, route: str, body: dict[str, Any], then: Callable[[Any], None], tries: int = 0
+    ) -> None:
+        """Call until there is an answer; `then` gets it, unless it is a refusal."""
+
+        def answered(answer: Answer | None) -> None:
+            if answer is None or answer.is_refused or answer.error == "ServiceUnavailable":
+                delay_ms = min(20_000, 100 * 2 ** min(tries, 8))
+                self._timeline.after(delay_ms, self.ask, route, body, then, tries + 1)
+            elif answer.error is not None:
+                self._journal.refused[answer.error] += 1
+            else:
+                then(answer.value)
+
+        self._network.ask(self.name, (route, body, self.token), answered)
+
+    def submit(self, name: str) -> None:
+        """Run an applet with a random plan, some of it on what other jobs put out."""
+        rng = self._rng
+        plan = self._plan(name, depth=0)
+        body: dict[str, Any] = {
+            "project": self.project,
+            "name": name,
+            "input": plan,
+            "nonce": name,
+        }
+        luck = rng.random()
+        if self.roots and luck < 0.25:
+            source = rng.choice(self.roots[-30:])
+            if luck < 0.12:
+                body["dependsOn"] = [source]
+            else:
+                plan["given"] = {"$dnanexus_link": {"job": source, "field": "effect"}}
+        elif luck < 0.32:
+            self._with_record(name, body)
+            return
+        self._run(name, body)
+
+    def _run(self, name: str, body: dict[str, Any]) -> None:
+        def made(answer: dict[str, Any]) -> None:
+            self._journal.acknowledged[name] = answer["id"]
+            self.roots.append(answer["id"])
+            if self._rng.random() < 0.06:
+                delay_ms = self._rng.randint(1, 30_000)
+                self._timeline.after(delay_ms, self.terminate, answer["id"])
+
+        self.ask(f"/{self._rng.choice(self.applets)}/run", body, made)
+
+    def terminate(self, job: str) -> None:
+        """End a job with all below it."""
+        self.ask(f"/{job}/terminate", {}, lambda _: None)
+
+    def _with_record(self, name: str, body: dict[str, Any]) -> None:
+        """Run on a record that is open: it is closed later, or removed."""
+        asked = {"project": self.project, "name": f"of {name}", "nonce": f"record {name}"}
+
+        def made(answer: dict[str, Any]) -> None:
+            record = answer["id"]
+            body["dependsOn"] = [record]
+            self._run(name, body)
+            delay_ms = self._rng.randint(1, 40_000)
+            if self._rng.random() < 0.25:
+                self._journal.removed.add(record)
+                removal = {"objects": [record], "force": True}
+                route = f"/{self.project}/removeObjects"
+            else:
+                removal, route = {}, f"/{record}/close"
+            self._timeline.after(delay_ms, self.ask, route, removal, lambda _: None)
+
+        self.ask("/record/new", asked, made)
+
+    def _plan(self, name: str, depth: int) -> dict[str, Any]:
+        rng = self._rng
+        plan: dict[str, Any] = {
+            "name": name,
+            "work_ms": int(rng.expovariate(1 / 800)) + 50,
+            "lines": rng.randint(0, 6),
+        }
+        if rng.random() < 0.15:
+            plan["record"] = True
+        if rng.random() < 0.15:
+            tries = rng.randint(1, 3)
+            plan["fails"] = {str(number): rng.choice(REASONS) for number in range(tries)}
+        if rng.random() < 0.01:
+            plan["hangs"] = True
+        if depth < 3 and rng.random() < (0.3, 0.25, 0.1)[depth]:
+            plan["kids"] = [self._plan(name, depth + 1) for _ in range(rng.randint(1, 5))]
+            plan["gathers"] = rng.random() < 0.6
+            for kid in plan["kids"][1:]:
+                if rng.random() < 0.3:
+                    kid["after_sibling"] = rng.choice(("reference", "end"))
+        return plan
+
+
+def size(plan: dict[str, Any]) -> int:
+    """Return how many jobs a plan makes if all goes well."""
+    return 1 + sum(size(kid) for kid in plan.get("kids", ()))

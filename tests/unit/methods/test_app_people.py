@@ -1,0 +1,76 @@
+"""Developers, users and categories of an app: the same for all its versions (contract E.5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.worlds import BOB, EVE, World
+
+LISTS = [
+    ("Developers", "developers", "user-bob"),
+    ("AuthorizedUsers", "authorizedUsers", "user-bob"),
+    ("Categories", "categories", "Read Mapping"),
+]
+
+
+async def versions(world: World, *numbers: str) -> list[str]:
+    project = await world.a_project()
+    applet = await world.an_applet(project, inputSpec=[], outputSpec=[])
+    return [await world.an_app(applet, version=number) for number in numbers]
+
+
+@pytest.mark.parametrize(("name", "key", "item"), LISTS)
+async def test_what_is_added_to_one_version_is_of_all(
+    world: World, name: str, key: str, item: str
+) -> None:
+    await versions(world, "1", "2")
+    before = (await world.call(f"/app-an_app/list{name}"))[key]
+    await world.call(f"/app-an_app/2/add{name}", {key: [item, item]})
+    assert await world.call(f"/app-an_app/1/list{name}") == {key: [*before, item]}
+    await world.call(f"/app-an_app/1/remove{name}", {key: [item, "never there"]})
+    assert await world.call(f"/app-an_app/2/list{name}") == {key: before}
+
+
+@pytest.mark.parametrize(("name", "key", "item"), LISTS)
+async def test_only_developers_change_the_lists(
+    world: World, name: str, key: str, item: str
+) -> None:
+    app = (await versions(world, "1"))[0]
+    await world.call(f"/{app}/addAuthorizedUsers", {"authorizedUsers": ["user-eve"]})
+    await world.call(f"/{app}/publish")
+    for verb in ("add", "remove"):
+        refused = await world.refused(f"/{app}/{verb}{name}", {key: [item]}, as_=EVE)
+        assert refused.type == "PermissionDenied"
+        assert (await world.refused(f"/{app}/{verb}{name}", {})).type == "InvalidInput"
+    assert isinstance((await world.call(f"/{app}/list{name}", as_=EVE))[key], list)
+    assert (await world.refused(f"/{app}/list{name}", as_=BOB)).type == "PermissionDenied"
+
+
+@pytest.mark.parametrize("nobody", ["user-nobody", "org-nobody", "piratelabs"])
+async def test_who_does_not_exist_is_not_added_but_may_be_removed(
+    world: World, nobody: str
+) -> None:
+    app = (await versions(world, "1"))[0]
+    for name, key, _ in LISTS[:2]:
+        refused = await world.refused(f"/{app}/add{name}", {key: ["user-bob", nobody]})
+        assert (refused.type, nobody in refused.message) == ("ResourceNotFound", True)
+        await world.call(f"/{app}/remove{name}", {key: [nobody]})
+    assert (await world.call(f"/{app}/listDevelopers"))["developers"] == ["user-alice"]
+
+
+async def test_everybody_may_be_a_user_and_nobody_at_all_a_developer(world: World) -> None:
+    app = (await versions(world, "1"))[0]
+    await world.call(f"/{app}/addAuthorizedUsers", {"authorizedUsers": ["PUBLIC"]})
+    refused = await world.refused(f"/{app}/addDevelopers", {"developers": ["PUBLIC"]})
+    assert refused.type == "ResourceNotFound"
+
+
+async def test_the_last_developer_stays(world: World) -> None:
+    app = (await versions(world, "1"))[0]
+    gone = {"developers": ["user-alice"]}
+    refused = await world.refused(f"/{app}/removeDevelopers", gone)
+    assert (refused.type, "without a developer" in refused.message) == ("InvalidState", True)
+    await world.call(f"/{app}/addDevelopers", {"developers": ["user-bob"]})
+    await world.call(f"/{app}/removeDevelopers", gone)
+    assert (await world.refused(f"/{app}/describe")).type == "PermissionDenied"
+    assert (await world.describe(app, as_=BOB))["isDeveloperFor"] is True

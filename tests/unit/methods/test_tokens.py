@@ -1,0 +1,162 @@
+"""Tokens of users: what they may, how long they live, and who can end them (contract J.3)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from plasmid.methods.tokens import DAY_MS, LONGEST_MS, USUAL_MS
+from tests.worlds import ALICE, BOB, EVE, OPERATOR, START_MS, WORKER, World
+
+
+async def a_token(world: World, *, as_: str = ALICE, **body: Any) -> str:
+    answer = await world.call("/system/newAuthToken", body, as_=as_)
+    return str(answer["access_token"])
+
+
+def signature(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def end(world: World, token: str, *, as_: str = ALICE) -> None:
+    body = {"tokenSignature": signature(token)}
+    assert await world.call("/system/destroyAuthToken", body, as_=as_) == {}
+
+
+async def test_a_new_token_is_its_users_and_is_shown_once(world: World) -> None:
+    answer = await world.call("/system/newAuthToken", {"label": "laptop"}, as_=BOB)
+    token = answer.pop("access_token")
+    assert answer == {
+        "token_type": "Bearer",
+        "token_signature": signature(token),
+        "user_id": "user-bob",
+        "expires": START_MS + USUAL_MS,
+    }
+    assert await world.call("/system/whoami", as_=token) == {"id": "user-bob"}
+    assert token not in repr(await world.rows("SELECT * FROM tokens"))
+
+
+async def test_a_token_lives_as_long_as_asked_for(world: World) -> None:
+    token = await a_token(world, expires=START_MS + 1000)
+    world.clock.advance(999)
+    await world.call("/system/whoami", as_=token)
+    world.clock.advance(1)
+    refusal = await world.refused("/system/whoami", as_=token)
+    assert (refusal.type, "token" in refusal.message) == ("InvalidAuthentication", True)
+
+
+async def test_a_token_makes_none_that_lives_longer_than_itself(world: World) -> None:
+    token = await a_token(world, expires=START_MS + 1000)
+    for body in ({}, {"expires": START_MS + 5000}):
+        answer = await world.call("/system/newAuthToken", body, as_=token)
+        assert answer["expires"] == START_MS + 1000
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"expires": START_MS}, "expires"),
+        ({"expires": START_MS + LONGEST_MS + 1}, "expires"),
+        ({"expires": "30d"}, "expires"),
+        ({"scope": []}, "scope"),
+        ({"scope": {}}, "projects"),
+        ({"scope": {"projects": {"file-x": "VIEW"}}}, "file-x"),
+        ({"scope": {"projects": {"*": "OWNER"}}}, "scope.projects.*"),
+        ({"label": 5}, "label"),
+        ({"label": "x" * 256}, "label"),
+    ],
+)
+async def test_a_wrong_wish_is_refused_by_its_key(
+    world: World, body: dict[str, Any], words: str
+) -> None:
+    refusal = await world.refused("/system/newAuthToken", body)
+    assert refusal.type == "InvalidInput"
+    assert words in refusal.message
+
+
+async def test_a_scope_is_the_most_that_a_token_may(world: World) -> None:
+    """The client's own test: UPLOAD everywhere uploads, closes and reads (contract J.3)."""
+    project, other = await world.a_project(), await world.a_project()
+    everywhere = await a_token(world, scope={"projects": {"*": "UPLOAD"}})
+    file = await world.a_closed_file(project, b"x", as_=everywhere)
+    assert (await world.describe(file, as_=everywhere))["name"] == file
+    refused = {"project": project, "name": "n"}
+    assert (await world.refused(f"/{file}/rename", refused, as_=everywhere)).type == (
+        "PermissionDenied"
+    )
+    one = await a_token(world, scope={"projects": {project: "VIEW"}})
+    assert await world.call(f"/{project}/describe", as_=one)
+    assert (await world.refused(f"/{other}/describe", as_=one)).type == "PermissionDenied"
+    assert (await world.refused("/project/new", {"name": "n"}, as_=one)).type == "PermissionDenied"
+    key = {"sshPublicKey": "ssh-rsa AAAA"}
+    assert (await world.refused("/user-alice/update", key, as_=one)).type == "PermissionDenied"
+    whole = await a_token(world, scope={"projects": {"*": "ADMINISTER"}})
+    await world.call("/project/new", {"name": "n"}, as_=whole)
+
+
+async def test_a_narrow_token_makes_none_that_is_wider(world: World) -> None:
+    project, other = await world.a_project(), await world.a_project()
+    narrow = await a_token(world, scope={"projects": {project: "UPLOAD", other: "VIEW"}})
+    for scope in (None, {"projects": {"*": "ADMINISTER"}}):
+        token = await a_token(world, as_=narrow, **({"scope": scope} if scope else {}))
+        await world.a_record(project, as_=token)
+        assert (
+            await world.refused("/record/new", {"project": other}, as_=token)
+        ).type == "PermissionDenied"
+
+
+async def test_an_ended_token_is_dead_at_once(world: World) -> None:
+    token, kept = await a_token(world), await a_token(world)
+    await world.call("/system/whoami", as_=token)
+    await end(world, token, as_=token)
+    refusal = await world.refused("/system/whoami", as_=token)
+    assert (refusal.type, refusal.message) == (
+        "InvalidAuthentication",
+        "The token could not be found",
+    )
+    await world.call("/system/whoami", as_=kept)
+
+
+async def test_nobody_ends_the_token_of_somebody_else(world: World) -> None:
+    """And the answer does not say whether there is one."""
+    token = await a_token(world, as_=BOB)
+    for other in (ALICE, EVE, OPERATOR):
+        await end(world, token, as_=other)
+        await end(world, "none of anybody", as_=other)
+    assert (await world.refused("/system/destroyAuthToken", {}, as_=None)).type == (
+        "InvalidAuthentication"
+    )
+    await world.call("/system/whoami", as_=token)
+
+
+async def test_a_narrow_token_ends_only_itself(world: World) -> None:
+    narrow, other = await a_token(world, scope={"projects": {"*": "VIEW"}}), await a_token(world)
+    body = {"tokenSignature": signature(other)}
+    refusal = await world.refused("/system/destroyAuthToken", body, as_=narrow)
+    assert refusal.type == "PermissionDenied"
+    await end(world, narrow, as_=narrow)
+    await world.call("/system/whoami", as_=other)
+
+
+async def test_the_data_folders_own_token_does_not_end(world: World) -> None:
+    body = {"tokenSignature": signature(ALICE)}
+    assert (await world.refused("/system/destroyAuthToken", body)).type == "InvalidState"
+    await world.call("/system/whoami")
+
+
+@pytest.mark.parametrize("verb", ["newAuthToken", "destroyAuthToken"])
+async def test_jobs_and_workers_have_no_say_in_tokens(world: World, verb: str) -> None:
+    job = await world.a_job(await world.an_applet(await world.a_project()))
+    await world.lease(job)
+    body = {"tokenSignature": signature(ALICE)}
+    for token, kind in ((world.token_of(job), "PermissionDenied"), (None, "InvalidAuthentication")):
+        assert (await world.refused(f"/system/{verb}", body, as_=token)).type == kind
+    assert (await world.refused(f"/system/{verb}", body, as_=WORKER)).status == 401
+
+
+async def test_without_a_token_the_answer_says_where_to_get_one(world: World) -> None:
+    body = {"username": "alice", "password": "x", "expires": START_MS + DAY_MS}
+    refusal = await world.refused("/system/newAuthToken", body, as_=None)
+    assert (refusal.type, "plasmid env" in refusal.message) == ("InvalidAuthentication", True)
