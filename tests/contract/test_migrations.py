@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from plasmid.domain.access import Actor, Level
+from plasmid.executions import settle
 from plasmid.metadata import migrate, settings
 from plasmid.metadata.database import Database, DatabaseUnusableError
 
@@ -86,6 +91,68 @@ async def test_a_database_of_each_earlier_version_is_brought_up_to_date(tmp_path
         Database(tmp_path / "new").close()
         with opened(path) as old, opened(tmp_path / "new") as new:
             assert tables(old) == tables(new)
+
+
+# --------------------------------------------------------------------- what rows of old become
+
+
+def insert(connection: sqlite3.Connection, table: str, **values: object) -> None:
+    """Add a row: what is not given and must not be missing is an empty JSON object."""
+    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    row = {name: "{}" for _, name, _, is_required, *_ in columns if is_required} | values
+    marks = ", ".join(f":{name}" for name in row)
+    connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", row)
+
+
+def test_tokens_of_jobs_and_narrowed_ones_of_before_there_were_apps_make_none(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "plasmid.sqlite"
+    migrated(path, "0002")
+    whole: dict[str, object] = {"user": "user-a", "scope": None, "may_create_projects": True}
+    actors = {
+        "whole": whole,
+        "narrowed": whole | {"scope": {"*": 1}},
+        "nowhere": whole | {"scope": {}},
+        "job": whole | {"job": "job-1"},
+    }
+    with opened(path) as connection:
+        for name, actor in actors.items():
+            content = json.dumps(actor)
+            insert(connection, "tokens", hash=name, actor=content, job=actor.get("job"))
+    Database(path).close()
+    with opened(path) as connection:
+        kept = dict(connection.execute("SELECT hash, actor FROM tokens"))
+    found = {name: msgspec.json.decode(actor, type=Actor) for name, actor in kept.items()}
+    assert {name for name, actor in found.items() if actor.may_develop} == {"whole"}
+    assert all(actor.user == "user-a" for actor in found.values())
+    assert all(actor.may_create_projects for actor in found.values())
+    assert found["narrowed"].scope == {"*": Level.VIEW}
+    assert found["job"].job == "job-1"
+
+
+def test_workspaces_that_were_kept_after_their_tree_go_three_days_after_the_upgrade(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "plasmid.sqlite"
+    migrated(path, "0002")
+    with opened(path) as connection:
+        for tree, states in (("over", ("done", "terminated")), ("going", ("done", "running"))):
+            for number, state in enumerate(states):
+                job, workspace = f"job-{tree}-{number}", f"container-{tree}-{number}"
+                fields = {"root_execution": f"job-{tree}-0", "workspace": workspace}
+                insert(connection, "jobs", id=job, state=state, **fields)
+                insert(connection, "containers", id=workspace, class_name="container")
+        insert(connection, "containers", id="project-x", class_name="project")
+    before_ms = int(time.time()) * 1000
+    Database(path).close()
+    after_ms = int(time.time()) * 1000
+    with opened(path) as connection:
+        times = dict(connection.execute("SELECT id, destroy_at_ms FROM containers"))
+    going = {name: at_ms for name, at_ms in times.items() if at_ms is not None}
+    assert set(going) == {"container-over-0", "container-over-1"}
+    for at_ms in going.values():
+        assert before_ms <= at_ms - settle.WORKSPACE_KEPT_MS <= after_ms
 
 
 # ----------------------------------------------------------------- a next version, made up here

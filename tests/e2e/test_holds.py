@@ -53,7 +53,7 @@ def sleepers(job: str) -> list[str]:
     found = []
     for line in leftovers.find_processes(job):
         process = Path("/proc", line.split()[1].removesuffix(":"))
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             state = (process / "stat").read_text().rpartition(")")[2].split()[0]
             arguments = (process / "cmdline").read_text().split("\0")
             found.append(f"{state} {' '.join(arguments).strip()}")
@@ -65,9 +65,8 @@ def test_a_held_job_keeps_its_processes_and_files_and_goes_when_terminated(dx: D
     told = dx.site.describe(job)["plasmid"]["hold"]
     assert told["failureReason"] == "AppInternalError"
     assert "exit status 5" in told["failureMessage"]
-    assert sorted(sleepers(job)) == [
-        "S sleep 1001", "S sleep 1002", "S sleep 1004", "T sleep 1003"
-    ]  # fmt: skip
+    left = ["S sleep 1001", "S sleep 1002", "S sleep 1004", "T sleep 1003"]
+    until(lambda: sorted(sleepers(job)) == left)
     assert (root_of(dx.site, job) / "tmp/left").read_text() == "made\n"
     ended = ended_by_termination(dx, job)
     assert ended.why.startswith("AppInternalError: The app exited with non-zero exit status 5")

@@ -110,7 +110,8 @@ def test_a_token_dies_within_a_second_of_its_jobs_end(dx: Dx) -> None:
     applet = dx.applet("main() { dx upload /etc/hostname --path go --brief; sleep 600; }")
     job = dx.run(applet)
     dx.site.state(job, "running", "failed")
-    token = until(lambda: token_of(dx.site, job) if any(dx.site.data.glob(f"work/{job}*")) else "")
+    until(lambda: any(dx.site.data.glob(f"work/{job}*/assignment.json")))
+    token = token_of(dx.site, job)
     assert refusal(dx.site, token) == ""
     dx.call(f"/{job}/terminate")
     dx.site.state(job, "terminated")

@@ -74,8 +74,9 @@ def retry(images: Path, count: int, seed: int) -> int:
     finally:
         place.close()
     say(
-        f"{result.calls} creates cut off within {retries.CUT_SECONDS_MAX * 1000:.0f} ms and made"
-        f" again; {result.landed} had landed before; doubled {len(result.troubles)}"
+        f"{result.calls} creates cut off and made again, {result.calls - result.whole} of them in"
+        f" the middle of the call, {result.unanswered} between it and its answer;"
+        f" {result.landed} had landed before; troubles {len(result.troubles)}"
     )
     for trouble in result.troubles:
         say(trouble)

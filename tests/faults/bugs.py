@@ -49,7 +49,15 @@ def hunt(
     """Run the faults that should show a bug, until one does."""
     sought = HUNTS[bug]
     faults = [plan.choose(seed, number, sought.only) for number in range(sought.runs_max)]
-    result = campaign.run(images, faults, bug=bug, tell=tell, stops_at=1, keeps_story=False)
+    result = campaign.run(
+        images,
+        faults,
+        bug=bug,
+        tell=tell,
+        stops_at=1,
+        stops_on=sought.kinds,
+        keeps_story=False,
+    )
     fitting = [each for each in result.violations if each.kind in sought.kinds]
     first = fitting[0] if fitting else None
     return Caught(bug, len(result.outcomes), result.seconds, first)

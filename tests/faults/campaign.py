@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -52,12 +52,14 @@ def run(
     kept_in: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
     stops_at: int = VIOLATIONS_MAX,
+    stops_on: Collection[str] = checking.KINDS,
     keeps_story: bool = True,
 ) -> Result:
     """Run faults on a platform of their own and check all that it has promised.
 
     `bug` names one that is seeded into it; each run is added to the file `kept_in` as a line of
-    JSON. Ends early when there are `stops_at` violations. With any, the platform's folder is kept.
+    JSON. Ends early when there are `stops_at` violations of the kinds `stops_on`. With a violation
+    of any kind, the platform's folder is kept.
     """
     begun = time.monotonic()
     place = ground.Ground(images, bug=bug)
@@ -75,7 +77,7 @@ def run(
             for each in violations:
                 tell(f"{each.kind}: run {each.run}: {each.subject}: {each.detail}")
             tell(f"{len(result.outcomes)} runs, {time.monotonic() - begun:.0f} s")
-            if len(result.violations) >= stops_at:
+            if sum(each.kind in stops_on for each in result.violations) >= stops_at:
                 break
         else:
             result.violations += (found := checker.everything())

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from plasmid.cli.processes import holder_of
 from plasmid.telemetry import failpoints
 from tests import stand_in
 from tests.faults import disk, processes
@@ -136,11 +137,11 @@ class Ground:
 
     def server_pid(self) -> int | None:
         """Return the pid of the server: API and dispatcher are one process."""
-        return processes.holder_of(self.data / "lock")
+        return holder_of(self.data / "lock")
 
     def worker_pid(self) -> int | None:
         """Return the pid of the worker that has the work folder."""
-        return processes.holder_of(self.data / "work" / "worker.lock")
+        return holder_of(self.data / "work" / "worker.lock")
 
     def wait_replaced(self, server: int | None, worker: int | None) -> None:
         """Return once there are a server and a worker that are not these."""

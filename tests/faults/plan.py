@@ -70,7 +70,7 @@ _SUBJECTS: Final = {
 # A worker that is stopped here wakes up with something to say.
 _STOPS: Final = ("S5", "S9", "S10", "S11", "S12", "S15")
 # Where nothing is read or written, no I/O can fail.
-_WITHOUT_IO: Final = ("S10", "S15", "S20w")
+_WITHOUT_IO: Final = ("S20w",)
 _ANY_SHAPE: Final = ("quick", "talk", "tree", "chain", "fails", "asks", "upload")
 _OFTEN: Final = ("S0", "S1", "S10", "S18")
 

@@ -1,4 +1,4 @@
-"""Which processes there are, told by the locks that they hold and the files they are named in."""
+"""Which processes there are, told by their groups and by the folders that they name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from plasmid.engines import cgroups
 
 T = TypeVar("T")
 
-LOCKS: Final = Path("/proc/locks")
 _NEVER: Final = threading.Event()
 
 
@@ -37,20 +36,6 @@ def until(condition: Callable[[], T], seconds: float, what: str, *, every: float
 def pause(seconds: float) -> None:
     """Let time pass: between two looks, or until a random instant."""
     _NEVER.wait(seconds)
-
-
-def holder_of(lock: Path) -> int | None:
-    """Return the pid of the process that holds a lock file, None if nobody does."""
-    try:
-        there = lock.stat()
-    except OSError:
-        return None
-    device = f"{os.major(there.st_dev):02x}:{os.minor(there.st_dev):02x}:{there.st_ino}"
-    for line in LOCKS.read_text().splitlines():
-        fields = line.split()
-        if "->" not in fields and fields[1] == "FLOCK" and fields[5] == device:
-            return int(fields[4])
-    return None
 
 
 def send(pid: int, number: signal.Signals) -> bool:

@@ -28,10 +28,10 @@ def table(
     lines = [_row(HEAD), _row(["---"] * len(HEAD))]
     order = [pair for pair in plan.WEIGHTS if pair in grouped]
     for pair in order:
-        counts = [broken[pair, kind] for kind in _kinds()]
+        counts = [broken[pair, kind] for kind in checking.KINDS]
         lines.append(_row([*pair, *_figures(grouped[pair], counts)]))
     totals = [
-        sum(count for (_, kind), count in broken.items() if kind == each) for each in _kinds()
+        sum(count for (_, kind), count in broken.items() if kind == each) for each in checking.KINDS
     ]
     lines.append(_row(["all", "", *_figures(outcomes, totals)]))
     return lines
@@ -44,10 +44,6 @@ def steps(outcomes: Iterable[running.Outcome]) -> str:
     )
     every = sorted(fired, key=lambda step: (int(step.strip("Sw")), step))
     return ", ".join(f"{step} {fired[step]}" for step in every)
-
-
-def _kinds() -> tuple[str, ...]:
-    return checking.LOST, checking.DOUBLED, checking.LEFTOVER, checking.WRONG
 
 
 def _figures(outcomes: Sequence[running.Outcome], counts: Sequence[int]) -> list[str]:

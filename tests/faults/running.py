@@ -135,11 +135,7 @@ class Runner:
         is_charged = fault.actor == plan.WORKER
         with self._charged() if is_charged else contextlib.nullcontext():
             if fault.failpoint:
-                self.place.arm(fault.failpoint)
-                self._start(outcome, project)
-                mark = self._fired(outcome, project)
-                self.place.disarm()
-                if mark is None:
+                if not self._stopped_at_step(outcome, project, pid):
                     return
             else:
                 self._start(outcome, project)
@@ -151,6 +147,23 @@ class Runner:
             if pid is not None:
                 processes.send(pid, signal.SIGCONT)
             outcome.recovery_ms = now_ms() - outcome.fired_ms
+
+    def _stopped_at_step(
+        self, outcome: Outcome, project: workload.Project, pid: int | None
+    ) -> bool:
+        """Say whether the process has stopped at the step; else it runs, and will not stop."""
+        mark = None
+        self.place.arm(outcome.fault.failpoint)
+        try:
+            self._start(outcome, project)
+            mark = self._fired(outcome, project)
+        finally:
+            self.place.disarm()
+            if mark is None and pid is not None:
+                # it may be about to stop, having looked just before
+                processes.pause(AFTER_END_SECONDS)
+                processes.send(pid, signal.SIGCONT)
+        return mark is not None
 
     def _kill(self, outcome: Outcome, project: workload.Project) -> None:
         self._start(outcome, project)

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import random
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +16,9 @@ from tests.faults import ground, journal
 CODE: Final = Path(__file__).with_name("job_code.sh")
 TERMINAL: Final = frozenset({"done", "failed", "terminated"})
 RESTARTS: Final = 5
+# Each with a default of its own must be named: `*` does not change it.
+REASONS: Final = ("*", "UnresponsiveWorker", "JMInternalError", "ExecutionError")
 UPLOAD_BYTES_MAX: Final = 200_000
-SHAPES: Final = ("quick", "talk", "tree", "chain", "fails", "asks", "daemon", "upload")
 
 
 class Started(msgspec.Struct):
@@ -28,7 +28,6 @@ class Started(msgspec.Struct):
     run: int
     kind: str
     lines: int
-    asked_ms: int
     restarts: int = RESTARTS
     is_to_be: str = "done"
 
@@ -87,31 +86,30 @@ class Project:
         body = {
             "project": self.id,
             "input": given,
-            "executionPolicy": {"restartOn": {"*": restarts}, "maxRestarts": restarts},
+            "executionPolicy": {
+                "restartOn": dict.fromkeys(REASONS, restarts),
+                "maxRestarts": restarts,
+            },
             "nonce": self.place.new_nonce(),
         }
-        asked_ms = time.time_ns() // 1_000_000
         job = str(self.place.call(f"/{self._applet}/run", body)["id"])
         self.kept.add("job", id=job, run=run, kind=kind, lines=lines, restarts=restarts)
         ends = {"fails": "failed", "asks": "terminated"}.get(kind, "done")
-        return Started(job, run, kind, lines, asked_ms, restarts, ends)
+        return Started(job, run, kind, lines, restarts, ends)
 
     def upload(self, run: int, rng: random.Random) -> str:
-        """Upload a file of two parts and close it; what it holds is kept."""
-        contents = [
-            rng.randbytes(5 << 20 if rng.random() < 0.1 else rng.randint(1, UPLOAD_BYTES_MAX))
-        ]
+        """Upload a file and close it; what it holds is kept."""
+        content = rng.randbytes(5 << 20 if rng.random() < 0.1 else rng.randint(1, UPLOAD_BYTES_MAX))
         file = self._new("/file/new", {"project": self.id, "name": f"upload-{run}"})
-        for index, content in enumerate(contents, 1):
-            md5 = hashlib.md5(content, usedforsecurity=False)
-            told = self.place.call(
-                f"/{file}/upload", {"index": index, "size": len(content), "md5": md5.hexdigest()}
-            )
-            headers = {**told["headers"], "Content-Length": str(len(content))}
-            headers["content-md5"] = base64.b64encode(md5.digest()).decode()
-            self.place.put(told["url"], content, headers)
+        md5 = hashlib.md5(content, usedforsecurity=False)
+        told = self.place.call(
+            f"/{file}/upload", {"index": 1, "size": len(content), "md5": md5.hexdigest()}
+        )
+        headers = {**told["headers"], "Content-Length": str(len(content))}
+        headers["content-md5"] = base64.b64encode(md5.digest()).decode()
+        self.place.put(told["url"], content, headers)
         self.place.call(f"/{file}/close")
-        sha = hashlib.sha256(b"".join(contents)).hexdigest()
+        sha = hashlib.sha256(content).hexdigest()
         self.kept.add("upload", id=file, run=run, sha256=sha, project=self.id)
         return file
 

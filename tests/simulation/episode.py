@@ -25,7 +25,7 @@ WORKERS: Final = ("east", "west", "north")
 SUBMIT_EVERY_MS: Final = 60
 RACES: Final = 0.02
 OPEN_MAX: Final = 60
-HEAL_MS: Final = 3 * 60_000
+LAST_JOBS_MS: Final = 60_000
 TIMEOUT_MINUTES: Final = 2
 # After the faults have ended: the longest timeout for each try that is left, and a minute.
 BOUND_MS: Final = 12 * (TIMEOUT_MINUTES + 1) * 60_000
@@ -74,10 +74,9 @@ class Figures(msgspec.Struct):
 class Episode:
     """Everything of one story, from one seed."""
 
-    def __init__(self, seed: str, jobs: int, *, with_faults: bool = True) -> None:
+    def __init__(self, seed: str, jobs: int) -> None:
         self.rng = random.Random(seed)
         self.jobs_wanted = jobs
-        self.with_faults = with_faults
         self.figures = Figures()
         self.timeline = Timeline()
         self.journal = Journal()
@@ -123,11 +122,10 @@ class Episode:
         for worker in self.workers:
             worker.start()
         self._prepare()
-        if self.with_faults:
-            self._begin_faults()
+        self._begin_faults()
         self.timeline.after(0, self._submit)
         self._until(lambda: self._submitted >= self.jobs_wanted, 24 * 3_600_000)
-        self._until(lambda: False, HEAL_MS // 3)
+        self._until(lambda: False, LAST_JOBS_MS)
         self._heal()
         self._until(self._is_quiet, BOUND_MS)
         self._judge()

@@ -38,8 +38,6 @@ class Journal(msgspec.Struct):
     said: dict[Held, list[str]] = {}
     made: dict[Held, dict[str, Any]] = {}
     reported: set[Held] = msgspec.field(default_factory=set)
-    records: dict[str, str] = {}
-    removed: set[str] = msgspec.field(default_factory=set)
     watcher: Callable[[str, str], None] | None = None
 
     def happens(self, what: str, job: str) -> None:
@@ -115,7 +113,7 @@ class Worker:
         for held in self.disk.values():
             if held.program is not None and held.finished is None:
                 held.program.is_over = True
-                held.finished = _failed(failures.JM_INTERNAL_ERROR, "lost its supervisor")
+                held.finished = _failed(failures.UNRESPONSIVE_WORKER, "lost its supervisor")
 
     def freeze(self) -> None:
         """Stop all of the machine's processes without their knowing."""
@@ -429,7 +427,6 @@ class Program:
 
         def made(record: str) -> None:
             self.record = record
-            self.worker.journal.records[name] = record
             self._go_on()
 
         self._ask("/record/new", body, made)

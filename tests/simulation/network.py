@@ -102,7 +102,3 @@ class Network:
                 self._faults["delayed"] += 1
                 delay_ms = rng.randint(100, weather.delay_ms_max)
             self.timeline.after(delay_ms, arrive, *given)
-
-    def is_cut(self, end: str) -> bool:
-        """Say whether a link is cut in both ways."""
-        return (end, REQUEST) in self.cut and (end, REPLY) in self.cut

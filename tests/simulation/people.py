@@ -35,7 +35,6 @@ class Client:
         self.project = ""
         self.applets: list[str] = []
         self.roots: list[str] = []
-        self.records: list[str] = []
         self._network = network
         self._timeline = timeline
         self._rng = rng
@@ -103,7 +102,6 @@ class Client:
             self._run(name, body)
             delay_ms = self._rng.randint(1, 40_000)
             if self._rng.random() < 0.25:
-                self._journal.removed.add(record)
                 removal = {"objects": [record], "force": True}
                 route = f"/{self.project}/removeObjects"
             else:
@@ -133,8 +131,3 @@ class Client:
                 if rng.random() < 0.3:
                     kid["after_sibling"] = rng.choice(("reference", "end"))
         return plan
-
-
-def size(plan: dict[str, Any]) -> int:
-    """Return how many jobs a plan makes if all goes well."""
-    return 1 + sum(size(kid) for kid in plan.get("kids", ()))

@@ -11,7 +11,6 @@ import random
 import sqlite3
 import traceback
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, Final
 from unittest import mock
 
@@ -367,6 +366,3 @@ class Server:
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query in SQL."""
         return self.connection.execute_raw(statement).fetchall()
-
-
-Then = Callable[[Answer | None], None]

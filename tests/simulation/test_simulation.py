@@ -1,7 +1,7 @@
 """A few thousand simulated jobs under every fault: nothing is lost, doubled, stuck or wrong.
 
 `just simulate` runs as many as there is time for; what fails is replayed by the seed of its
-episode: `python -m tests.simulation --episode SEED`.
+episode: `python -m tests.simulation --episode SEED --jobs 400`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import msgspec
 
 from plasmid.auth.tokens import Authenticator
 from plasmid.blobs.folder import FolderStore
-from plasmid.cli import server
+from plasmid.cli import processes, server
 from plasmid.cli.trouble import CommandError
 from plasmid.config import Config
 from plasmid.engines import choice
@@ -75,27 +75,14 @@ def _stored(config: Config, request: Request, database: Path) -> Stored:
         blobs=FolderStore(request.data / "blobs"),
         logs=FolderLogs(request.data / "logs"),
         now_ms=clock_ms,
-        is_live=is_locked(request.data / "lock"),
+        is_live=processes.holder_of(request.data / "lock") is not None,
         is_deep=request.is_deep,
         machine=host.Machine(
             work_folder=request.work,
             engine=choice.named(config.engine, disk_limit=config.jobs.disk_limit),
-            has_worker=is_locked(request.work / "worker.lock"),
+            has_worker=processes.holder_of(request.work / "worker.lock") is not None,
         ),
     )
-
-
-def is_locked(path: Path) -> bool:
-    """Say whether a living process holds the lock of a file, without taking it for a moment."""
-    try:
-        inode = path.stat().st_ino
-    except FileNotFoundError:
-        return False
-    for line in Path("/proc/locks").read_text().splitlines():
-        words = line.split()
-        if words[1] == "FLOCK" and words[-3].rpartition(":")[2] == str(inode):
-            return True
-    return False
 
 
 @contextlib.contextmanager

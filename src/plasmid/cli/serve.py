@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from plasmid.config import Config
 from plasmid.domain.job_states import State
 from plasmid.engines import protection
 from plasmid.metadata import jobs
-from plasmid.worker.resident import EXIT_IN_USE, LOCK_FILE
+from plasmid.worker.resident import EXIT_IN_USE, LOCK_FILE, end_by_signals
 
 SERVER_FILE: Final = "server.json"
 WORKER_RETRY_SECONDS: Final = 1.0
@@ -38,9 +37,7 @@ class ServerFile(msgspec.Struct):
 async def serve(config: Config, *, host: str, port: int, data: Path) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in processes.ENDING_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    end_by_signals(stop.set)
     with server.locked(data), protection.protected():
         listener = server.bind(host, port)
         async with server.serving(config, data, listener) as running:
@@ -109,24 +106,10 @@ async def _with_worker(data: Path, stop: asyncio.Event) -> None:
 
 async def _while_another_works(lock: Path, stop: asyncio.Event) -> None:
     """Wait while the worker of an earlier server goes on; a look costs less than a new process."""
-    while not stop.is_set() and _is_held(lock):
+    while not stop.is_set() and processes.holder_of(lock) is not None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WORKER_LOOK_SECONDS):
                 await stop.wait()
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        opened = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(opened)
-    return False
 
 
 async def _gone(worker: asyncio.subprocess.Process) -> None:

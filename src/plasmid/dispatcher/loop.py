@@ -45,4 +45,5 @@ async def _repeat(tick: Tick, seconds: float, world: World, *, now_ms: Callable[
             except Exception:
                 _log.exception("chore_broke", chore=tick.__module__)
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
             await news.wait(seconds)

@@ -1,14 +1,15 @@
 """Permission levels, what each allows, and who is calling (contract 0.3, I.9).
 
-A job never gets more than what launched it had: `Actor.grant` says what a caller can hand on, it is
-kept with the job, and becomes the scope of the job's own token. So it holds along any chain of
-jobs, and for what a narrowed token of a user has launched.
+A job never sees or changes more than what launched it does: `Actor.grant` says what a caller can
+hand on, it is kept with the job, and becomes the scope of the job's own token. So it holds along
+any chain of jobs, and for what a narrowed token of a user has launched.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -51,6 +52,18 @@ def narrowed(one: Scope | None, other: Scope | None) -> Scope | None:
     if one is None or other is None:
         return other if one is None else one
     return {name: min(level_in(one, name), level_in(other, name)) for name in {*one, *other, EVERY}}
+
+
+def asked(given: Mapping[str, Any], project: str) -> Scope:
+    """Return what an executable's `access` asks for in its project and in all others (E.3)."""
+    every = Level.parse(given.get("allProjects"), "access.allProjects")
+    own = Level.parse(given.get("project"), "access.project")
+    return {project: max(own, every), EVERY: every}
+
+
+def kept_scope(kept: Mapping[str, str] | None) -> Scope | None:
+    """Return a scope from the names of its levels, as it is kept with a job."""
+    return None if kept is None else {name: Level[level] for name, level in kept.items()}
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,6 +86,9 @@ RESTARTED: Final = "restarted"
 """The state that an earlier try of a job is shown in; no job is ever in it."""
 
 TERMINAL: Final = frozenset({S.DONE, S.FAILED, S.TERMINATED})
+WITH_WORKER: Final = frozenset({S.RUNNING, S.DEBUG_HOLD, S.TERMINATING})
+"""The states in which a worker has a sandbox of the job."""
+
 _NEXT: Final = {(row.state, row.event): row.next for row in TRANSITIONS}
 
 

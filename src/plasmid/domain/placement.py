@@ -16,9 +16,9 @@ has places (`HEADS_MIN` at least) begins another tree only when nothing else of 
 whose turn is the longest ago; then that user's own order: rank, trees that have begun before new
 ones, age. Rank is within a user, for everybody may set it.
 
-**Nobody starves.** What does not fit is passed by smaller jobs for `PATIENCE_MS`; after that its
+**Nobody starves.** What does not fit is passed by smaller jobs; once it is `PATIENCE_MS` old its
 room is kept free. The oldest job of a priority of which nothing runs goes before all others once it
-has waited `STARVED_MS`.
+is `STARVED_MS` old.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HIGHEST: Final = len(PRIORITIES)
 class Demand(msgspec.Struct, frozen=True):
     """A job that wants to run or runs, and what it counts for.
 
-    `is_new` is true for the root of a tree none of which has run yet.
+    `is_new` is true for the root of a tree that no job has started.
     """
 
     job: str

@@ -206,8 +206,8 @@ def _make(path: Path, group: Group) -> None:
         with contextlib.suppress(FileNotFoundError):
             path.parent.mkdir(exist_ok=True)
             if group.version == 2:
-                _offer(path.parent.parent, group.controllers)
-                _offer(path.parent, group.controllers)
+                offer(path.parent.parent, group.controllers)
+                offer(path.parent, group.controllers)
             path.mkdir(exist_ok=True)
             if group.version == 1 and CPUSET in group.controllers:
                 # A new group of version 1 has no processor and no memory node: nothing can enter.
@@ -224,7 +224,7 @@ def _inherit(path: Path) -> None:
             (path / name).write_text((path.parent / name).read_text().strip())
 
 
-def _offer(path: Path, controllers: tuple[str, ...]) -> None:
+def offer(path: Path, controllers: tuple[str, ...]) -> None:
     """Hand version 2 controllers down to the children of a group."""
     file = path / "cgroup.subtree_control"
     wanted = [c for c in controllers if c not in file.read_text().split()]

@@ -20,6 +20,7 @@ GROUP: Final = f"{cgroups.PARENT_NAME}-supervisors"
 OOM_SCORE: Final = -900
 CPU_WEIGHT: Final = 1000
 _SHARES: Final = 10240
+_HOST: Final = f"{cgroups.PARENT_NAME}-host"  # where cgroups.offer moves who is in its way
 _PROC: Final = Path("/proc/self")
 
 
@@ -27,17 +28,19 @@ _PROC: Final = Path("/proc/self")
 def protected(*, process: Path = _PROC) -> Iterator[None]:
     """Protect this process and those that it starts; what the machine does not allow is left out.
 
-    At the end of the block this process leaves the group, which goes with the last one in it.
+    At the end of the block this process leaves the group; the group goes too, if nobody is left in
+    it (a conmon of a running job may be).
     """
     with contextlib.suppress(OSError):
         (process / "oom_score_adj").write_text(str(OOM_SCORE))
     joined: list[tuple[Path, Path]] = []
     with contextlib.suppress(OSError):
-        for home in _homes(process):
-            mount = home.parent if home.name == f"{cgroups.PARENT_NAME}-host" else home
-            _make(mount / GROUP)
+        for version, home in _homes(process):
+            mount = home.parent if home.name == _HOST else home
+            _make(mount / GROUP, version)
             _enter(mount / GROUP)
-            joined.append((home, mount / GROUP))
+            host = mount / _HOST  # making room for the group may have moved all of us there
+            joined.append((host if version == 2 and host.is_dir() else home, mount / GROUP))
     try:
         yield
     finally:
@@ -48,14 +51,17 @@ def protected(*, process: Path = _PROC) -> Iterator[None]:
                 group.rmdir()
 
 
-def _homes(process: Path) -> Iterator[Path]:
-    """Give the group that rules this process's processor time, if nobody has chosen it for us."""
+def _homes(process: Path) -> Iterator[tuple[int, Path]]:
+    """Give the group that rules this process's processor time, if nobody has chosen it for us.
+
+    And of which version it is.
+    """
     group_of = _groups((process / "cgroup").read_text())
     for hierarchy in cgroups.find_hierarchies():
         if "cpu" in hierarchy.controllers:
             mine = group_of.get("" if hierarchy.version == 2 else "cpu", "")
-            if mine in ("/", f"/{cgroups.PARENT_NAME}-host"):
-                yield Path(hierarchy.mount, mine.lstrip("/"))
+            if mine in ("/", f"/{_HOST}"):
+                yield hierarchy.version, Path(hierarchy.mount, mine.lstrip("/"))
 
 
 def _groups(text: str) -> dict[str, str]:
@@ -67,12 +73,13 @@ def _groups(text: str) -> dict[str, str]:
     return found
 
 
-def _make(group: Path) -> None:
-    group.mkdir(exist_ok=True)
-    weight = group / "cpu.weight"
-    if weight.exists():
-        weight.write_text(str(CPU_WEIGHT))
+def _make(group: Path, version: int) -> None:
+    if version == 2:
+        cgroups.offer(group.parent, ("cpu",))  # without, a group has no weight
+        group.mkdir(exist_ok=True)
+        (group / "cpu.weight").write_text(str(CPU_WEIGHT))
     else:
+        group.mkdir(exist_ok=True)
         (group / "cpu.shares").write_text(str(_SHARES))
 
 

@@ -18,7 +18,6 @@ from plasmid.metadata.rows import JobRow
 
 JOBS_TOPIC: Final = "jobs"
 PLACEABLE_TOPIC: Final = "placeable"
-_WITH_SANDBOX: Final = frozenset({State.RUNNING, State.DEBUG_HOLD, State.TERMINATING})
 _log = structlog.get_logger()
 
 
@@ -43,9 +42,9 @@ async def apply(
     await jobs.update_job(moment.tx, row.id, every)
     moment.tx.notify(row.id)
     moment.tx.notify(JOBS_TOPIC)
-    if following is State.RUNNABLE or row.state in _WITH_SANDBOX:
+    if following is State.RUNNABLE or row.state in job_states.WITH_WORKER:
         moment.tx.notify(PLACEABLE_TOPIC)
-    if following not in _WITH_SANDBOX:
+    if following not in job_states.WITH_WORKER:
         # also between two tries: nothing that is left of the old one may act for the new one
         await users.remove_job_tokens(moment.tx, row.id)
         moment.authenticator.forget()

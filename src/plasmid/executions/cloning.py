@@ -42,17 +42,20 @@ async def clone_objects(
     `source` is the container whose names are taken (if None, what `launcher` knows best). With
     `keeps_folders` the folder of the source is kept below `below`; with `moved` (old, new) what
     lies inside the old folder goes to the same place inside the new one, everything else to
-    `below`. Hidden objects that a cloned one links to come along, and all that an applet bundles.
+    `below`. Hidden objects that a cloned one links to come along from where that lies (anybody can
+    link to anything), and all that an applet bundles.
     """
     moved = ("/", below) if keeps_folders else moved
     waiting = list(dict.fromkeys(object_ids))
     seen = set(waiting)
     named = set(waiting)
+    origins: dict[str, str] = {}
     existing = []
     while waiting:
         object_id = waiting.pop(0)
         row = await objects.find_object(moment.tx, object_id)
-        place = await _place_of(moment, object_id, source=source, launcher=launcher)
+        origin = source or origins.get(object_id)
+        place = await _place_of(moment, object_id, source=origin, launcher=launcher)
         if row is None or place is None or (object_id not in named and not row.hidden):
             continue
         if await _place(moment, place, destination, _folder_for(place, below, moved)):
@@ -60,6 +63,8 @@ async def clone_objects(
         if row.class_name == "applet":
             named.update(run_spec.bundled_ids(row.body["runSpec"]))
         fresh = [target for target in row.links if target not in seen]
+        if row.class_name != "applet":
+            origins.update(dict.fromkeys(fresh, place.container))
         seen.update(fresh)
         waiting.extend(fresh)
     return existing
@@ -84,6 +89,9 @@ async def best_place(reader: Reader, object_id: str, launcher: Launcher) -> Plac
 
     The same object has other names, tags and properties in projects that are not theirs.
     """
+    places = await objects.find_placements(reader, object_id)
+    if len(places) < 2:
+        return places[0] if places else None
     own = await projects.find_memberships(reader, launcher.user)
 
     def preference(place: PlacementRow) -> tuple[bool, bool, bool]:
@@ -91,8 +99,7 @@ async def best_place(reader: Reader, object_id: str, launcher: Launcher) -> Plac
         is_named = launcher.named.get(object_id) == container
         return is_named, container == launcher.project, container in own
 
-    places = await objects.find_placements(reader, object_id)
-    return max(places, key=preference, default=None)
+    return max(places, key=preference)
 
 
 async def _place(moment: Moment, place: PlacementRow, destination: str, folder: str) -> bool:
@@ -121,9 +128,3 @@ async def add_folder_with_parents(moment: Moment, container: str, folder: str) -
         path += "/" + name
         if name and not await projects.has_folder(moment.tx, container, path):
             await projects.add_folders(moment.tx, container, [path])
-
-
-def join(folder: str, below: str) -> str:
-    """Return a folder's path below another's."""
-    joined = folder.rstrip("/") + "/" + below.strip("/")
-    return joined.rstrip("/") or "/"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, failures, io_spec, links
-from plasmid.domain.access import Level
+from plasmid.domain import access, errors, failures, io_spec, links
+from plasmid.domain.access import Level, Scope
 from plasmid.domain.failures import JobFailure
 from plasmid.executions import cloning, object_metadata, preserving
 from plasmid.executions.world import Moment
@@ -16,12 +16,14 @@ from plasmid.metadata.rows import JobRow
 async def check(moment: Moment, row: JobRow, output: dict[str, Any]) -> dict[str, Any]:
     """Return an output as its spec wants it; raises JobFailure (OutputError) if it is wrong.
 
-    It may link what the launcher of the job sees, and refer to jobs below this one: others could
+    It may link what the job itself may see, and refer to jobs below this one: others could
     belong to somebody else, or wait for this job themselves.
     """
     checked = await fit(moment, row, output)
-    for object_id in links.object_ids(checked):
-        if not await _is_visible(moment, row, object_id):
+    linked = links.object_ids(checked)
+    reach = await _reach_of(moment, row) if linked else {}
+    for object_id in linked:
+        if not await _is_visible(moment, row, object_id, reach=reach):
             raise JobFailure(
                 failures.OUTPUT_ERROR,
                 f"the output links {object_id}, which does not exist; upload it before linking it",
@@ -57,19 +59,27 @@ async def is_subjob(moment: Moment, row: JobRow) -> bool:
     return await jobs.is_workspace_of(moment.tx, row.workspace, row.parent_job)
 
 
-async def _is_visible(moment: Moment, row: JobRow, object_id: str) -> bool:
+async def _is_visible(moment: Moment, row: JobRow, object_id: str, *, reach: Scope) -> bool:
+    """Say whether an object is one of the job's own, or where the job itself may look."""
+    own = (row.workspace, row.settings.get("resources"), row.settings.get("projectCache"))
     for place in await objects.find_placements(moment.tx, object_id):
-        if place.container in (row.workspace, row.settings.get("resources")):
+        if place.container in own:
             return True
         container = await projects.find_container(moment.tx, place.container)
         project = container.project if container and container.project else place.container
         members = await projects.find_members(moment.tx, project)
-        if (
-            max(members.get(row.launched_by, Level.NONE), members.get(projects.PUBLIC, Level.NONE))
-            != Level.NONE
-        ):
+        mine = min(members.get(row.launched_by, Level.NONE), access.level_in(reach, project))
+        if max(mine, members.get(projects.PUBLIC, Level.NONE)) != Level.NONE:
             return True
     return False
+
+
+async def _reach_of(moment: Moment, row: JobRow) -> Scope:
+    """Return where a job may look: what its executable asks for, of what its launcher had."""
+    executable = await objects.find_object(moment.tx, row.executable)
+    asked = access.asked(executable.body["access"] if executable else {}, row.project)
+    grant = row.settings.get("grant") or {}
+    return access.narrowed(asked, access.kept_scope(grant.get("scope"))) or {}
 
 
 async def _is_below(moment: Moment, row: JobRow, job_id: str) -> bool:

@@ -31,6 +31,8 @@ RESTARTABLE_REASONS: Final = frozenset(
     }
 )
 
+# What is known of one try only: the next has devices and limits of its own.
+_OF_A_TRY: Final = frozenset({"devices", "notEnforced", "peakMemoryBytes"})
 _MAY_BEGIN_ANEW: Final = (State.RUNNING, State.WAITING_ON_OUTPUT)
 
 
@@ -95,6 +97,8 @@ async def restart(
     """
     await waits.replace(moment.tx, row.id)
     await jobs.add_try(moment.tx, _as_restarted(moment, row, failure, origin=origin))
+    kept = {name: value for name, value in row.settings.items() if name not in _OF_A_TRY}
+    row = msgspec.structs.replace(row, settings=kept)
     counts = {**row.failure_counts, failure.reason: row.failure_counts.get(failure.reason, 0) + 1}
     stopped = await advance.apply(
         moment, row, Event.FAILED_WITH_TRIES_LEFT, {"failure_counts": counts, "worker": None}
@@ -110,6 +114,7 @@ async def restart(
             "started_running_ms": None,
             "stopped_running_ms": None,
             "output": None,
+            "settings": row.settings,
             **(_larger(moment, row, failure) if origin is None else {}),
         },
     )

@@ -12,9 +12,7 @@ from plasmid.metadata.database import Reader
 from plasmid.metadata.inspection import JobFacts
 from plasmid.metadata.rows import JobRow, ObjectRow
 
-NOT_HELD = frozenset(
-    {"idle", "waiting_on_input", "runnable", "waiting_on_output", "restartable"}
-) | {state.value for state in job_states.TERMINAL}
+NOT_HELD = frozenset(job_states.State) - job_states.WITH_WORKER
 """The states in which no worker has a job; in all others one has."""
 
 

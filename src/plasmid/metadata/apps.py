@@ -5,16 +5,15 @@ What a version runs is a row of the objects with the same id; here is what it is
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
+from plasmid.domain import app_spec
 from plasmid.metadata import rows, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, param
 from plasmid.metadata.rows import AppAliasRow, AppInstallRow, AppNameRow, AppRow, ContainerRow
-
-DEFAULT: Final = "default"
 
 _n, _v, _a, _i = (
     schema.app_names.c, schema.apps.c, schema.app_aliases.c, schema.app_installs.c,
@@ -43,7 +42,7 @@ _VERSIONS_OF = Prepared(
     .order_by(_v.created_ms, _v.id)
 )
 _NAMES = Prepared(sa.select(schema.app_names))
-_DEFAULTS = Prepared(sa.select(_a.app).where(_a.alias == DEFAULT))
+_DEFAULTS = Prepared(sa.select(_a.app).where(_a.alias == app_spec.DEFAULT))
 _INSTALLED = Prepared(sa.select(_i.name).where(_i.user == param("k")).order_by(_i.name))
 _COUNT_INSTALLS = Prepared(sa.select(sa.func.count()).where(_i.name == param("k")))
 _DROP_INSTALL = Prepared(

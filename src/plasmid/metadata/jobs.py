@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from plasmid.domain import job_states
 from plasmid.metadata import rows, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, listed, param
 from plasmid.metadata.rows import JobRow
@@ -17,8 +18,7 @@ MAY_ACT = frozenset(
     {"idle", "waiting_on_input", "runnable", "running", "debug_hold", "restartable"}
 )
 UNFINISHED = (*sorted(MAY_ACT), "waiting_on_output", "terminating")
-# A worker has a sandbox of these.
-WITH_WORKER = ("running", "debug_hold", "terminating")
+WITH_WORKER = tuple(sorted(state.value for state in job_states.WITH_WORKER))
 
 _j, _t, _w = schema.jobs.c, schema.tries.c, schema.waits.c
 _GET = Prepared(sa.select(schema.jobs).where(_j.id == param("k")))
@@ -251,17 +251,6 @@ async def update_job(tx: Transaction, job_id: str, changes: dict[str, Any]) -> N
     """Change some fields of a job (its state only by executions.advance)."""
     values = rows.changes(JobRow, changes)
     await tx.update(schema.jobs, {"id": job_id}, values)
-
-
-async def count_unfinished_in(reader: Reader, project: str) -> int:
-    """Count the unfinished jobs of a project."""
-    statement = (
-        sa.select(sa.func.count())
-        .select_from(schema.jobs)
-        .where(_j.project == project, _j.state.in_(UNFINISHED))
-    )
-    row = await reader.row(statement)
-    return int(row[0]) if row else 0
 
 
 async def find_unfinished_in(reader: Reader, project: str) -> list[JobRow]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from plasmid.metadata import schema
 from plasmid.metadata.database import Prepared, Reader, listed
-from plasmid.metadata.jobs import TERMINAL
+from plasmid.metadata.jobs import UNFINISHED
 
 _parent = schema.jobs.alias("parent")
 _j, _p = schema.jobs.c, _parent.c
@@ -19,7 +19,7 @@ _LAUNCHED = Prepared(
     .where(
         _j.parent_job.in_(listed("ids")),
         _j.workspace != _p.workspace,  # a sub-job shares its parent's
-        _j.state.not_in(TERMINAL),
+        _j.state.in_(UNFINISHED),
     )
     .order_by(_j.created_ms, _j.id)
 )

@@ -7,10 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from plasmid.domain import job_states
 from plasmid.domain.access import Level
-from plasmid.domain.job_states import State
-from plasmid.metadata import rows, schema
+from plasmid.metadata import jobs, rows, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, param
 from plasmid.metadata.rows import ContainerRow
 
@@ -18,7 +16,6 @@ PUBLIC = "PUBLIC"
 
 _c, _m, _f = schema.containers.c, schema.members.c, schema.folders.c
 _j = schema.jobs.c
-_UNFINISHED = [state.value for state in State if not job_states.is_terminal(state)]
 _GET = Prepared(sa.select(schema.containers).where(_c.id == param("k")))
 _MEMBERS = Prepared(sa.select(_m.member, _m.level).where(_m.container == param("k")))
 _DROP_MEMBER = Prepared(
@@ -36,8 +33,13 @@ _OUTLIVED = Prepared(
     sa.select(schema.containers)
     .where(
         _c.destroy_at_ms <= param("t"),
-        sa.not_(
-            sa.select(_j.id).where(_j.executable == _c.app, _j.state.in_(_UNFINISHED)).exists()
+        sa.or_(
+            _c.app.is_(None),  # a workspace: nothing to look for among the jobs
+            sa.not_(
+                sa.select(_j.id)
+                .where(_j.executable == _c.app, _j.state.in_(jobs.UNFINISHED))
+                .exists()
+            ),
         ),
     )
     .order_by(_c.destroy_at_ms)

@@ -1,6 +1,7 @@
 """All tables. JSON columns are text; times are integer milliseconds (ending in `_ms`).
 
-The same objects make the database of PostgreSQL later, so nothing here belongs to one dialect.
+The same objects make the database of PostgreSQL later, so nothing here belongs to one dialect,
+but for the conditions of some indexes.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ FOUND_MAX: Final = 500
 
 _j, _w, _k, _o = schema.jobs.c, schema.waits.c, schema.tokens.c, schema.objects.c
 _WAITING: Final = ("waiting_on_input", "waiting_on_output")
-_HELD: Final = ("running", "debug_hold", "terminating")
 _is_job = _w.target.like("job-%")
 _target = sa.alias(schema.jobs)
 _NEVER_WOKEN_BY_JOBS = Prepared(
@@ -60,7 +59,7 @@ _STILL_WAITING = Prepared(
 _TOKENS_LEFT = Prepared(
     sa.select(_k.job)
     .join(schema.jobs, _j.id == _k.job)
-    .where(_j.state.not_in(_HELD))
+    .where(_j.state.not_in(jobs.WITH_WORKER))
     .distinct()
     .limit(FOUND_MAX)
 )

@@ -97,7 +97,7 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
 
 
 async def _claimed(call: Call, name: str, body: dict[str, Any]) -> tuple[AppNameRow, bool]:
-    """Return an app's name, taken for the caller if it was free, and whether it was."""
+    """Return an app's name, taken for the caller if it was free, and whether it has no version."""
     listing = await apps.find_name(call.reader, name)
     if listing is None:
         bill_to = await billing.bill_to_of(call, body)
@@ -108,7 +108,7 @@ async def _claimed(call: Call, name: str, body: dict[str, Any]) -> tuple[AppName
         raise errors.PermissionDenied(f"Only developers of app-{name} may make versions of it")
     if body.get("billTo") not in (None, listing.bill_to):
         raise errors.PermissionDenied(f"app-{name} is billed to {listing.bill_to} already")
-    return listing, False
+    return listing, not await apps.find_versions(call.reader, name)
 
 
 @method("/app-xxxx/update", access=Access.APP_DEVELOPER, mode=Mode.WRITE)
@@ -204,9 +204,9 @@ async def uninstall(call: Call, target: App, body: dict[str, Any]) -> Ref:
 
 
 def _require_themselves(call: Call) -> None:
-    """Raise if a job asks: what is installed belongs to its user's account."""
-    if call.actor.job is not None:
-        raise errors.PermissionDenied("A job's token may not change what its user has installed")
+    """Raise if a job or a narrowed token asks: what is installed belongs to the user's account."""
+    if call.actor.job is not None or call.actor.scope is not None:
+        raise errors.PermissionDenied("This token may not change what its user has installed")
 
 
 @method("/app-xxxx/addTags", access=Access.APP_DEVELOPER, mode=Mode.WRITE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from plasmid.domain import io_spec, keys, links, object_states, run_spec
-from plasmid.methods import creation, running
+from plasmid.metadata import objects
+from plasmid.methods import creation, running, targets
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, DataObject
@@ -36,12 +37,23 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
         if checked is not None:
             content[name] = checked
     bundled = links.object_ids(spec.get("bundledDepends"))
+    await _require_visible(call, [*bundled, *links.object_ids(spec.get("bundledDependsByRegion"))])
     state = object_states.born("applet")
     return Ref(
         await creation.create(
             call, "applet", given, state=state, content={"body": content, "links": bundled}
         )
     )
+
+
+async def _require_visible(call: Call, bundled: list[str]) -> None:
+    """Raise ResourceNotFound for what exists and is not the caller's: a job's workspace gets it.
+
+    What exists nowhere is no secret; the job that wants it fails, and says so.
+    """
+    for object_id in bundled:
+        if await objects.find_object(call.reader, object_id) is not None:
+            await targets.get_data_object(call, object_id)
 
 
 @method("/applet-xxxx/get", access=Access.OBJECT_VIEW)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.auth import tokens
-from plasmid.domain import escalation, fitting, instance_types, links, lock, run_spec
+from plasmid.domain import access, escalation, fitting, instance_types, links, lock, run_spec
 from plasmid.domain.access import Actor, Level
 from plasmid.domain.assignments import Assignment, Resources
 from plasmid.domain.job_states import State
@@ -100,20 +100,23 @@ async def _fail_without_executable(
 
 def _actor(row: JobRow, executable: ObjectRow, secret: str) -> Actor:
     """Return what the token of a job's try may do (contract E.3, I.9)."""
-    access: dict[str, Any] = executable.body["access"]
+    given: dict[str, Any] = executable.body["access"]
+    asked = access.asked(given, row.project)
     grant = granting.grant_of(row)
-    everywhere = Level.parse(access.get("allProjects"), "access.allProjects")
-    here = max(Level.parse(access.get("project"), "access.project"), everywhere)
     return Actor(
         user=row.launched_by,
         job=row.id,
         attempt=row.attempt,
         tree=row.root_execution,
-        containers={**app_runs.levels(row), row.workspace: Level.CONTRIBUTE, row.project: here},
-        elsewhere=everywhere,
+        containers={
+            **app_runs.levels(row),
+            row.workspace: Level.CONTRIBUTE,
+            row.project: asked[row.project],
+        },
+        elsewhere=asked[access.EVERY],
         scope=grant.scope,
-        may_create_projects=bool(access.get("projectCreation")) and grant.may_create_projects,
-        may_develop=bool(access.get("developer")) and grant.may_develop,
+        may_create_projects=bool(given.get("projectCreation")) and grant.may_create_projects,
+        may_develop=bool(given.get("developer")) and grant.may_develop,
         context_hash=tokens.hash_of(secret) if secret else "",
     )
 

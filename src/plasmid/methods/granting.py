@@ -1,17 +1,17 @@
 """What a new job may do at most: what its launcher may, now and along any chain (contract E.3).
 
 Kept in the job's settings: `grant` (what the launching token can hand on; left out if that is
-everything), and for the root of a tree `launchToken` (the hash of the token that launched it: its
-end is the tree's end, contract F.9).
+everything), and with each job of a tree `launchToken` (the hash of the token that launched its
+root: its end is the tree's end, contract F.9).
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import errors
+from plasmid.domain import access, errors
 from plasmid.domain.access import Grant, Level
-from plasmid.metadata import jobs, projects
+from plasmid.metadata import projects
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.call import Call
 
@@ -36,8 +36,7 @@ async def settings_of(call: Call, parent: JobRow | None) -> dict[str, Any]:
         }
     token = call.actor.token_hash
     if parent is not None:
-        root = await jobs.find_job(call.reader, parent.root_execution)
-        token = root.settings.get(LAUNCH_TOKEN, "") if root else ""
+        token = parent.settings.get(LAUNCH_TOKEN, "")
         if parent.settings.get(SINGLE_CONTEXT):
             found[SINGLE_CONTEXT] = True
     if token:
@@ -50,9 +49,8 @@ def grant_of(row: JobRow) -> Grant:
     kept = row.settings.get(GRANT)
     if kept is None:
         return Grant()
-    scope = kept["scope"]
     return Grant(
-        scope=None if scope is None else {name: Level[level] for name, level in scope.items()},
+        scope=access.kept_scope(kept["scope"]),
         may_create_projects=kept["projectCreation"],
         may_develop=kept["developer"],
     )

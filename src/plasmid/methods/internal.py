@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import errors, failures
+from plasmid.domain import errors, failures, job_states
 from plasmid.domain.assignments import (
     Acknowledged,
     Assignment,
@@ -34,7 +34,6 @@ from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
 
 SYNCS_A_LEASE: Final = 3
-_HELD = (State.RUNNING, State.DEBUG_HOLD, State.TERMINATING)
 
 
 class HolderOfTry(msgspec.Struct):
@@ -105,7 +104,7 @@ def _require_lease(call: Call, target: JobRow, worker: str, attempt: int) -> Non
 def _require_unfinished(call: Call, target: JobRow, body: LogBatch | HolderOfTry) -> None:
     """Refuse also the holder of a try that is over: its log is sealed."""
     _require_lease(call, target, body.worker, body.attempt)
-    if target.state not in _HELD:
+    if target.state not in job_states.WITH_WORKER:
         raise errors.InvalidState(f"try {body.attempt} of {target.id} is over")
 
 
@@ -142,7 +141,7 @@ async def log_cursors(call: Call, target: JobRow, body: HolderOfTry) -> LogCurso
 async def finished(call: Call, target: JobRow, body: Finished) -> Acknowledged:
     """Take how a try ended; the same report again changes nothing."""
     _require_lease(call, target, body.worker, body.attempt)
-    if target.state not in _HELD:
+    if target.state not in job_states.WITH_WORKER:
         return Acknowledged(target.id)
     async with moments.of(call) as moment:
         target = await _with_seen(call, target, body)

@@ -27,6 +27,8 @@ async def describe(call: Call, target: JobRow, body: dict[str, Any]) -> dict[str
         raise errors.ResourceNotFound(f"The entity {target.id} has no try {attempt}")
     row = await shown.as_known(call.reader, row, body)
     described = wire.describe(row, body, now_ms=call.now_ms)
+    if row.attempt != target.attempt:
+        return described
     return await launched.added(call.reader, described, row.id)
 
 

@@ -144,7 +144,7 @@ async def decrease_permissions(call: Call, target: Container, body: dict[str, An
     """Lower members to a level, or remove them with null; one's own entry without being admin."""
     members = await projects.find_members(call.reader, target.id)
     for member, wanted in body.items():
-        is_own = member == call.actor.user and call.actor.job is None
+        is_own = member == call.actor.user and _is_whole(call)
         if not is_own and target.level < Level.ADMINISTER:
             raise errors.PermissionDenied("ADMINISTER permission is required to lower others")
         if member not in members and member != projects.PUBLIC:
@@ -155,6 +155,11 @@ async def decrease_permissions(call: Call, target: Container, body: dict[str, An
         await projects.set_member(call.tx, target.id, member, level)
     await _require_administrator(call, target)
     return Ref(target.id)
+
+
+def _is_whole(call: Call) -> bool:
+    """Say whether the token is all of its user: no job's, and not narrowed."""
+    return call.actor.job is None and call.actor.scope is None
 
 
 async def _require_administrator(call: Call, target: Container) -> None:
@@ -175,9 +180,9 @@ async def _require_administrator(call: Call, target: Container) -> None:
 
 @method("/project-xxxx/leave", access=Access.VIEW, mode=Mode.WRITE)
 async def leave(call: Call, target: Container, body: dict[str, Any]) -> Ref:
-    """Give up one's own membership; a job cannot do that for its user."""
-    if call.actor.job is not None:
-        raise errors.PermissionDenied("A job may not give up its user's membership")
+    """Give up one's own membership; a job or a narrowed token cannot do that for its user."""
+    if not _is_whole(call):
+        raise errors.PermissionDenied("This token may not give up its user's membership")
     await projects.set_member(call.tx, target.id, call.user, Level.NONE)
     await _require_administrator(call, target)
     return Ref(target.id)
@@ -193,7 +198,10 @@ async def destroy(call: Call, target: Container, body: dict[str, Any]) -> Ref:
         )
     async with moments.of(call) as moment:
         for row in unfinished:
-            await settle.terminate_tree(moment, row)
+            # the end of another one may have ended it
+            fresh = await jobs.find_job(moment.tx, row.id)
+            if fresh is not None:
+                await settle.terminate_tree(moment, fresh)
         for container in await projects.find_containers_within(moment.tx, target.id):
             # workspaces of trees that are not over go with these
             if container.kind is not None or container.destroy_at_ms is not None:

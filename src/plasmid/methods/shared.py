@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, ids, links, object_states, properties
+from plasmid.domain import errors, links, object_states, properties
 from plasmid.metadata import objects
-from plasmid.methods import moments, targets
+from plasmid.methods import moments
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, DataObject
@@ -112,14 +112,6 @@ async def _open(call: Call, target: DataObject, changes: dict[str, Any]) -> Ref:
 async def list_projects(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, str]:
     """Return the containers in which the caller sees the object, with their level."""
     return {place.container: level.name for place, level in target.places}
-
-
-async def require_visible(call: Call, object_ids: list[str]) -> None:
-    """Raise ResourceNotFound for the first of the objects that the caller may not see."""
-    for object_id in object_ids:
-        if not ids.is_data_object(object_id):
-            raise errors.InvalidInput(f"{object_id} is not the ID of a data object")
-        await targets.get_data_object(call, object_id)
 
 
 async def close(call: Call, target: DataObject, changes: dict[str, Any]) -> None:

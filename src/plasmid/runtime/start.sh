@@ -10,7 +10,7 @@
 #   /opt/plasmid/disks     what df says at the end of a job that failed
 #   /opt/plasmid/exited    with `hold`: the exit code of a job that failed
 # The last two are there before, and written over in place: a full disk has room for that.
-# Nothing is started here but the template: every process costs the job time.
+# As little as can be is started here: every process costs the job time.
 state=/opt/plasmid
 
 leave() {

@@ -13,7 +13,7 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -99,12 +99,23 @@ async def run_worker(
             await _Resident(shared, stop or Stop()).serve()
 
 
+def end_by_signals(end: Callable[[], None]) -> None:
+    """Have a function called at SIGINT, SIGTERM and SIGHUP.
+
+    Not at a SIGHUP that is ignored: who starts us so (nohup) does not want us to end with the
+    terminal.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        loop.add_signal_handler(number, end)
+
+
 async def run_process(settings: WorkerSettings, stop: Stop | None = None) -> int:
     """Run as a process of its own until SIGTERM, SIGINT or SIGHUP; returns the exit code."""
     stop = stop or Stop()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.leave)
+    end_by_signals(stop.leave)
     try:
         with protection.protected():
             await run_worker(settings, stop=stop)

@@ -277,6 +277,9 @@ async def _connected(
         ):
             yield
         sockets.drain()
+    except (StoppedError, engine.SupervisorLostError):
+        sockets.drain()  # its processes are dead: nobody sends any more
+        raise
     finally:
         sockets.close()
         world.watch.remove(watched)

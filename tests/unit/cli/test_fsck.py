@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 
 from plasmid import bootstrap, config
-from plasmid.cli import fsck, server
+from plasmid.cli import fsck, processes, server
 from plasmid.cli.trouble import CommandError
 from plasmid.integrity import checking
 
@@ -90,10 +91,10 @@ async def test_a_damaged_file_cannot_be_checked(data: Path) -> None:
 
 
 async def test_a_folder_is_live_as_long_as_its_server_holds_it(data: Path) -> None:
-    assert not fsck.is_locked(data / "lock")
+    assert processes.holder_of(data / "lock") is None
     with server.locked(data):
-        assert fsck.is_locked(data / "lock")
-    assert not fsck.is_locked(data / "lock")
+        assert processes.holder_of(data / "lock") == os.getpid()
+    assert processes.holder_of(data / "lock") is None
 
 
 async def test_bytes_that_a_live_server_may_just_have_taken_are_no_finding(data: Path) -> None:
@@ -111,7 +112,7 @@ async def test_repairs_of_a_stopped_platform_keep_servers_away(
     repair = checking.repair
 
     async def watched(*arguments: Any) -> Any:
-        seen.append(fsck.is_locked(data / "lock"))
+        seen.append(processes.holder_of(data / "lock") == os.getpid())
         return await repair(*arguments)
 
     monkeypatch.setattr(checking, "repair", watched)

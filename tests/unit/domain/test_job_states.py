@@ -80,6 +80,15 @@ def test_the_database_takes_exactly_these_states() -> None:
     assert named == {state.value for state in State}
 
 
+def test_a_worker_has_a_job_from_its_lease_until_what_ran_is_stopped() -> None:
+    leased = {row.next for row in TRANSITIONS if row.event is Event.LEASED}
+    held = leased | {
+        row.next for row in TRANSITIONS if row.next in (State.DEBUG_HOLD, State.TERMINATING)
+    }
+    assert held == job_states.WITH_WORKER
+    assert set(jobs.WITH_WORKER) == {state.value for state in held}
+
+
 def test_metadata_and_table_agree_on_what_is_over_and_what_may_still_act() -> None:
     assert {state for state in State if job_states.is_terminal(state)} == set(jobs.TERMINAL)
     passive = {State.WAITING_ON_OUTPUT, State.TERMINATING}

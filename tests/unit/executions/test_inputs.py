@@ -175,6 +175,17 @@ async def test_inputs_and_bundled_objects_lie_in_the_workspace(world: World) -> 
     assert await world.read(bundle, as_=token, project=workspace) == b"bundle"
 
 
+async def test_a_hidden_object_of_somebody_else_does_not_come_along(world: World) -> None:
+    secret = await world.a_closed_file(
+        await world.a_project(as_=BOB), b"secret", as_=BOB, hidden=True
+    )
+    project = await world.a_project()
+    record = await world.a_record(project, details={"x": {"$dnanexus_link": secret}}, close=True)
+    job = await world.a_job(await world.an_applet(project), {"x": {"$dnanexus_link": record}})
+    workspace = (await world.describe(job))["workspace"]
+    assert await content_of(world, workspace) == [record]
+
+
 async def test_hidden_objects_that_an_input_links_to_come_along(world: World) -> None:
     """An index that lies beside its file is in the workspace, too, whatever the job's access."""
     project = await world.a_project()

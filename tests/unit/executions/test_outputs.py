@@ -137,10 +137,20 @@ async def test_a_link_to_what_the_launcher_can_see_is_kept_and_not_cloned(world:
     shared = await world.a_project(as_=BOB)
     await world.call(f"/{shared}/invite", {"invitee": "user-alice", "level": "VIEW"}, as_=BOB)
     given = await world.a_closed_file(shared, b"given", as_=BOB)
-    _, job, _ = await running(world)
+    _, job, _ = await running(world, access={"allProjects": "VIEW"})
     assert await world.finish(job, {"x": [link(seen), link(given)]}) == "done"
     assert await places(world, seen) == {other: "/"}
     assert await places(world, given) == {shared: "/"}
+
+
+async def test_a_link_to_what_only_the_launcher_can_see_fails_the_job(world: World) -> None:
+    """Else the job that takes this output would get what its own access leaves out."""
+    private = await world.a_closed_file(await world.a_project(), b"private")
+    _, job, _ = await running(world)
+    await world.finish(job, {"x": link(private)})
+    state, reason, message = await end_of(world, job)
+    assert (state, reason) == ("failed", "OutputError")
+    assert private in message
 
 
 @pytest.mark.parametrize(
@@ -421,14 +431,6 @@ async def test_a_project_that_is_gone_takes_its_jobs_with_it(world: World) -> No
     await world.call(f"/{project}/destroy", {"terminateJobs": True})
     assert await world.finish(job, {"x": link(file)}) == "terminated"
     assert await places(world, file) == {}
-
-
-@pytest.mark.parametrize(
-    ("below", "folder", "joined"),
-    [("/", "/", "/"), ("/out", "/", "/out"), ("/", "/a", "/a"), ("/out", "/a/b", "/out/a/b")],
-)
-def test_folders_are_joined(below: str, folder: str, joined: str) -> None:
-    assert cloning.join(below, folder) == joined
 
 
 async def test_cloning_reports_what_was_there(world: World) -> None:

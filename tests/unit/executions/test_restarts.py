@@ -391,6 +391,15 @@ async def test_an_earlier_try_is_described_as_it_ended(world: World) -> None:
     assert (refused.type, "no try 3" in refused.message) == ("ResourceNotFound", True)
 
 
+async def test_what_is_known_of_a_try_does_not_go_on_to_the_next(world: World) -> None:
+    job = await a_running_job(world)
+    await world.report(
+        job, failure_reason="ExecutionError", failure_message="", not_enforced=["disk"]
+    )
+    assert (await try_of(world, job, 0))["plasmid"] == {"notEnforced": ["disk"]}
+    assert "plasmid" not in await world.describe(job)
+
+
 async def test_earlier_tries_are_found_when_asked_for(world: World) -> None:
     job = await a_running_job(world, policy={"restartOn": {"*": 2}})
     other = await a_running_job(world)

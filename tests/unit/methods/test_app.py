@@ -381,6 +381,16 @@ class TestDeleting:
         await world.call(f"/{second}/delete")
         assert (await world.refused("/app-an_app/describe")).type == "ResourceNotFound"
 
+    async def test_the_first_version_after_all_were_deleted_is_the_default(
+        self, world: World
+    ) -> None:
+        applet = await an_applet(world, await world.a_project())
+        await world.call(f"/{await world.an_app(applet, version='1')}/delete")
+        second = await world.an_app(applet, version="2")
+        third = await world.an_app(applet, version="3")
+        assert (await world.describe("app-an_app"))["id"] == second
+        assert (await world.describe(third))["aliases"] == ["3"]
+
     async def test_its_containers_go_when_the_last_job_is_over(self, world: World) -> None:
         app = await an_app(world)
         job = await world.a_job(app, {"n": 1}, project=await world.a_project())

@@ -163,6 +163,20 @@ async def test_two_applets_may_have_one_name(world: World, project: str) -> None
     assert first != second
 
 
+@pytest.mark.parametrize("key", ["bundledDepends", "bundledDependsByRegion"])
+async def test_what_the_caller_may_not_see_cannot_be_bundled(
+    world: World, project: str, key: str
+) -> None:
+    secret = await world.a_closed_file(await world.a_project(as_=BOB), b"secret", as_=BOB)
+    bundled: Any = [{"name": "x", "id": {"$dnanexus_link": secret}}]
+    if key == "bundledDependsByRegion":
+        bundled = {"aws:us-east-1": bundled}
+    body = {"project": project, "runSpec": {**RUN_SPEC, key: bundled}}
+    refused = await world.refused("/applet/new", body)
+    assert refused.type == "ResourceNotFound"
+    assert secret in refused.message
+
+
 async def test_making_an_applet_takes_upload(world: World, project: str) -> None:
     await world.a_member(project, "VIEW")
     body = {"project": project, "runSpec": RUN_SPEC}

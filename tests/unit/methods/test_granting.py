@@ -86,6 +86,18 @@ async def test_a_sub_job_has_what_its_parent_has(world: World) -> None:
         assert await may(world, world.token_of(job), project, other) == ("UPLOAD", "VIEW", True)
 
 
+async def test_a_narrow_token_may_not_give_up_its_users_membership(world: World) -> None:
+    project = await world.a_project(as_=BOB)
+    await world.call(f"/{project}/invite", {"invitee": "user-alice", "level": "VIEW"}, as_=BOB)
+    scope = {"projects": {project: "VIEW"}}
+    narrow = (await world.call("/system/newAuthToken", {"scope": scope}))["access_token"]
+    lower = {"user-alice": None}
+    for route, body in (("leave", {}), ("decreasePermissions", lower)):
+        refused = await world.refused(f"/{project}/{route}", body, as_=narrow)
+        assert refused.type == "PermissionDenied"
+    await world.call(f"/{project}/leave")
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_what_a_narrow_token_launches_stays_within_its_scope(
     world: World, restarted: bool

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from plasmid.domain.job_states import Event
 from plasmid.domain.placement import Machine
+from plasmid.executions import advance
+from plasmid.executions.world import Moment
+from plasmid.metadata.rows import JobRow
 from tests.worlds import BOB, EVE, GIB, START_MS, World
 
 DEFAULTS = {
@@ -449,6 +453,28 @@ async def test_unfinished_jobs_keep_a_project_unless_they_may_be_terminated(
     assert {"job": running, "attempt": 0} in reply["stop"]
     await world.report(running, failure_reason="Terminated", failure_message="stopped")
     assert await world.state(running) == "terminated"
+
+
+async def test_a_job_that_ends_with_another_of_its_project_is_ended_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[tuple[str, Event]] = []
+    apply = advance.apply
+
+    async def noted(moment: Moment, row: JobRow, event: Event, *rest: Any) -> JobRow:
+        moved.append((row.id, event))
+        return await apply(moment, row, event, *rest)
+
+    project = await world.a_project()
+    parent = await world.a_job(await world.an_applet(project))
+    await world.lease(parent)
+    # by their states, the child comes after its parent
+    body = {"function": "work", "input": {}, "dependsOn": [await world.a_record(project)]}
+    child = await world.new("/job/new", body, as_=world.token_of(parent))
+    monkeypatch.setattr(advance, "apply", noted)
+    await world.call(f"/{project}/destroy", {"terminateJobs": True})
+    asked = Event.TERMINATION_ASKED
+    assert sorted(moved) == sorted([(parent, asked), (child, asked)])
 
 
 @pytest.mark.parametrize("flags", [{"protected": True}, {"protected": True, "restricted": True}])

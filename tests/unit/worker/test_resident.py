@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +17,42 @@ from tests.unit.worker.conftest import Place
 
 JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 HELD = assignments.HeldTry(JOB, 0)
+
+
+@pytest.fixture
+def signals() -> Iterator[tuple[signal.Signals, ...]]:
+    """The signals that end a process; what they do is put back."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield numbers
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+async def test_every_ending_signal_ends(signals: tuple[signal.Signals, ...]) -> None:
+    loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in signals:
+        asked = asyncio.Event()
+        resident.end_by_signals(asked.set)
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(asked.wait(), 10)
+    for number in signals:
+        loop.remove_signal_handler(number)
+
+
+async def test_a_hangup_that_is_ignored_stays_ignored(signals: tuple[signal.Signals, ...]) -> None:
+    loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    asked = asyncio.Event()
+    resident.end_by_signals(asked.set)
+    try:
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(asked.wait(), 10)
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
 
 
 async def test_many_jobs_run_at_once(place: Place) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import socket
+from collections.abc import Iterator
 
 import pytest
 
 from plasmid.domain import assignments, errors
+from plasmid.engines import engine
 from tests.unit.worker import fake_engine, fake_platform
 from tests.unit.worker.conftest import Place
 
@@ -175,6 +179,53 @@ async def test_a_try_that_the_platform_stops_is_killed_and_told_with_its_last_li
     assert place.engine.made[0].kills == 1
     assert place.platform.finished[JOB].failure_reason == "Terminated"
     assert place.folders() == []
+
+
+@pytest.fixture
+def last_words(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What every job sends so late that nobody looks before all of the rest has ended."""
+    said = "last words"
+
+    @contextlib.contextmanager
+    def network(sandbox: fake_engine.FakeSandbox) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+                out.connect(f"{sandbox.spec.mounts[0].source}/bulk")
+                out.send(said.encode())
+
+    def opened(_: object, sandbox: fake_engine.FakeSandbox, *__: object, **___: object) -> object:
+        stack = contextlib.AsyncExitStack()
+        stack.enter_context(network(sandbox))
+        return stack
+
+    monkeypatch.setattr(fake_engine.NoNetwork, "__call__", opened)
+    return said
+
+
+async def test_the_last_log_records_of_a_try_that_is_stopped_are_kept(
+    place: Place, last_words: str
+) -> None:
+    place.engine.job = fake_engine.run_on
+    async with place.worker():
+        await place.platform.assign(fake_platform.an_assignment())
+        await place.platform.until(lambda: bool(place.platform.lines[JOB]))
+        await place.platform.stop(assignments.HeldTry(JOB, 0))
+        await place.platform.until(lambda: JOB in place.platform.finished)
+    assert last_words in place.platform.messages(JOB)
+
+
+async def test_the_last_log_records_before_a_lost_supervisor_are_kept(
+    place: Place, last_words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(_: fake_engine.FakeSandbox) -> engine.Exit:
+        raise engine.SupervisorLostError("lost")
+
+    monkeypatch.setattr(fake_engine.FakeSandbox, "wait", wait)
+    report = await finished(place, fake_platform.an_assignment())
+    assert report.failure_reason == "UnresponsiveWorker"
+    assert last_words in place.platform.messages(JOB)
 
 
 async def test_a_try_that_is_no_longer_ours_is_killed_and_removed(place: Place) -> None:

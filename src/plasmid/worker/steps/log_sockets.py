@@ -4,7 +4,8 @@ They are bound here, outside, in a folder that the sandbox sees at /opt/dnanexus
 while the queue of a socket is full, so a flood is slowed down and nothing is dropped. Where the
 engine can keep them open a job does not notice the death of a worker; else its next line fails.
 
-A datagram leaves its queue only after it is on disk. A worker that dies in between leaves it at
+A datagram leaves its queue only after it is on disk or, while that is full, in the spool's memory.
+A worker that dies in between leaves it at
 both places; the next one tells it by the time when it was sent, which the kernel notes on it.
 """
 
@@ -124,6 +125,8 @@ class LogSockets:
             content, stamp = waiting
             length += len(content)
             messages.append(spool.Message(stamp, datagrams.entries(content, now_ms)))
+            if len(content) == DATAGRAM_BYTES_MAX:
+                break  # the next look would give the rest of it, which goes with it
         if messages:
             self._lines.add_messages(name, messages)
         for _ in messages:

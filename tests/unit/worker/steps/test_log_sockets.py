@@ -84,6 +84,22 @@ async def test_a_flood_waits_and_loses_nothing(tmp_path: Path) -> None:
     assert [line.msg for line in kept.lines["bulk"]] == [str(n) for n in range(2000)]
 
 
+async def test_the_rest_of_a_datagram_that_is_too_long_takes_no_other_one_along(
+    tmp_path: Path,
+) -> None:
+    kept = Kept()
+    sockets = log_sockets.LogSockets(tmp_path, kept)
+    await sockets.open()
+    for content in (b"x" * 100_000, b"y" * 100_000, b"last"):
+        with sender(tmp_path, "bulk") as out:
+            out.send(content)
+    sockets.drain()
+    sockets.close()
+    said = "".join(line.msg for line in kept.lines["bulk"])
+    assert (said.count("x"), said.count("y")) == (log_sockets.DATAGRAM_BYTES_MAX,) * 2
+    assert said.endswith("ylast")
+
+
 async def test_any_user_may_send(tmp_path: Path) -> None:
     sockets = log_sockets.LogSockets(tmp_path, Kept())
     await sockets.open()

@@ -1,5 +1,9 @@
 # ruff: noqa: INP001 - Alembic runs the files of a folder
-"""Apps with their versions, and what containers of executions belong to."""
+"""Apps with their versions, and what containers of executions belong to.
+
+Tokens get what they could not have before: those of jobs and narrowed ones make no apps. Workspaces
+that were kept after their tree are removed three days from now.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,19 @@ from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Text
 
 revision = "0004"
 down_revision = "0003"
+
+_MAY_NOT_DEVELOP = """
+UPDATE tokens SET actor = json_set(actor, '$.may_develop', json('false'))
+WHERE job IS NOT NULL OR json_extract(actor, '$.scope') IS NOT NULL
+"""
+_OF_TREES_THAT_ARE_OVER = """
+UPDATE containers SET destroy_at_ms = (strftime('%s', 'now') + 259200) * 1000
+WHERE id IN (
+    SELECT workspace FROM jobs WHERE root_execution NOT IN (
+        SELECT root_execution FROM jobs WHERE state NOT IN ('done', 'failed', 'terminated')
+    )
+)
+"""
 
 
 def upgrade() -> None:
@@ -59,3 +76,5 @@ def upgrade() -> None:
         PrimaryKeyConstraint("user", "name"),
     )
     op.create_index("app_installs_name", "app_installs", ["name"])
+    op.execute(_MAY_NOT_DEVELOP)
+    op.execute(_OF_TREES_THAT_ARE_OVER)
