@@ -81,6 +81,10 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
             user_calls_per_second=config.server.user_calls_per_second,
             escalate=config.jobs.escalate,
             hold_ms_max=config.jobs.hold_hours_max * 3_600_000,
+            log_bytes_max=config.logs.job_bytes_max,
+            metrics_ms=config.logs.metrics_seconds * 1000,
+            ssh_enabled=config.ssh.enabled,
+            web_app_domain=config.web_apps.domain if config.web_apps.enabled else "",
         ),
         public_url=config.server.public_url.rstrip("/"),
     )
@@ -171,6 +175,9 @@ def worker_settings(config: Config, *, url: str, token: str, work: Path) -> Work
         hosts=dict(entry.split("=", 1) for entry in config.network.hosts),
         closed_addresses=tuple(config.network.closed_addresses),
         ca_bundle=Path(bundle) if bundle else None,
+        ssh_host=config.ssh.host or config.server.host,
+        ssh_listen=config.server.host,
+        ssh_ports=config.ssh.ports,
         mirrors=mirrors_of(config, os.environ),
     )
 

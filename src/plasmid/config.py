@@ -22,7 +22,17 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from plasmid.config_sections import Containers, ImageSources, Jobs, Layers, Network, Server
+from plasmid.config_sections import (
+    Containers,
+    ImageSources,
+    Jobs,
+    Layers,
+    Logs,
+    Network,
+    Server,
+    Ssh,
+    WebApps,
+)
 from plasmid.environments.mirrors import Packages
 from plasmid.environments.mirrors import Settings as Mirrors
 
@@ -56,6 +66,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: Annotated[Network, Meta(description="The network of jobs.")] = Network()
     layers: Annotated[Layers, Meta(description="Layers of installed dependencies.")] = Layers()
     containers: Annotated[Containers, Meta(description="Containers in jobs.")] = Containers()
+    logs: Annotated[Logs, Meta(description="The logs of jobs.")] = Logs()
+    ssh: Annotated[Ssh, Meta(description="SSH into jobs.")] = Ssh()
+    web_apps: Annotated[WebApps, Meta(description="Web applications in jobs.")] = WebApps()
     images: Annotated[
         dict[str, str],
         Meta(

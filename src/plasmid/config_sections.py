@@ -198,3 +198,66 @@ class ImageSources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(description="File of keys that sign the archives, if others than Ubuntu's, Debian's."),
     ] = ""
+
+
+class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is kept of what jobs say, and what is masked in it."""
+
+    job_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Size of one job's log, all tries; what comes beyond it is cut, but for "
+            "priority lines and the last lines. 0: no limit.",
+        ),
+    ] = 2 << 30
+    secrets_file: Annotated[
+        str,
+        Meta(description="File of values that are masked in every log, one a line."),
+    ] = ""
+    metrics_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3600,
+            description="How often a running job's use of processor, memory, disk and network is "
+            "measured; runs that ask for detailed metrics are measured every second.",
+        ),
+    ] = 60
+
+
+class Ssh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How people log in to the sandboxes of jobs that allow it (`dx run --allow-ssh`)."""
+
+    enabled: Annotated[
+        bool, Meta(description="Whether jobs can be reached by SSH at all, if their runs allow it.")
+    ] = True
+    host: Annotated[
+        str,
+        Meta(
+            description="Name or address by which others reach this machine; empty: [server] host."
+        ),
+    ] = ""
+    ports: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\d+-\d+)?$",
+            description="Ports that are taken for it, such as 22000-22999; empty: any free ones.",
+        ),
+    ] = ""
+
+
+class WebApps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the web applications of jobs (`httpsApp`) can be reached, and where."""
+
+    enabled: Annotated[
+        bool, Meta(description="Whether jobs with httpsApp are reached through the server.")
+    ] = False
+    domain: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Domain whose names job-xxxx.DOMAIN lead to the server; localhost needs "
+            "no name server.",
+        ),
+    ] = "localhost"

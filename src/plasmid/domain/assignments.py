@@ -34,6 +34,9 @@ class Assignment(msgspec.Struct):
     `notes` are lines for the beginning of its log; `lock` is the executable's, see lock.py;
     `debug_on` are the failures for which the sandbox is to be held (contract H.5). A token with a
     `context_secret` is good only in calls that carry it, which is never told to the sandbox.
+    `log_bytes_max` is what its log may still hold (0: any), `secrets` are masked in it,
+    `metrics_ms` is how often its use of the machine is measured, and `https_ports` are those of
+    its web application.
     """
 
     job: str
@@ -59,6 +62,10 @@ class Assignment(msgspec.Struct):
     lock: dict[str, Any] | None = None
     debug_on: list[str] = []
     context_secret: str = ""
+    log_bytes_max: int = 0
+    secrets: list[str] = []
+    metrics_ms: int = 60_000
+    https_ports: list[int] = []
 
     @property
     def proven_token(self) -> str:
@@ -66,24 +73,42 @@ class Assignment(msgspec.Struct):
         return f"{self.token}.{self.context_secret}" if self.context_secret else self.token
 
 
+class SshAccess(msgspec.Struct, frozen=True):
+    """Who may log in to a try by SSH: the owner of a key, from some addresses or networks.
+
+    `project_name` is told at the login.
+    """
+
+    job: str
+    attempt: int
+    public_key: str
+    addresses: tuple[str, ...]
+    project_name: str = ""
+
+
 class SyncRequest(msgspec.Struct):
-    """A worker's sign of life: which tries it holds and how long it will wait for news."""
+    """A worker's sign of life: which tries it holds and how long it will wait for news.
+
+    `ssh` is what it has been told of who may log in.
+    """
 
     worker: str
     holding: list[HeldTry]
     wait_ms: int = 5000
+    ssh: list[SshAccess] = []
 
 
 class SyncReply(msgspec.Struct):
     """What the worker shall start and stop.
 
     `is_last` says that the server is about to stop: the worker ends too, and leaves its sandboxes
-    running for the next one.
+    running for the next one. `ssh` is who may log in to the tries that it holds; None: as before.
     """
 
     start: list[Assignment]
     stop: list[HeldTry]
     is_last: bool = False
+    ssh: list[SshAccess] | None = None
 
 
 class LogEntry(msgspec.Struct):
@@ -107,6 +132,21 @@ class LogBatch(msgspec.Struct):
     entries: list[LogEntry]
     cursors: dict[str, int]
     since: dict[str, int] | None = None
+
+
+class Doors(msgspec.Struct):
+    """Where a try can be reached from outside while it lives; what is not open is empty.
+
+    `ssh_host_key` is one public key line; `app_socket` is the path of a unix socket on which the
+    worker leads each connection to a port of the try's web application.
+    """
+
+    worker: str
+    attempt: int
+    ssh_host: str = ""
+    ssh_port: int = 0
+    ssh_host_key: str = ""
+    app_socket: str = ""
 
 
 class LogCursors(msgspec.Struct):

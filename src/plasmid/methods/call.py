@@ -45,7 +45,8 @@ class Limits(msgspec.Struct, frozen=True):
 
     `machine` is what jobs can have here; with `fit`, those that want more run with that. With
     `escalate`, a job that lacked memory or disk is tried again on a larger instance type. Calls
-    are limited for the jobs of each tree and for each user, where they are (not 0).
+    are limited for the jobs of each tree and for each user, where they are (not 0), and so are
+    logs. Jobs' web applications are below `web_app_domain`, if it is not empty.
     """
 
     find_results_max: int = 1000
@@ -57,6 +58,10 @@ class Limits(msgspec.Struct, frozen=True):
     tree_jobs_max: int = 10_000
     job_calls_per_second: int = 0
     user_calls_per_second: int = 0
+    log_bytes_max: int = 0
+    metrics_ms: int = 60_000
+    ssh_enabled: bool = False
+    web_app_domain: str = ""
 
 
 class Platform:

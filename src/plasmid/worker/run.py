@@ -21,6 +21,7 @@ from plasmid.domain import assignments, errors, failures
 from plasmid.engines import engine
 from plasmid.telemetry import failpoints
 from plasmid.worker import (
+    beside,
     log_pump,
     making,
     outcome,
@@ -197,7 +198,10 @@ async def _run(world: World, current: Try, pump: log_pump.LogPump) -> assignment
     if sandbox is None:
         story = making.prepare(world, current.assignment, folder=current.folder, pump=pump)
         sandbox = await world.adapters.engine.create(await _unless_stopped(current, story))
-    async with _connected(world, current, sandbox, pump):
+    async with (
+        _connected(world, current, sandbox, pump),
+        beside.beside(world, current.assignment, sandbox, folder=current.folder, pump=pump),
+    ):
         await execute.start(sandbox, current.folder)
         seconds = execute.seconds_left(current.folder, current.assignment.timeout_ms)
         try:

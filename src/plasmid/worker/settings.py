@@ -17,7 +17,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     `containers` says which jobs may run containers (domain/containers.py);
     `hosts` and `closed_addresses` are those of `[network]`;
     `ca_bundle` is a file of certificates that jobs trust besides those of their base image;
-    `mirrors` are where package managers go.
+    `mirrors` are where package managers go;
+    `ssh_host` is told to people who log in to jobs; `ssh_listen` and `ssh_ports` (`22000-22999`;
+    any free ones if empty) are where that is possible.
     """
 
     server_url: str
@@ -38,5 +40,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     layers_size_bytes_max: int = 50_000_000_000
     layers_age_days_max: int = 60
     containers: str = "auto"
+    ssh_host: str = "127.0.0.1"
+    ssh_listen: str = "127.0.0.1"
+    ssh_ports: str = ""
     sync_wait_ms: int = 3_000
     server_gone_ms_max: int = 60_000
