@@ -58,6 +58,10 @@ faults *args:
 faults-bugs *args:
     {{ tool }} python -m tests.faults --bugs {{ args }}
 
+# let floods of log lines loose, each checked to its last line: `just floods --lines 10000000`
+floods *args:
+    {{ tool }} python -m tests.floods {{ args }}
+
 # take all of the machine for a time: no worker may be taken for lost meanwhile
 busy seconds="3600":
     BUSY_SECONDS={{ seconds }} ./plasmid test tests/e2e/test_leases.py -k busy --timeout 0

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,27 @@ from plasmid.environments import images
 
 FOLDER = Path(os.environ.get("PLASMID_HOME") or "/var/lib/plasmid") / "images"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SOURCES = Path(__file__).resolve().parents[1] / "src"
+
+
+def make_if_missing(name: str, folder: Path = FOLDER) -> None:
+    """Build a base image that is not there: once, however many tests want it at the same time."""
+    if has(name, folder):
+        return
+    with Path(tempfile.gettempdir(), f"plasmid-tests-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if has(name, folder):
+            return
+        subprocess.run(
+            [sys.executable, "-P", "-m", "plasmid", "image", "build", name],
+            env=os.environ | {"PYTHONPATH": str(SOURCES)},
+            check=True,
+        )
+
+
+def has(name: str, folder: Path) -> bool:
+    """Say whether there is an image of a name."""
+    return any(image.name == name for image in images.Images(folder).list())
 
 
 def root_of(name: str) -> Path:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from plasmid.environments.images import Images
 from tests import stand_in
-from tests.benchmarks import beside, installing, layers, load, network, platform, scale
+from tests.benchmarks import beside, installing, layers, load, logs, network, platform, scale
 from tests.mirrors import box
 
+MB = 1_000_000
 GB = 1_000_000_000
 Rows = list[tuple[str, str, str, str, str]]
 
@@ -228,6 +229,41 @@ class Bench:
                 ratio=f"{ours / other:.2f} x", target="" if name == scale.UNCOMMON else "<= 2 x",
             )  # fmt: skip
 
+    def logs(self) -> None:
+        """Lines to disk and to who watches, and what a flood of them costs other jobs."""
+        say(f"the machine's load: {load.of_machine()}")
+        ours, others = logs.lines_per_second(
+            self.scratch, self.images, count=1_000_000, rounds=max(1, self.rounds // 3)
+        )
+        our, other = statistics.median(ours), statistics.median(others)
+        self.add(
+            "lines to disk | podman run --log-driver none >f",
+            f"{our:,.0f} /s", f"{other:,.0f} /s",
+            ratio=f"{our / other:.2f} x", target=">= 0.5 x",
+        )  # fmt: skip
+        delays = logs.delays_ms(self.scratch, self.images, per_second=1000, seconds=20)
+        self.add(
+            "print to watching client, 1,000 lines/s, p99",
+            f"{load.percentile(delays, 99):.0f} ms", "",
+            ratio=f"p50 {load.percentile(delays, 50):.0f} ms", target="<= 200 ms",
+        )  # fmt: skip
+        for what, cap_bytes in (("10 GB flood", 2 << 30), ("one past its cap", 20 * MB)):
+            found = logs.starts_beside_a_flood(
+                self.scratch, self.images, cap_bytes=cap_bytes, rounds=2 * self.rounds
+            )
+            alone, flooded = (load.percentile(each, 50) for each in (found.alone, found.flooded))
+            self.add(
+                f"start beside a {what}, p50 | alone",
+                f"{flooded:.0f} ms", f"{alone:.0f} ms",
+                ratio=f"{flooded / alone:.2f} x", target="<= 1.2 x",
+            )  # fmt: skip
+            self.add(
+                f"server RSS beside a {what} | before",
+                f"{found.after_bytes / MB:.0f} MB", f"{found.before_bytes / MB:.0f} MB",
+                ratio=f"{(found.after_bytes - found.before_bytes) / MB:+.0f} MB",
+                target="<= +50 MB",
+            )  # fmt: skip
+
     def restart(self) -> None:
         """A restart of the server with 100,000 jobs, 50 of which run and go on."""
         took, first = scale.restart(self.scratch, self.images)
@@ -275,6 +311,7 @@ def main() -> None:
             "bytes": bench.bytes, "memory": bench.memory, "pip": bench.pip,
             "network": bench.network, "layers": bench.layers, "tree": bench.tree,
             "dispatch": bench.dispatch, "find": bench.find, "restart": bench.restart,
+            "logs": bench.logs,
         }  # fmt: skip
         say(f"{'what | beside':<44} {'Plasmid':>14} {'beside':>14} {'ratio':>9}  target")
         for name in given.rows or rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import subprocess
 import tempfile
@@ -68,6 +69,11 @@ async def _paced(
     while not idle.empty():
         idle.get_nowait()[1].close()
     return found
+
+
+def of_machine() -> str:
+    """Return how busy the machine is: figures of a loaded one are worth little."""
+    return " ".join(f"{each:.1f}" for each in os.getloadavg()) + f" on {os.cpu_count()} cores"
 
 
 def percentile(values: list[float], percent: int) -> float:

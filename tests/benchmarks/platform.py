@@ -82,15 +82,18 @@ class Served:
 
     def wait(self, job: str, *, every: float = 0.002) -> None:
         """Return when a job is done, looking every so many seconds; raises if it failed."""
-        while True:
-            described = self.call(
-                f"/{job}/describe", {"fields": {"state": True, "failureMessage": True}}
-            )
-            if described["state"] in OVER:
-                break
-            time.sleep(every)
+        described = self.wait_over(job, every=every)
         if described["state"] != "done":
             raise RuntimeError(f"{job}: {described}")
+
+    def wait_over(self, job: str, *, every: float = 0.002) -> dict[str, Any]:
+        """Return how a job has ended when it has."""
+        fields = {"fields": {"state": True, "failureMessage": True}}
+        while True:
+            described: dict[str, Any] = self.call(f"/{job}/describe", fields)
+            if described["state"] in OVER:
+                return described
+            time.sleep(every)
 
     def job_seconds(self, applet: str, project: str) -> float:
         """Return how long one job takes, from the run call to done."""

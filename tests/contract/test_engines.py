@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import itertools
 import os
+import pty
+import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+import termios
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -127,7 +133,8 @@ def traces(name: str, path: Path) -> list[str]:
     """Return what a sandbox has left on this machine."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     found = [line for line in mounts if str(path) in line]
-    found += [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/{name}")]
+    # not by glob: groups of others go while it looks
+    found += [f"{at}/{name}" for at, groups, _ in os.walk("/sys/fs/cgroup") if name in groups]
     found += [str(p) for p in [path] if p.exists()]
     for loop in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):
@@ -153,11 +160,15 @@ async def workshop(
 
 async def until(holds: Callable[[], bool]) -> None:
     """Return once something holds, looking at every turn of a slow loop."""
-    loop = asyncio.get_running_loop()
     while not holds():
-        turned = asyncio.Event()
-        loop.call_later(0.02, turned.set)
-        await turned.wait()
+        await turn()
+
+
+async def turn() -> None:
+    """Return at the next turn of a slow loop."""
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.02, turned.set)
+    await turned.wait()
 
 
 def of_podman(workshop: Workshop) -> bool:
@@ -844,6 +855,7 @@ async def test_files_on_a_limited_disk_keep_owners_links_and_attributes(
 
 
 @by_oci
+@pytest.mark.alone  # others that write and delete change what is left
 async def test_a_disk_larger_than_what_is_left_is_told_and_made_smaller(
     workshop: Workshop,
 ) -> None:
@@ -970,3 +982,295 @@ devices:
     with pytest.raises(engine.EngineError, match=r"no device example.org/gpu=1 .*gpu=0"):
         await workshop.engine.create(workshop.spec("/bin/true", devices=("example.org/gpu=1",)))
     library.unlink()
+
+
+async def test_what_a_sandbox_uses_is_told_while_it_works(workshop: Workshop) -> None:
+    program = (
+        "import time; b = bytearray(100 << 20); t = time.process_time()\n"
+        "while time.process_time() < t + 0.5: pass\n"
+        "print('worked', flush=True); time.sleep(100)"
+    )
+    sandbox = await workshop.created("/usr/bin/python3", "-c", program)
+    before = await sandbox.usage()
+    await sandbox.start()
+    await until(lambda: "worked" in output(sandbox))
+    after = await sandbox.usage()
+    worked = after.cpu_user_ms + after.cpu_system_ms - before.cpu_user_ms - before.cpu_system_ms
+    assert 450 <= worked < 5000
+    assert 100 * MIB <= after.memory_bytes < 200 * MIB
+    assert after.processes >= 1
+    await sandbox.kill()
+    await sandbox.wait()
+
+
+async def test_what_a_sandbox_has_used_is_told_when_it_has_ended(workshop: Workshop) -> None:
+    size = 64 * MIB
+    script = (
+        "dd if=/dev/urandom of=/data bs=1M count=64 oflag=direct;"
+        "head -c 300000000 /dev/urandom >/dev/null"
+    )
+    sandbox = await workshop.created("/bin/bash", "-c", script, disk_bytes=1 << 30)
+    before = await sandbox.usage()
+    await sandbox.start()
+    assert (await sandbox.wait()).exit_code == 0
+    if of_podman(workshop):
+        with pytest.raises((engine.EngineError, OSError)):
+            await sandbox.usage()  # it asks the processes themselves
+        return
+    after = await sandbox.usage()
+    assert after.cpu_system_ms - before.cpu_system_ms > 100
+    assert after.peak_memory_bytes is not None
+    assert after.peak_memory_bytes > after.memory_bytes > 0
+    assert after.disk_used_bytes is not None
+    assert size <= after.disk_used_bytes < 2 * size
+    assert after.disk_total_bytes is not None
+    assert 0.95 * (1 << 30) < after.disk_total_bytes <= 1 << 30
+    assert before.written_bytes is not None
+    assert after.written_bytes is not None
+    assert size <= after.written_bytes - before.written_bytes < 2 * size
+    assert after.writes > before.writes
+    await sandbox.remove()
+    with pytest.raises(FileNotFoundError):
+        await sandbox.usage()
+
+
+# ------------------------------------------------------------------ commands that run in it besides
+
+
+def entered(sandbox: engine.Sandbox, script: str, **options: Any) -> list[str]:
+    """Return the lines of a script that runs inside; its stdin is empty."""
+    options = {"environment": {"PATH": "/usr/bin:/bin"}, **options}
+    done = called(sandbox.entry(["/bin/bash", "-c", script], **options))
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode().splitlines()
+
+
+def called(argv: Sequence[str], content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        argv, input=content, capture_output=True, check=False, timeout=SECONDS_MAX
+    )
+
+
+def restrictions(pid: int | str) -> dict[str, str]:
+    """Return what a process may do at most, and which namespaces it is in."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    found = {key: status[key] for key in ("CapBnd", "CapAmb", "Seccomp", "Seccomp_filters")}
+    for link in Path(f"/proc/{pid}/ns").iterdir():
+        found[link.name] = str(link.readlink())
+    return found
+
+
+@contextlib.contextmanager
+def running(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Give a process that is ended with the block."""
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().decode().strip()
+
+
+async def idle(workshop: Workshop, script: str = "") -> engine.Sandbox:
+    """Return a sandbox that has done its script and then does nothing."""
+    sandbox = await workshop.started(f"{script}\necho idle; while :; do sleep 1000; done")
+    await until(lambda: "idle" in output(sandbox))
+    return sandbox
+
+
+async def test_a_command_runs_in_it_besides_as_the_user_that_is_asked_for(
+    workshop: Workshop,
+) -> None:
+    sandbox = await idle(workshop, "echo made >/tmp/made; mkdir -p /mine")
+    script = "id -un; pwd; hostname; cat /tmp/made; echo $SAID; sudo -n id -un; cat; ls /proc/1/fd"
+    options = {"user": "1000:1000", "working_directory": "/mine"}
+    variables = {"PATH": "/usr/bin:/bin", "SAID": "two words = $HOME"}
+    lines = entered(sandbox, f"({script}) 2>/dev/null; true", environment=variables, **options)
+    assert lines == ["dnanexus", "/mine", "job-1", "made", "two words = $HOME", "root"]
+    assert entered(sandbox, "id -u; ls /proc/self/fd; id -G") == ["0", "0", "1", "2", "3", "0"]
+
+
+async def test_it_has_what_the_job_has_and_no_more_and_counts_as_the_jobs(
+    workshop: Workshop,
+) -> None:
+    sandbox = await idle(workshop)
+    job = sandbox.network_namespace
+    assert job is not None
+    argv = sandbox.entry(["/bin/bash", "-c", "echo ready; read line"], environment={})
+    with running(argv) as process:
+        assert first_line(process) == "ready"
+        (inside,) = [
+            pid
+            for pid in Path("/proc").glob("[0-9]*")
+            if "read line" in said(pid) and said(pid).startswith("/bin/bash -c echo ready")
+        ]
+        assert restrictions(inside.name) == restrictions(job.parts[2])
+        groups = Path(f"/proc/{job.parts[2]}/cgroup").read_text()
+        assert Path(inside, "cgroup").read_text() == groups
+        assert sandbox.name in groups or of_podman(workshop)
+        score = int(Path(inside, "oom_score_adj").read_text())
+        assert score >= int(Path(f"/proc/{job.parts[2]}/oom_score_adj").read_text())
+
+
+def said(process: Path) -> str:
+    """Return a process's command line; "" when it has ended."""
+    with contextlib.suppress(OSError):
+        return (process / "cmdline").read_text(errors="replace").replace("\0", " ")
+    return ""
+
+
+async def test_bytes_and_exit_codes_of_such_a_command_pass_as_they_are(
+    workshop: Workshop,
+) -> None:
+    sandbox = await idle(workshop)
+    content = os.urandom(300_000)
+    argv = sandbox.entry(["/bin/sh", "-c", "cat; echo oops >&2; exit 41"], environment={})
+    done = called(argv, content)
+    assert (done.returncode, done.stdout, done.stderr) == (41, content, b"oops\n")
+    argv = sandbox.entry(["/bin/sh", "-c", "kill -TERM $$"], environment={})
+    assert called(argv).returncode == 128 + signal.SIGTERM
+    done = called(sandbox.entry(["/no/such/program"], environment={}))
+    assert done.returncode != 0
+    assert b"no/such/program" in done.stderr
+
+
+async def test_such_a_command_gets_signals_and_goes_with_its_sandbox(workshop: Workshop) -> None:
+    sandbox = await idle(workshop)
+    script = "trap 'echo told; exit 9' TERM; echo ready; while :; do sleep 0.05; done"
+    with running(sandbox.entry(["/bin/bash", "-c", script], environment={})) as process:
+        assert first_line(process) == "ready"
+        process.terminate()
+        if not of_podman(workshop):
+            assert first_line(process) == "told"
+            assert process.wait(SECONDS_MAX) == 9
+    with running(sandbox.entry(["/bin/bash", "-c", script], environment={})) as process:
+        assert first_line(process) == "ready"
+        await sandbox.kill()
+        assert process.wait(SECONDS_MAX) != 0
+    await sandbox.wait()
+    await until(lambda: not can_enter(sandbox))
+    with pytest.raises(engine.EngineError, match="is not running"):
+        sandbox.entry(["/bin/true"], environment={})
+
+
+def can_enter(sandbox: engine.Sandbox) -> bool:
+    try:
+        sandbox.entry(["/bin/true"], environment={})
+    except engine.EngineError:
+        return False
+    return True
+
+
+async def test_a_sandbox_that_is_not_started_cannot_be_entered(workshop: Workshop) -> None:
+    sandbox = await workshop.created("/bin/true")
+    with pytest.raises(engine.EngineError, match="is not running"):
+        sandbox.entry(["/bin/true"], environment={})
+
+
+class Screen:
+    """A terminal with a command in a sandbox on it, as a client's window is."""
+
+    def __init__(self, sandbox: engine.Sandbox, script: str) -> None:
+        self.end, other = pty.openpty()
+        self.unread = b""
+        self.resize(20, 90)
+        argv = sandbox.entry(["/bin/bash", "-c", script], environment={}, terminal=True)
+        self.process = subprocess.Popen(
+            argv, stdin=other, stdout=other, stderr=other, start_new_session=True
+        )
+        os.close(other)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def shows(self, text: str) -> None:
+        """Read until a text has come."""
+        while text.encode() not in self.unread:
+            assert select.select([self.end], [], [], SECONDS_MAX)[0], self.unread
+            self.unread += os.read(self.end, 4096)
+        self.unread = self.unread.partition(text.encode())[2]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(OSError):
+            os.close(self.end)
+
+
+async def test_a_terminal_has_its_size_keys_and_end(workshop: Workshop) -> None:
+    sandbox = await idle(workshop)
+    script = (
+        "tty; stty size; trap 'stty size' WINCH; until [ $(stty size | cut -c1) = 3 ]; do :; done;"
+        "trap 'echo stopped; exit 6' INT; echo waits; while :; do sleep 0.05; done"
+    )
+    screen = Screen(sandbox, script)
+    screen.shows("/dev/pts/")
+    screen.shows("20 90")
+    screen.resize(33, 100)
+    screen.shows("33 100")
+    screen.shows("waits")
+    os.write(screen.end, b"\x03")
+    screen.shows("stopped")
+    assert screen.process.wait(SECONDS_MAX) == 6
+    screen.close()
+
+
+@by_oci
+async def test_who_hangs_up_leaves_no_process(workshop: Workshop) -> None:
+    sandbox = await idle(workshop)
+    before = await sandbox.usage()
+    for close in (lambda screen: os.close(screen.end), lambda screen: screen.process.kill()):
+        screen = Screen(sandbox, "echo here; sleep 1001; true")
+        screen.shows("here")
+        close(screen)
+        screen.process.wait(SECONDS_MAX)
+        screen.close()
+        while (await sandbox.usage()).processes != before.processes:
+            await turn()
+
+
+def everything() -> str:
+    return "\n".join(said(process) for process in Path("/proc").glob("[0-9]*"))
+
+
+LEAVES = """
+sleep 1011 &
+(trap '' TERM STOP; while :; do sleep 0.01; done) &
+setsid -f sh -c 'while :; do sleep 0.01; done'
+su dnanexus -c 'sleep 1012' &
+until pgrep -f 'sleep 1012$' >/dev/null; do sleep 0.01; done
+"""
+
+
+async def test_what_its_command_has_left_can_be_stopped_but_not_who_came_in(
+    workshop: Workshop,
+) -> None:
+    sandbox = await idle(workshop, LEAVES)
+    script = (
+        "sleep 1013 & (setsid -f sleep 1014 &) ; echo ready; while read line; do echo $line; done"
+    )
+    with running(sandbox.entry(["/bin/bash", "-c", script], environment={})) as process:
+        assert first_line(process) == "ready"
+        await until(lambda: "sleep 1014" in everything())
+        await sandbox.stop_processes()
+        listed = entered(sandbox, "ps -eo state=,pid=,args=")
+        states = {line.split(None, 2)[2]: line.split()[0] for line in listed}
+        left = ["sleep 1000", "sleep 1011", "sleep 1012", "sh -c while :; do sleep 0.01; done"]
+        assert [states[command] for command in left] == ["T"] * len(left)
+        assert [states[f"sleep {number}"] for number in (1013, 1014)] == ["S", "S"]
+        # a loop's parent and its child
+        assert [line for line in listed if "sleep 0.01" in line and line[0] not in "TZ"] == [
+            line for line in listed if line.split()[1] == "1"
+        ]
+        assert process.stdin is not None
+        process.stdin.write(b"goes on\n")
+        process.stdin.flush()
+        assert first_line(process) == "goes on"
+    await sandbox.kill()
+    assert (await sandbox.wait()).exit_code == 128 + signal.SIGKILL

@@ -251,7 +251,7 @@ class Site:
             stream.send(json.dumps(first | {"numRecentMessages": 262144, **asked}))
             while True:
                 told = json.loads(stream.recv())
-                if told.get("msg") == "END_LOG":
+                if (told.get("source"), told.get("msg")) == ("SYSTEM", "END_LOG"):
                     return
                 yield told
 

@@ -197,6 +197,7 @@ subprocess.run(["sh", "-c", "sleep 1000 & sleep 1000"])' &""",
 }
 
 
+@pytest.mark.alone  # for its five seconds
 def test_what_is_terminated_is_gone_within_seconds(own_site: Site, own_dx: Dx) -> None:
     begun = "until ps axo stat= | grep -q '^[Tt]'; do :; done; echo on; sleep 1000"
     code = "main() {\n" + "\n".join(STUBBORN.values()) + f"\n{begun}\n}}"
@@ -249,6 +250,7 @@ def supervisor_of(site: Site, job: str) -> int:
     return int(path.read_text())
 
 
+@pytest.mark.alone  # for its five seconds
 @pytest.mark.parametrize("restarts_max", [0, 1])
 def test_a_killed_supervisor_fails_its_try_and_leaves_no_process(
     own_site: Site, own_dx: Dx, restarts_max: int

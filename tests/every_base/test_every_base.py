@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
-from plasmid.environments import images
 from tests import bases
 from tests.e2e.driver import opened, user
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = os.environ.get("BASES", "debian-11 debian-12").split()
 
 pytestmark = [
@@ -67,12 +63,7 @@ class Base(NamedTuple):
 def base(request: pytest.FixtureRequest) -> Base:
     """Each image; it is made if it is not there."""
     name = str(request.param)
-    if not any(image.name == name for image in images.Images(bases.FOLDER).list()):
-        subprocess.run(
-            [sys.executable, "-P", "-m", "plasmid", "image", "build", name],
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-            check=True,
-        )
+    bases.make_if_missing(name)
     return Base(name, RELEASES[name], bases.root_of(name))
 
 

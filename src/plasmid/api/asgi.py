@@ -11,8 +11,9 @@ import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
-from plasmid.api import answers, transfer, websocket
+from plasmid.api import answers, log_stream, transfer, websocket
 from plasmid.api.discovery import Discovery
+from plasmid.api.web_apps import WebApps
 from plasmid.domain import errors
 from plasmid.methods import registry
 from plasmid.methods.call import Call, Platform, Request
@@ -43,6 +44,7 @@ def make_app(platform: Platform) -> Callable[[Scope, Receive, Send], Awaitable[N
             Route("/F/{file}/{claim}/{name:path}", transfers.get, methods=["GET", "HEAD"]),
             Route("/.well-known/openid-configuration", discovery.configuration),
             Route("/.well-known/jwks.json", discovery.keys),
+            Route("/{job}/getLog", log_stream.LogStream(platform).get),
             WebSocketRoute("/{job}/getLog/websocket", feed.serve),
         ],
         exception_handlers={
@@ -52,7 +54,13 @@ def make_app(platform: Platform) -> Callable[[Scope, Receive, Send], Awaitable[N
         },
     )
 
+    web_apps = WebApps(platform)
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        place = web_apps.place_of(scope)
+        if place is not None:
+            await web_apps.serve(scope, receive, send, place)
+            return
         if scope["type"] == "http" and scope["method"] in ("POST", "OPTIONS"):
             await api(scope, receive, send)
         else:

@@ -1,14 +1,21 @@
-"""The websocket of a job's log (contract G.1)."""
+"""The websocket of a job's log (contract G.1).
+
+A reader costs little: what it has not taken waits on disk. One that takes nothing for a while, says
+nothing at the beginning, or goes away is dropped; it finds all again when it comes back.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from plasmid.api.websocket_protocol import EXTENSION, WebSocketProtocol
 from plasmid.domain import errors
 from plasmid.metadata.rows import JobRow
 from plasmid.methods import decode, log_feed, targets
@@ -17,20 +24,31 @@ from plasmid.methods.call import Call, Platform, Request
 REASON_BYTES_MAX: Final = 123
 END: Final = {"source": "SYSTEM", "msg": "END_LOG"}
 RESTART: Final = "Server restart, please reconnect later"
+SEND_SECONDS_MAX: Final = 60.0
+QUESTION_SECONDS_MAX: Final = 30.0
+_log = structlog.get_logger()
 
 
 class LogFeed:
     """Sends what a job has logged, then what it logs, until it is over."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        send_seconds_max: float = SEND_SECONDS_MAX,
+        question_seconds_max: float = QUESTION_SECONDS_MAX,
+    ) -> None:
         self._platform = platform
+        self._send_seconds_max = send_seconds_max
+        self._question_seconds_max = question_seconds_max
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one reader: its first frame says who it is and what it wants to see."""
         await socket.accept()
         with contextlib.suppress(WebSocketDisconnect):
             try:
-                question = await _question(socket)
+                question = await self._question(socket)
                 call = await self._call_of(socket, question)
                 job = await targets.get_job(call, socket.path_params["job"])
                 await self._send(socket, job, question)
@@ -47,14 +65,39 @@ class LogFeed:
             leaving.cancel()
 
     async def _send_all(self, socket: WebSocket, job: JobRow, question: log_feed.Question) -> None:
-        with contextlib.suppress(WebSocketDisconnect):
-            async for message in log_feed.messages(self._platform, job, question):
-                await socket.send_text(msgspec.json.encode(message).decode())
-            if self._platform.is_stopping:
-                await socket.close(1001, RESTART)
-                return
-            await socket.send_json(END)
-            await socket.close(1000)
+        protocol: WebSocketProtocol | None = socket.scope.get("extensions", {}).get(EXTENSION)
+        if protocol is not None:
+            protocol.hold_little()
+        try:
+            async for messages in log_feed.messages(self._platform, job, question):
+                async with asyncio.timeout(self._send_seconds_max):
+                    await _send_some(socket, protocol, messages)
+            async with asyncio.timeout(self._send_seconds_max):
+                if self._platform.is_stopping:
+                    await socket.close(1001, RESTART)
+                else:
+                    await socket.send_json(END)
+                    await socket.close(1000)
+        except TimeoutError:
+            _log.info("log_reader_dropped", job=job.id)
+            if protocol is not None:
+                protocol.drop()
+        except WebSocketDisconnect:
+            return
+
+    async def _question(self, socket: WebSocket) -> log_feed.Question:
+        try:
+            async with asyncio.timeout(self._question_seconds_max):
+                frame = await socket.receive()
+        except TimeoutError:
+            raise errors.InvalidInput("The first frame, with the token, did not come") from None
+        if frame["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(frame.get("code", 1000))
+        text = frame.get("text")
+        if text is None:
+            raise errors.InvalidInput("The first frame must be text")
+        question: log_feed.Question = decode.decode(text.encode(), log_feed.Question)
+        return question
 
     async def _call_of(self, socket: WebSocket, question: log_feed.Question) -> Call:
         platform = self._platform
@@ -65,15 +108,17 @@ class LogFeed:
         return Call(platform, actor, Request(client_ip=client_ip), now_ms=now_ms)
 
 
-async def _question(socket: WebSocket) -> log_feed.Question:
-    frame = await socket.receive()
-    if frame["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(frame.get("code", 1000))
-    text = frame.get("text")
-    if text is None:
-        raise errors.InvalidInput("The first frame must be text")
-    question: log_feed.Question = decode.decode(text.encode(), log_feed.Question)
-    return question
+async def _send_some(
+    socket: WebSocket, protocol: WebSocketProtocol | None, messages: Sequence[bytes]
+) -> None:
+    if protocol is None:
+        for message in messages:
+            await socket.send_text(message.decode())
+        return
+    try:
+        await protocol.send_texts(messages)
+    except OSError as error:
+        raise WebSocketDisconnect(1006) from error
 
 
 async def _until_gone(socket: WebSocket) -> None:

@@ -89,6 +89,15 @@ class Authenticator:
         return self._known[token]
 
 
+async def find_actor(reader: Reader, token_hash: str, now_ms: int) -> Actor | None:
+    """Return who a token stands for by what is kept of it; None if it has ended by now."""
+    row = await users.find_token(reader, token_hash)
+    if row is None or (row.expires_ms is not None and row.expires_ms <= now_ms):
+        return None
+    stored = msgspec.json.decode(row.actor, type=Actor)
+    return msgspec.structs.replace(stored, token_hash=row.hash, expires_ms=row.expires_ms)
+
+
 def _require_context(actor: Actor, secret: str) -> None:
     """Raise unless a call comes from where its token is good (singleContext, contract F.2).
 

@@ -207,6 +207,34 @@ def fsck(
     sys.exit(processes.run(fsck.fsck(settings, request)))
 
 
+@app.command(name="open")
+def open_app(
+    job: str,
+    *,
+    port: int | None = None,
+    browser: bool = False,
+    data: Path | None = None,
+) -> None:
+    """Print a link that opens a job's web application (httpsApp), once and within a minute.
+
+    Parameters
+    ----------
+    job:
+        Id of the job.
+    port:
+        Another of the application's ports than its first.
+    browser:
+        Also open the link in this machine's browser.
+    data:
+        The data folder of the server; a shell that is set up for dx needs none.
+    """
+    from plasmid.cli import open_app, processes
+
+    default = _config().data_folder
+    opening = open_app.show(job, data=data, default=default, port=port, in_browser=browser)
+    processes.run(opening)
+
+
 @app.command
 def doctor(*, json: bool = False) -> None:
     """Check this machine: one line a finding, each with its remedy.

@@ -9,6 +9,7 @@ import asyncio
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ async def run(config: Config, request: Request) -> int:
     )
     async with throwaway.platform(config) as running:
         applet = await with_assets(config, running, applet)
-        return await _run_job(running, request, _locked(applet, request.applet), values)
+        return await _run_job(running, request, locked(applet, request.applet), values)
 
 
 async def with_assets(config: Config, running: Running, applet: AppletFolder) -> AppletFolder:
@@ -63,7 +64,7 @@ async def with_assets(config: Config, running: Running, applet: AppletFolder) ->
     return msgspec.structs.replace(applet, body={**applet.body, "runSpec": spec})
 
 
-def _locked(applet: AppletFolder, folder: Path) -> AppletFolder:
+def locked(applet: AppletFolder, folder: Path) -> AppletFolder:
     """Return an applet with the lock that lies beside its dxapp.json, if there is one."""
     found = applet_folder.read_lock(folder)
     if found is None:
@@ -110,7 +111,7 @@ async def _start(client: ApiClient, applet: AppletFolder, values: dict[str, Any]
     if applet.resources is not None:
         spec["bundledDepends"] = [
             *spec.get("bundledDepends", []),
-            await _bundled(client, applet.resources, project),
+            await bundled(client, applet.resources, project),
         ]
     body = {**applet.body, "runSpec": spec, "project": project}
     created = await client.call("/applet/new", body)
@@ -118,7 +119,8 @@ async def _start(client: ApiClient, applet: AppletFolder, values: dict[str, Any]
     return str((await client.call(f"/{created['id']}/run", asked))["id"])
 
 
-async def _bundled(client: ApiClient, resources: Path, project: str) -> dict[str, Any]:
+async def bundled(client: ApiClient, resources: Path, project: str) -> dict[str, Any]:
+    """Upload an applet's resources; return their entry for bundledDepends."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / applet_folder.BUNDLE_NAME
         await asyncio.to_thread(applet_folder.bundle, resources, path)
@@ -128,8 +130,16 @@ async def _bundled(client: ApiClient, resources: Path, project: str) -> dict[str
     return {"name": applet_folder.BUNDLE_NAME, "id": links.link(file_id)}
 
 
-async def follow(running: Running, client: ApiClient, job_id: str) -> bool:
-    """Print the job's log until it is over; Ctrl-C terminates it. Say whether that happened."""
+async def follow(
+    running: Running,
+    client: ApiClient,
+    job_id: str,
+    seen: Callable[[dict[str, Any]], None] | None = None,
+) -> bool:
+    """Print the job's log until it is over; Ctrl-C terminates it. Say whether that happened.
+
+    `seen` is called with each of its messages.
+    """
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -140,8 +150,11 @@ async def follow(running: Running, client: ApiClient, job_id: str) -> bool:
         if row is None:
             raise CommandError(f"{job_id} has vanished")
         question = log_feed.Question(recurses=True)
-        async for message in log_feed.messages(running.platform, row, question):
-            _say(_line(message))
+        async for messages in log_feed.messages(running.platform, row, question):
+            for message in map(msgspec.json.decode, messages):
+                _say(_line(message))
+                if seen is not None:
+                    seen(message)
         watching.cancel()
     return interrupted.is_set()
 

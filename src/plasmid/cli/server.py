@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 
 from plasmid import bootstrap
+from plasmid.api.websocket_protocol import WebSocketProtocol
 from plasmid.bootstrap import Keys
 from plasmid.cli.trouble import CommandError
 from plasmid.config import Config
@@ -35,10 +36,11 @@ class _Server(uvicorn.Server):
 class Running:
     """A platform that serves."""
 
-    def __init__(self, platform: Platform, keys: Keys, url: str) -> None:
+    def __init__(self, platform: Platform, keys: Keys, url: str, data: Path) -> None:
         self.platform = platform
         self.keys = keys
         self.url = url
+        self.data = data
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -91,6 +93,7 @@ async def serving(config: Config, data: Path, listener: socket.socket) -> AsyncI
         await at_start.repair(bootstrap.make_workshop(platform))
     except (DatabaseUnusableError, OSError) as error:
         raise CommandError(f"cannot open the data folder {data}: {error}") from error
+    platform.own_url = url_of(listener)
     server = _Server(
         uvicorn.Config(
             bootstrap.make_app(platform),
@@ -98,8 +101,10 @@ async def serving(config: Config, data: Path, listener: socket.socket) -> AsyncI
             access_log=False,
             lifespan="off",
             http="httptools",
-            ws="websockets-sansio",
+            ws=WebSocketProtocol,
             ws_per_message_deflate=False,
+            ws_ping_interval=20,
+            ws_ping_timeout=60,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
             server_header=False,
@@ -112,7 +117,7 @@ async def serving(config: Config, data: Path, listener: socket.socket) -> AsyncI
             world = bootstrap.make_world(platform)
             dispatch = group.create_task(dispatcher.run(world, platform.now_ms))
             try:
-                yield Running(platform, keys, url_of(listener))
+                yield Running(platform, keys, url_of(listener), data)
             finally:
                 dispatch.cancel()
                 platform.stop()

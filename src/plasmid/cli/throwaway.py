@@ -24,7 +24,7 @@ from plasmid.worker import resident
 @contextlib.asynccontextmanager
 async def platform(config: Config) -> AsyncIterator[Running]:
     """Serve, with a worker, for the length of a block."""
-    with _scratch(config.home / "runs") as scratch:
+    with scratch_in(config.home / "runs") as scratch:
         listener = server.bind("127.0.0.1", 0)
         async with (
             server.serving(config, scratch, listener) as running,
@@ -34,7 +34,7 @@ async def platform(config: Config) -> AsyncIterator[Running]:
 
 
 @contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def scratch_in(folder: Path) -> Iterator[Path]:
     """Give a folder for one run; it is locked, so that a later run knows what is dead."""
     folder.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder))
@@ -52,7 +52,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 async def _worker(config: Config, running: Running, scratch: Path) -> AsyncIterator[None]:
     """Run the worker as a task of this process, and at the end remove all it made."""
     url, token = running.url, running.keys.worker_token
-    for dead in _dead_runs(scratch):
+    for dead in dead_beside(scratch):
         stop = resident.Stop()
         stop.stop_all()
         settings = bootstrap.worker_settings(config, url=url, token=token, work=dead / "work")
@@ -68,7 +68,7 @@ async def _worker(config: Config, running: Running, scratch: Path) -> AsyncItera
             stop.stop_all()
 
 
-def _dead_runs(scratch: Path) -> Iterator[Path]:
+def dead_beside(scratch: Path) -> Iterator[Path]:
     """Give the folders of runs that were killed: nobody holds their lock."""
     for path in scratch.parent.iterdir():
         if path == scratch or not path.is_dir():

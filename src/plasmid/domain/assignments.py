@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from plasmid.domain import totals
+
 
 class HeldTry(msgspec.Struct, frozen=True):
     """One try of a job that a worker holds."""
@@ -36,7 +38,8 @@ class Assignment(msgspec.Struct):
     `context_secret` is good only in calls that carry it, which is never told to the sandbox.
     `log_bytes_max` is what its log may still hold (0: any), `secrets` are masked in it,
     `metrics_ms` is how often its use of the machine is measured, and `https_ports` are those of
-    its web application.
+    its web application. A replay of a job (domain/replays.py) has a `mark`, which tells its sandbox
+    from that of the job itself; if it `waits`, its code is not run.
     """
 
     job: str
@@ -66,6 +69,8 @@ class Assignment(msgspec.Struct):
     secrets: list[str] = []
     metrics_ms: int = 60_000
     https_ports: list[int] = []
+    mark: str = ""
+    waits: bool = False
 
     @property
     def proven_token(self) -> str:
@@ -137,8 +142,9 @@ class LogBatch(msgspec.Struct):
 class Doors(msgspec.Struct):
     """Where a try can be reached from outside while it lives; what is not open is empty.
 
-    `ssh_host_key` is one public key line; `app_socket` is the path of a unix socket on which the
-    worker leads each connection to a port of the try's web application.
+    `ssh_host_key` is one public key line; `app_socket` is the path of unix sockets, each with
+    `.PORT` behind it, on which the worker leads each connection to a port of the try's web
+    application.
     """
 
     worker: str
@@ -155,10 +161,24 @@ class LogCursors(msgspec.Struct):
     cursors: dict[str, int]
 
 
+class Ran(msgspec.Struct, rename="camel", omit_defaults=True):
+    """On what a try ran: base image and layers, by their content; how its code ended, and how big.
+
+    A replay wants the same.
+    """
+
+    image: str = ""
+    image_digest: str = ""
+    layers: list[str] = []
+    exit_code: int | None = None
+    peak_memory_bytes: int | None = None
+
+
 class Finished(msgspec.Struct):
     """How a try ended: its output, or why it failed (contract I.3, F.9).
 
-    `not_enforced` are the limits of its instance type that this machine could not enforce.
+    `not_enforced` are the limits of its instance type that this machine could not enforce, `usage`
+    is what it has used of them.
     """
 
     worker: str
@@ -168,6 +188,8 @@ class Finished(msgspec.Struct):
     failure_message: str | None = None
     peak_memory_bytes: int | None = None
     not_enforced: list[str] = []
+    usage: totals.Totals | None = None
+    ran: Ran | None = None
 
 
 class Acknowledged(msgspec.Struct):

@@ -18,7 +18,7 @@ Promises every engine keeps (tests/contract/test_engines.py):
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -86,6 +86,31 @@ class Exit(msgspec.Struct, frozen=True):
     processes_full: bool = False
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox has used by now, and uses now; None is what cannot be told here.
+
+    `memory_bytes` is without the content of files (`cached_bytes`), which the kernel drops when the
+    room is needed; `peak_memory_bytes` includes it. What was read and written is that of its own
+    disk, `disk_busy_ms` is how long that had something to do. All that grows begins anywhere: only
+    differences mean something.
+    """
+
+    cpu_user_ms: int = 0
+    cpu_system_ms: int = 0
+    memory_bytes: int = 0
+    cached_bytes: int = 0
+    peak_memory_bytes: int | None = None
+    disk_used_bytes: int | None = None
+    disk_total_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    reads: int = 0
+    writes: int = 0
+    disk_busy_ms: int = 0
+    processes: int = 0
+    out_of_memory_kills: int = 0
+
+
 class Sandbox(Protocol):
     """A sandbox that was created and not yet removed."""
 
@@ -126,6 +151,29 @@ class Sandbox(Protocol):
         """Start the command."""
         ...
 
+    def entry(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        user: str = "0:0",
+        working_directory: str = "/",
+        terminal: bool = False,
+    ) -> Sequence[str]:
+        """Return the command line of a host process that runs a command inside.
+
+        It has what the job has and no more, and counts as the job's. stdin, stdout and stderr are
+        the host process's. So is the exit code, 128+n after signal n. SIGTERM and SIGHUP are handed
+        on, not by podman; after SIGKILL the command loses its terminal or its pipes. `environment`
+        is on the command line, which everybody on the machine can read; engines may add that of the
+        sandbox.
+
+        With `terminal` all three are to be one terminal, and the process is to be the leader of a
+        session (`start_new_session`): it takes the terminal for its own, and the command has one
+        inside that follows its size. Raises EngineError if the sandbox is not running.
+        """
+        ...
+
     async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
         """Keep sockets open, also without this process, until the command has ended.
 
@@ -143,6 +191,21 @@ class Sandbox(Protocol):
 
     async def so_far(self, exit_code: int) -> Exit:
         """Return what `wait` would if the command ended now, with this exit code; it lives on."""
+        ...
+
+    async def usage(self) -> Usage:
+        """Return what it has used by now, also once it has ended.
+
+        Raises OSError or EngineError where nobody knows any more: after its removal, and with
+        podman after its end.
+        """
+        ...
+
+    async def stop_processes(self) -> None:
+        """Stop (SIGSTOP) all that its command has left running, but not who came in by `entry`.
+
+        The first process goes on, too. Podman without root leaves out those of other users.
+        """
         ...
 
     async def kill(self) -> None:

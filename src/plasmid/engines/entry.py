@@ -1,5 +1,7 @@
 """How an OCI runtime gets into a sandbox's groups, and what it must see there or must not.
 
+It does so once when it makes the sandbox, and again for each command that is to run in it besides.
+
 The runtime enters the groups before it makes anything, so that all of it is counted and the cgroup
 namespace begins there. Before that, in a mount namespace of its own, what it must not or cannot see
 is mended.
@@ -8,10 +10,13 @@ is mended.
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from plasmid.engines import cgroups
+import msgspec
+
+from plasmid.engines import cgroups, stopping, window
 
 # Arguments: number of join files, those files, the command.
 _JOIN: Final = """n=$1; shift
@@ -21,6 +26,30 @@ exec "$@"
 _HIDE: Final = 'umount "$1" || exit 1; shift\n'
 _SHOW: Final = 'mount --bind "$1" "$2" || exit 1; shift 2\n'
 _SHOWN_AT: Final = Path("/run/plasmid-root")
+# Who leads a session without a terminal gets the first one that it opens: the runtime is then told
+# of changes of its size. The score: when memory runs out, who looks goes before the job.
+_TAKE_TERMINAL: Final = "{ true </proc/self/fd/0; } 2>/dev/null\n"
+_GO_FIRST: Final = 'echo "$1" >/proc/self/oom_score_adj; shift\n'
+_OOM_SCORE: Final = 700
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What is to run in a sandbox besides its own command, see engine.Sandbox.entry."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    user: str
+    working_directory: str
+    terminal: bool
+
+    def options(self) -> list[str]:
+        """Return the options of `exec` that crun, runc and podman have in common."""
+        return [
+            *(["--tty"] if self.terminal else []),
+            f"--user={self.user}",
+            f"--env={stopping.MARK}=1",
+            *(f"--env={name}={value}" for name, value in self.environment.items()),
+        ]
 
 
 def is_crun(runtime: str) -> bool:
@@ -62,15 +91,51 @@ def joined(
 
     It hides the mount that crun must not see, and shows `root` at `shown_at` if that is elsewhere.
     """
-    script, arguments = _JOIN, [str(len(limited(groups)))]
-    arguments += [group.join_file for group in limited(groups)]
+    script, arguments = _join(groups)
     if shown_at != root:
         script, arguments = _SHOW + script, [str(root), str(shown_at), *arguments]
-    hidden = _hidden_mount() if is_crun(command[0]) else None
-    if hidden is not None:
-        script, arguments = _HIDE + script, [hidden, *arguments]
-    apart = [] if script == _JOIN else ["/usr/bin/unshare", "-m"]
-    return [*apart, "/bin/sh", "-c", script, "sh", *arguments, *command]
+    script, arguments = _hide(command[0], script, arguments)
+    return _shell(script, [*arguments, *command])
+
+
+def entered(
+    groups: tuple[cgroups.Group, ...], runtime: Sequence[str], name: str, command: Command
+) -> list[str]:
+    """Return the command line that enters a sandbox and its groups and becomes the runtime there.
+
+    `runtime` is its command with its global options; it ends when the given command does.
+    """
+    script, arguments = _join(groups)
+    script, arguments = _GO_FIRST + script, [str(_OOM_SCORE), *arguments]
+    script, arguments = _hide(runtime[0], script, arguments)
+    folder = f"--cwd={command.working_directory}"
+    inside = [*runtime, "exec", folder, *command.options(), name, *command.arguments]
+    if not command.terminal:
+        return _shell(script, [*arguments, *inside])
+    if is_crun(runtime[0]) and not window.follows(runtime[0]):
+        return window.command(_shell(script, [*arguments, *inside]))
+    return _shell(_TAKE_TERMINAL + script, [*arguments, *inside])
+
+
+def taking_terminal(command: Sequence[str]) -> list[str]:
+    """Return the command line that takes its terminal for its own and becomes another."""
+    return _shell(_TAKE_TERMINAL + 'exec "$@"\n', command)
+
+
+def _join(groups: Iterable[cgroups.Group]) -> tuple[str, list[str]]:
+    files = [group.join_file for group in groups if group.controllers]
+    return _JOIN, [str(len(files)), *files]
+
+
+def _hide(runtime: str, script: str, arguments: list[str]) -> tuple[str, list[str]]:
+    hidden = _hidden_mount() if is_crun(runtime) else None
+    return (script, arguments) if hidden is None else (_HIDE + script, [hidden, *arguments])
+
+
+def _shell(script: str, arguments: Sequence[str]) -> list[str]:
+    """Return a shell's command line, in a mount namespace of its own if the script changes any."""
+    apart = ["/usr/bin/unshare", "-m"] if _HIDE in script or _SHOW in script else []
+    return [*apart, "/bin/sh", "-c", script, "sh", *arguments]
 
 
 def reachable(root: Path) -> Path:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +21,10 @@ from plasmid.engines import (
     disk,
     engine,
     entry,
+    measuring,
     overlay,
     quota,
+    stopping,
     stuck,
     views,
 )
@@ -98,18 +100,39 @@ class OciSandbox:
         """Start the command; nothing happens if it was started before."""
         await asyncio.to_thread(self._start)
 
+    @property
+    def _fifo(self) -> Path:
+        """The file that the runtime removes when it starts the command."""
+        return self._folder / "runtime" / self.name / "exec.fifo"
+
     def _start(self) -> None:
-        fifo = self._folder / "runtime" / self.name / "exec.fifo"
         done = subprocess.run(
             [*entry.runtime_command(self._state.runtime, self._folder), "start", self.name],
             capture_output=True,
             check=False,
             timeout=_START_SECONDS_MAX,
         )
-        # The runtime removes its fifo when a sandbox starts: without it, it was started before.
-        if done.returncode != 0 and (fifo.exists() or not self._files.conmon_pid.exists()):
+        # Without its fifo it was started before.
+        if done.returncode != 0 and (self._fifo.exists() or not self._files.conmon_pid.exists()):
             message = done.stderr.decode(errors="replace").strip()
             raise engine.EngineError(f"sandbox {self.name} could not be started: {message}")
+
+    def entry(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        user: str = "0:0",
+        working_directory: str = "/",
+        terminal: bool = False,
+    ) -> Sequence[str]:
+        """Return the command line of a host process that runs a command inside, see engine.py."""
+        if self._fifo.exists():
+            raise engine.EngineError(f"sandbox {self.name} is not running yet")
+        self._first_pid()
+        wanted = entry.Command(command, environment, user, working_directory, terminal)
+        runtime = entry.runtime_command(self._state.runtime, self._folder)
+        return entry.entered(self._state.groups, runtime, self.name, wanted)
 
     async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
         """Keep sockets open in its conmon, which ends when the command has ended."""
@@ -172,6 +195,16 @@ class OciSandbox:
             lost_writes=disk.has_lost_writes(self._folder),
             processes_full=cgroups.refused_processes(groups) > 0,
         )
+
+    async def usage(self) -> engine.Usage:
+        """Return what it has used by now; nothing here waits for a disk."""
+        own_disk = None if self._state.disk_kind == disk.OFF else self._folder / disk.MOUNT
+        is_device = self._state.disk_kind == disk.LOOP
+        return measuring.measured(self._state.groups, own_disk, is_device=is_device)
+
+    async def stop_processes(self) -> None:
+        """Stop all that its command has left running, but not who came in by `entry`."""
+        await asyncio.to_thread(stopping.stop, self._first_pid())
 
     async def kill(self) -> None:
         """End every process in it at once; `wait` then returns."""

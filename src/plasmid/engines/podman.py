@@ -26,13 +26,24 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from plasmid.engines import cgroups, cpus, engine, nested, overlay, podman_options, views
+from plasmid.engines import (
+    cgroups,
+    cpus,
+    engine,
+    entry,
+    nested,
+    overlay,
+    podman_options,
+    processes,
+    stopping,
+    views,
+)
 
 _STATE_FILE: Final = "podman.json"
 _COMMAND_SECONDS_MAX: Final = 120.0
@@ -64,6 +75,7 @@ class PodmanSandbox:
     def __init__(self, folder: Path, state: _State) -> None:
         self._folder = folder
         self._state = state
+        self._first: Path | None = None
 
     @property
     def name(self) -> str:
@@ -91,7 +103,7 @@ class PodmanSandbox:
         return self._folder / "log"
 
     @property
-    def network_namespace(self) -> Path | None:
+    def network_namespace(self) -> Path:
         """The path that names its network namespace; EngineError once its processes are gone."""
         status = self._inspect()
         if status is None or status.pid <= 0:
@@ -117,6 +129,24 @@ class PodmanSandbox:
         status = self._inspect()
         if status is None or status.status == "initialized":
             _succeed(self._podman("start", self.name), "podman start")
+
+    def entry(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        user: str = "0:0",
+        working_directory: str = "/",
+        terminal: bool = False,
+    ) -> Sequence[str]:
+        """Return the command line of a host process that runs a command inside, see engine.py."""
+        status = self._inspect()
+        if status is None or status.status != "running":
+            raise engine.EngineError(f"sandbox {self.name} is not running")
+        wanted = entry.Command(command, environment, user, working_directory, terminal)
+        options = ["--interactive", f"--workdir={working_directory}", *wanted.options()]
+        inside = ["podman", *self._state.options, "exec", *options, self.name, *command]
+        return entry.taking_terminal(inside) if terminal else inside
 
     async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
         """Return False: podman starts its supervisors itself."""
@@ -155,6 +185,20 @@ class PodmanSandbox:
             out_of_memory=status is not None and status.out_of_memory,
             peak_memory_bytes=None,
         )
+
+    async def usage(self) -> engine.Usage:
+        """Return what its processes use; what is on its disk, and once it has ended, is unknown."""
+        return await asyncio.to_thread(self._usage)
+
+    def _usage(self) -> engine.Usage:
+        self._first = self._first or self.network_namespace.parents[1]  # asking podman takes long
+        return processes.usage(int(self._first.name))
+
+    async def stop_processes(self) -> None:
+        """Stop all that its command has left running, but not who came in by `entry`."""
+        status = await asyncio.to_thread(self._inspect)
+        if status is not None and status.pid > 0:
+            await asyncio.to_thread(stopping.stop, status.pid)
 
     async def kill(self) -> None:
         """End every process in it at once; `wait` then returns."""

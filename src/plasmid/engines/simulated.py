@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ class Behavior(msgspec.Struct, frozen=True, kw_only=True):
     hangs: bool = False
     out_of_memory: bool = False
     peak_memory_bytes: int | None = None
+    usage: engine.Usage = engine.Usage()
     fails_create: str = ""
     fails_start: str = ""
     loses_supervisor: bool = False
@@ -109,6 +110,18 @@ class SimulatedSandbox:
         if self._state.killed or not self._state.behavior.hangs:
             self._ended.set()
 
+    def entry(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        user: str = "0:0",
+        working_directory: str = "/",
+        terminal: bool = False,
+    ) -> Sequence[str]:
+        """Raise EngineError: nothing runs in it that a command could run beside."""
+        raise engine.EngineError(f"sandbox {self.name} is not running: it is a simulated one")
+
     async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
         """Return False: nothing but this process has them."""
         return False
@@ -133,6 +146,13 @@ class SimulatedSandbox:
             out_of_memory=self._state.behavior.out_of_memory,
             peak_memory_bytes=self._state.behavior.peak_memory_bytes,
         )
+
+    async def usage(self) -> engine.Usage:
+        """Return what its behavior says."""
+        return self._state.behavior.usage
+
+    async def stop_processes(self) -> None:
+        """Do nothing: it has no processes."""
 
     async def kill(self) -> None:
         """End it, if it has not ended; `wait` then returns 137."""

@@ -127,7 +127,7 @@ class Images:
         )
 
     def _newest(self, name: str) -> Image | None:
-        return next((image for image in self.list() if image.name == name), None)
+        return next((image for image in self.list() if name in (image.name, image.digest)), None)
 
     def list(self) -> list[Image]:
         """Return every whole image, the newest first."""

@@ -11,9 +11,10 @@ import msgspec
 
 from plasmid.environments import apt_sources, clients
 
-# What apps use without declaring it, in every release. What stays out makes an image larger for
-# few: gcc (190 MB; apps that compile declare build-essential), R (110 MB), Java (210 MB), and on
-# Debian scipy (610 MB, with a compiler).
+# What apps use without declaring it, in every release, and what those use who log in to look at a
+# job (runtime/login.sh). What stays out makes an image larger for few: gcc (190 MB; apps that
+# compile declare build-essential), R (110 MB), Java (210 MB), and on Debian scipy (610 MB, with a
+# compiler).
 _EVERYWHERE: Final = (
     "apt-utils",
     "bc",
@@ -32,6 +33,7 @@ _EVERYWHERE: Final = (
     "make",
     "netbase",
     "openssh-client",
+    "openssh-sftp-server",
     "p7zip-full",
     "parallel",
     "patch",
@@ -44,6 +46,7 @@ _EVERYWHERE: Final = (
     "rsync",
     "sudo",
     "time",
+    "tmux",
     "unzip",
     "wget",
     "xz-utils",

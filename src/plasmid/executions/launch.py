@@ -19,7 +19,8 @@ MAIN: Final = "main"
 class Launch(msgspec.Struct, kw_only=True):
     """A run whose input has been checked: what its job will be.
 
-    `parent` is the job that launched it, if one did; `shares_workspace` is true for /job/new.
+    `parent` is the job that launched it, if one did; `shares_workspace` is true for /job/new. Only
+    a replay gives the job an id, a workspace that is there, and the number of the try.
     """
 
     executable: str
@@ -41,6 +42,9 @@ class Launch(msgspec.Struct, kw_only=True):
     parent: JobRow | None = None
     shares_workspace: bool = False
     is_detached: bool = False
+    job_id: str = ""
+    workspace: str = ""
+    attempt: int = 0
 
 
 async def launch(moment: Moment, run: Launch) -> JobRow:
@@ -50,7 +54,7 @@ async def launch(moment: Moment, run: Launch) -> JobRow:
     """
     await _require_able_to_end(moment, run)
     row = _row_of(moment, run)
-    if not run.shares_workspace:
+    if not run.shares_workspace and not run.workspace:
         await moment.tx.add(_workspace_of(moment, run, row.workspace))
     await moment.tx.add(row)
     return await inputs.settle_input(moment, row)
@@ -75,9 +79,9 @@ async def _require_able_to_end(moment: Moment, run: Launch) -> None:
 
 
 def _row_of(moment: Moment, run: Launch) -> JobRow:
-    job_id = moment.mint("job")
+    job_id = run.job_id or moment.mint("job")
     parent = None if run.is_detached else run.parent
-    workspace = moment.mint("container")
+    workspace = run.workspace or moment.mint("container")
     if run.shares_workspace and parent is not None:
         workspace = parent.workspace
     settings = dict(run.settings)
@@ -106,7 +110,7 @@ def _row_of(moment: Moment, run: Launch) -> JobRow:
         modified_ms=moment.now_ms,
         started_running_ms=None,
         stopped_running_ms=None,
-        attempt=0,
+        attempt=run.attempt,
         attempt_created_ms=moment.now_ms,
         priority=run.priority,
         rank=run.rank,

@@ -32,7 +32,7 @@ RESTARTABLE_REASONS: Final = frozenset(
 )
 
 # What is known of one try only: the next has devices and limits of its own.
-_OF_A_TRY: Final = frozenset({"devices", "notEnforced", "peakMemoryBytes"})
+_OF_A_TRY: Final = frozenset({"devices", "doors", "notEnforced", "peakMemoryBytes", "ran", "usage"})
 _MAY_BEGIN_ANEW: Final = (State.RUNNING, State.WAITING_ON_OUTPUT)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from plasmid.domain import failures, job_states, links
+from plasmid.domain import failures, job_states, links, replays
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
 from plasmid.executions import advance, holds, outputs, references, restarts
@@ -87,12 +87,22 @@ def _as_output_failure(failure: JobFailure) -> JobFailure:
 
 
 async def fail(
-    moment: Moment, row: JobRow, failure: JobFailure, *, may_restart: bool = True
+    moment: Moment,
+    row: JobRow,
+    failure: JobFailure,
+    *,
+    may_restart: bool = True,
+    has_run: bool = True,
 ) -> JobRow:
-    """Fail a job for a reason, or give it another try if its policy has one left."""
+    """Fail a job for a reason, or give it another try if its policy has one left.
+
+    Its message then ends with the command that replays the try, unless nothing of it `has_run`.
+    """
     again = None
     if may_restart and row.state == State.RUNNING:
         again = await restarts.job_to_restart(moment, row, failure.reason)
+    if has_run:
+        failure = _replayable(row, failure, is_last=again is None or again.id != row.id)
     if again is not None and again.id == row.id:
         origin = advance.failure_of(row, failure)["failure_from"]
         await _stop_below(moment, row, _following(row, failure), origin=origin)
@@ -104,6 +114,13 @@ async def fail(
     else:
         await _fail_tree(moment, failed, failure)
     return await _ended(moment, failed)
+
+
+def _replayable(row: JobRow, failure: JobFailure, *, is_last: bool = True) -> JobFailure:
+    """Return the failure of a try with the command that replays it, if its code can have run."""
+    if row.started_running_ms is None:
+        return failure
+    return replays.with_command(failure, row.id, attempt=row.attempt, is_last=is_last)
 
 
 async def _restart_master(
@@ -158,13 +175,10 @@ async def stop(
         return row  # the reason that came first stays
     if row.state in (State.RUNNING, State.DEBUG_HOLD):
         settings = dict(row.settings)
-        own = holds.original(row)
+        held = holds.original(row)
         if failure is not None:
-            settings[_PENDING_FAILURE] = (
-                [own.reason, own.message, None]
-                if own
-                else [failure.reason, failure.message, origin]
-            )
+            own = _replayable(row, held or failure)
+            settings[_PENDING_FAILURE] = [own.reason, own.message, None if held else origin]
         changes: dict[str, Any] = {"settings": settings}
         if row.worker is not None:
             moment.tx.notify(worker_topic(row.worker))

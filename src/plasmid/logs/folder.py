@@ -1,7 +1,7 @@
-"""Logs in a folder: one file a try, one JSON line an entry, one `#` line at the end of a batch.
+"""Logs in a folder: one file a try, whose form is that of batches.py.
 
-The `#` line holds the writer's cursors. What stands after the last one was never acknowledged, and
-is cut off before the next batch: so a crash in the middle of a write leaves no half batch.
+What stands after the last whole batch was never acknowledged, and is cut off before the next one:
+so a crash in the middle of a write leaves no half batch.
 """
 
 from __future__ import annotations
@@ -14,24 +14,23 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from plasmid.domain.assignments import LogEntry
-from plasmid.logs import batches
-from plasmid.logs.store import KeptLog, NoLogSpaceError, Piece, require_place
+from plasmid.logs import batches, seeking
+from plasmid.logs.batches import End
+from plasmid.logs.store import (
+    ALL,
+    READ_BYTES,
+    Choice,
+    KeptLog,
+    NoLogSpaceError,
+    Piece,
+    Place,
+    require_place,
+)
 from plasmid.telemetry import failpoints
 
-READ_BYTES: Final = 1 << 20
-TAIL_BYTES: Final = 1 << 16
 STATES_MAX: Final = 4096
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-class _End(msgspec.Struct):
-    """Where the last whole batch of a file ends, and its cursors."""
-
-    offset: int
-    cursors: dict[str, int]
 
 
 class FolderLogs:
@@ -40,7 +39,7 @@ class FolderLogs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._ends: dict[tuple[str, int], _End] = {}
+        self._ends: dict[tuple[str, int], End] = {}
         self._locks: dict[tuple[str, int], asyncio.Lock] = {}
 
     async def append(
@@ -57,9 +56,7 @@ class FolderLogs:
         async with self._locks.setdefault(key, asyncio.Lock()):
             end = await self._end_of(key)
             require_place(job, attempt, kept=end.cursors, since=since)
-            lines = [msgspec.json.encode(entry) for entry in entries]
-            lines.append(b"#" + msgspec.json.encode(cursors))
-            data = b"\n".join(lines) + b"\n"
+            data = batches.encode(entries, cursors, lines_before=end.lines)
             try:
                 await asyncio.to_thread(_write_at, self._path(key), end.offset, data)
             except OSError as error:
@@ -69,25 +66,51 @@ class FolderLogs:
                     ) from error
                 raise
             failpoints.reach("S18", job=job)
-            self._remember(key, _End(end.offset + len(data), dict(cursors)))
+            self._remember(
+                key, End(end.offset + len(data), end.lines + len(entries), dict(cursors))
+            )
 
     async def cursors(self, job: str, attempt: int) -> dict[str, int]:
         """Return the cursors of the last whole batch."""
         return dict((await self._end_of((job, attempt))).cursors)
 
-    async def read(self, job: str, attempt: int, *, offset: int, first_line: int) -> Piece:
-        """Return about READ_BYTES of lines, up to the last whole batch."""
+    async def read(
+        self,
+        job: str,
+        attempt: int,
+        *,
+        offset: int,
+        first_line: int,
+        bytes_max: int = READ_BYTES,
+    ) -> Piece:
+        """Return about so many bytes of lines, up to the last whole batch."""
         key = (job, attempt)
         end = await self._end_of(key)
         if offset >= end.offset:
-            return Piece(first_line, [], offset)
-        data = await asyncio.to_thread(_read_lines, self._path(key), offset, end.offset)
-        entries = [
-            msgspec.json.decode(line, type=LogEntry)
-            for line in data.splitlines()
-            if not line.startswith(b"#")
-        ]
-        return Piece(first_line, entries, offset + len(data))
+            return Piece(first_line, b"", offset)
+        last = min(end.offset, offset + bytes_max)
+        data = await asyncio.to_thread(_read_lines, self._path(key), offset, last, end.offset)
+        return Piece(first_line, batches.without_marks(data), offset + len(data))
+
+    async def end(self, job: str, attempt: int) -> Place:
+        """Return the end of the last batch, also of one that is being written."""
+        key = (job, attempt)
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            end = await self._end_of(key)
+            return Place(end.offset, end.lines)
+
+    async def find_line(self, job: str, attempt: int, line: int) -> Place:
+        """Return where a line begins; the file is bisected."""
+        end = await self._end_of((job, attempt))
+        return await asyncio.to_thread(seeking.find_line, self._path((job, attempt)), end, line)
+
+    async def find_last(
+        self, job: str, attempt: int, *, count: int, choice: Choice = ALL
+    ) -> tuple[Place, int]:
+        """Return where the last lines of a choice begin; the file is read backwards."""
+        end = await self._end_of((job, attempt))
+        path = self._path((job, attempt))
+        return await asyncio.to_thread(seeking.find_last, path, end, count=count, choice=choice)
 
     async def remove(self, job: str) -> None:
         """Remove the files of all tries."""
@@ -108,14 +131,18 @@ class FolderLogs:
         path = self._path((log.job, log.attempt))
         return await asyncio.to_thread(batches.damage, path, is_deep=is_deep)
 
-    async def _end_of(self, key: tuple[str, int]) -> _End:
+    async def _end_of(self, key: tuple[str, int]) -> End:
         end = self._ends.get(key)
         if end is None:
-            end = await asyncio.to_thread(_find_end, self._path(key))
-            self._remember(key, end)
+            found = await asyncio.to_thread(batches.find_end, self._path(key))
+            # A writer that came meanwhile knows better: what it kept must not be written over.
+            end = self._ends.get(key)
+            if end is None:
+                end = found
+                self._remember(key, end)
         return end
 
-    def _remember(self, key: tuple[str, int], end: _End) -> None:
+    def _remember(self, key: tuple[str, int], end: End) -> None:
         if key not in self._ends and len(self._ends) >= STATES_MAX:
             for old in list(self._ends)[: STATES_MAX // 2]:
                 if not self._locks.get(old, _UNLOCKED).locked():
@@ -167,35 +194,11 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_lines(path: Path, start: int, end: int) -> bytes:
+def _read_lines(path: Path, start: int, end: int, last: int) -> bytes:
+    """Return what is between two offsets, and the rest of its last line, which ends before last."""
     with path.open("rb") as file:
         file.seek(start)
-        data = file.read(min(READ_BYTES, end - start))
-        if start + len(data) < end and not data.endswith(b"\n"):
+        data = file.read(end - start)
+        if end < last and not data.endswith(b"\n"):
             data += file.readline()
     return data
-
-
-def _find_end(path: Path) -> _End:
-    """Return where the last whole batch ends, reading the file from its end."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return _End(0, {})
-    with file:
-        position = file.seek(0, os.SEEK_END)
-        data = b""
-        while position > 0:
-            step = min(TAIL_BYTES, position)
-            position -= step
-            file.seek(position)
-            data = file.read(step) + data
-            mark = data.rfind(b"\n#", 0, data.rfind(b"\n"))
-            if position == 0 and mark < 0 and data.startswith(b"#") and b"\n" in data:
-                mark = -1
-            elif mark < 0:
-                continue
-            line_end = data.index(b"\n", mark + 1)
-            cursors = msgspec.json.decode(data[mark + 2 : line_end], type=dict[str, int])
-            return _End(position + line_end + 1, cursors)
-    return _End(0, {})

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
+
 from plasmid.domain.assignments import LogEntry
-from plasmid.logs.store import KeptLog, NoLogSpaceError, Piece, require_place
+from plasmid.logs.store import (
+    ALL,
+    READ_BYTES,
+    Choice,
+    KeptLog,
+    NoLogSpaceError,
+    Piece,
+    Place,
+    require_place,
+)
 
 
 class MemoryLogs:
@@ -37,10 +48,46 @@ class MemoryLogs:
         """Return the cursors of the last batch."""
         return dict(self._cursors.get((job, attempt), {}))
 
-    async def read(self, job: str, attempt: int, *, offset: int, first_line: int) -> Piece:
-        """Return all lines from an offset, which here is a line number."""
-        entries = self._entries.get((job, attempt), [])[offset:]
-        return Piece(first_line, entries, offset + len(entries))
+    async def read(
+        self,
+        job: str,
+        attempt: int,
+        *,
+        offset: int,
+        first_line: int,
+        bytes_max: int = READ_BYTES,
+    ) -> Piece:
+        """Return lines from an offset, which here is a line number."""
+        lines: list[bytes] = []
+        for entry in self._entries.get((job, attempt), [])[offset:]:
+            lines.append(msgspec.json.encode(entry) + b"\n")
+            bytes_max -= len(lines[-1])
+            if bytes_max <= 0:
+                break
+        return Piece(first_line, b"".join(lines), offset + len(lines))
+
+    async def end(self, job: str, attempt: int) -> Place:
+        """Return the end."""
+        count = len(self._entries.get((job, attempt), []))
+        return Place(count, count)
+
+    async def find_line(self, job: str, attempt: int, line: int) -> Place:
+        """Return where a line begins."""
+        found = max(0, min(line, len(self._entries.get((job, attempt), []))))
+        return Place(found, found)
+
+    async def find_last(
+        self, job: str, attempt: int, *, count: int, choice: Choice = ALL
+    ) -> tuple[Place, int]:
+        """Return where the last lines of a choice begin."""
+        entries = self._entries.get((job, attempt), [])
+        encoded = [msgspec.json.encode(entry) + b"\n" for entry in entries]
+        chosen = [at for at, line in enumerate(encoded) if choice.takes(line)]
+        last = chosen[len(chosen) - count :] if 0 < count < len(chosen) else chosen
+        if count <= 0:
+            return Place(len(entries), len(entries)), 0
+        first = 0 if len(last) < count or not last else last[0]
+        return Place(first, first), len(last)
 
     async def remove(self, job: str) -> None:
         """Forget the logs of a job."""

@@ -11,11 +11,18 @@ Promises every store keeps (tests/contract/test_logs.py):
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from plasmid.domain.assignments import LogEntry
+
+READ_BYTES: Final = 1 << 18
+_decode_lines = msgspec.json.Decoder(LogEntry).decode_lines
+# As entries stand in a store: a level can be found without decoding, since a quotation mark inside
+# a text has a backslash before it.
+_LEVEL: Final = b'","level":'
+_AFTER_LEVEL: Final = b',"msg":"'
 
 
 class NoLogSpaceError(Exception):
@@ -27,11 +34,60 @@ class OutOfPlaceError(Exception):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Some lines of a log, the number of the first, and where the next piece begins."""
+    """Some lines of a log, the number of the first, and where the next piece begins.
+
+    `data` are the entries as JSON, each of them one line: timestamp, source, level, msg.
+    """
 
     first_line: int
-    entries: list[LogEntry]
+    data: bytes
     next_offset: int
+
+    @property
+    def entries(self) -> list[LogEntry]:
+        """The lines, decoded."""
+        return _decode_lines(self.data)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a line begins: an offset for `read`, and the line's number."""
+
+    offset: int
+    line: int
+
+
+class Choice:
+    """Lines of some levels, or of all but some; tells them by their JSON."""
+
+    def __init__(self, levels: Sequence[str] = (), *, others: bool = False) -> None:
+        """Choose the lines of these levels; with `others`, those of all others."""
+        self._names = {level.encode(): _mark(level) for level in sorted(set(levels))}
+        self._marks = list(self._names.values())
+        self._others = others
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every line is chosen."""
+        return self._others and not self._marks
+
+    def takes(self, line: bytes) -> bool:
+        """Say whether a line is chosen."""
+        return any(mark in line for mark in self._marks) != self._others
+
+    def count_in(self, data: bytes) -> int:
+        """Return how many of some whole lines are chosen; lines that begin with # are none."""
+        # a name alone is looked for in a tenth of the time, and most blocks do not have it
+        marked = sum(data.count(mark) for name, mark in self._names.items() if name in data)
+        if not self._others:
+            return marked
+        return data.count(b"\n") - data.count(b"\n#") - data.startswith(b"#") - marked
+
+
+ALL: Final = Choice(others=True)
+
+
+def _mark(level: str) -> bytes:
+    return _LEVEL + msgspec.json.encode(level) + _AFTER_LEVEL
 
 
 def require_place(
@@ -77,8 +133,30 @@ class LogStore(Protocol):
         """Return the cursors of the last kept batch; {} if there is none."""
         ...
 
-    async def read(self, job: str, attempt: int, *, offset: int, first_line: int) -> Piece:
-        """Return lines from an offset that `read` gave (0 at first); no lines at the end."""
+    async def read(
+        self,
+        job: str,
+        attempt: int,
+        *,
+        offset: int,
+        first_line: int,
+        bytes_max: int = READ_BYTES,
+    ) -> Piece:
+        """Return about so many bytes of lines from an offset on (0 at first); none at the end."""
+        ...
+
+    async def end(self, job: str, attempt: int) -> Place:
+        """Return the end; what is being kept at the moment is waited for."""
+        ...
+
+    async def find_line(self, job: str, attempt: int, line: int) -> Place:
+        """Return where a line begins, or the end if there are not so many."""
+        ...
+
+    async def find_last(
+        self, job: str, attempt: int, *, count: int, choice: Choice = ALL
+    ) -> tuple[Place, int]:
+        """Return where the last so many chosen lines begin, and how many of those there are."""
         ...
 
     async def remove(self, job: str) -> None:

@@ -22,6 +22,7 @@ WITH_WORKER = tuple(sorted(state.value for state in job_states.WITH_WORKER))
 
 _j, _t, _w = schema.jobs.c, schema.tries.c, schema.waits.c
 _GET = Prepared(sa.select(schema.jobs).where(_j.id == param("k")))
+_IN_ANY_CASE = Prepared(sa.select(_j.id).where(sa.func.lower(_j.id) == param("k")).limit(2))
 _IN_STATE = Prepared(
     sa.select(schema.jobs)
     .where(_j.state == param("s"))
@@ -123,6 +124,12 @@ async def find_of_worker(reader: Reader, worker: str) -> list[JobRow]:
 async def find_job(reader: Reader, job_id: str) -> JobRow | None:
     """Return a job, or None."""
     return await reader.struct(JobRow, _GET, {"k": job_id})
+
+
+async def find_ids_in_any_case(reader: Reader, lower_id: str) -> list[str]:
+    """Return the ids of jobs that are this in lower case; reads all ids."""
+    found = await reader.rows(_IN_ANY_CASE, {"k": lower_id})
+    return [str(row[0]) for row in found]
 
 
 async def add_try(tx: Transaction, row: JobRow) -> None:

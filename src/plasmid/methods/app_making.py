@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import app_spec, errors, folders, ids, keys, run_spec
+from plasmid.domain import app_spec, errors, folders, https_app, ids, keys, run_spec
 from plasmid.domain.access import Level
 from plasmid.executions import app_containers, cloning
 from plasmid.executions.world import Moment
@@ -188,10 +188,10 @@ def body_of(
     for name in ("ignoreReuse", "openSource"):
         if given.get(name) is not None:
             body[name] = keys.boolean(given, name)
-    keys.hash_of(given, "httpsApp")
-    for name in ("httpsApp", "treeTurnaroundTimeThreshold"):
-        if given.get(name) is not None:
-            body[name] = given[name]
+    if given.get("treeTurnaroundTimeThreshold") is not None:
+        body["treeTurnaroundTimeThreshold"] = given["treeTurnaroundTimeThreshold"]
+    if given.get(https_app.FIELD) is not None:
+        body[https_app.FIELD] = https_app.check(given)
     if given.get("access") is not None or "access" not in body:
         body["access"] = run_spec.check_access(given.get("access"))
     if sources is not None:

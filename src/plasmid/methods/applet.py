@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import io_spec, keys, links, object_states, run_spec
+from plasmid.domain import https_app, io_spec, keys, links, object_states, run_spec
 from plasmid.metadata import objects
 from plasmid.methods import creation, running, targets
 from plasmid.methods.call import Call, Ref
@@ -14,7 +14,7 @@ from plasmid.methods.wire import data_object as wire
 
 DEFAULT_ACCESS: Final = {"project": "VIEW"}
 _KEPT: Final = (
-    "dxapi", "title", "summary", "description", "developerNotes", "ignoreReuse", "httpsApp",
+    "dxapi", "title", "summary", "description", "developerNotes", "ignoreReuse",
     "treeTurnaroundTimeThreshold",
 )  # fmt: skip
 
@@ -28,8 +28,10 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     for name in ("title", "summary", "description", "developerNotes"):
         keys.string(given, name)
     keys.boolean(given, "ignoreReuse")
-    keys.hash_of(given, "httpsApp")
     content = {name: given[name] for name in _KEPT if given.get(name) is not None}
+    web_app = https_app.check(given)
+    if web_app is not None:
+        content[https_app.FIELD] = web_app
     content["runSpec"] = spec
     content["access"] = run_spec.check_access(given.get("access"), default=DEFAULT_ACCESS)
     for name in ("inputSpec", "outputSpec"):

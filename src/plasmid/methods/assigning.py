@@ -7,7 +7,17 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.auth import tokens
-from plasmid.domain import access, escalation, fitting, instance_types, links, lock, run_spec
+from plasmid.domain import (
+    access,
+    escalation,
+    fitting,
+    instance_types,
+    links,
+    lock,
+    metrics,
+    replays,
+    run_spec,
+)
 from plasmid.domain.access import Actor, Level
 from plasmid.domain.assignments import Assignment, Resources
 from plasmid.domain.job_states import State
@@ -17,7 +27,7 @@ from plasmid.executions.world import Moment
 from plasmid.metadata import apps, jobs, objects, users
 from plasmid.metadata.database import Reader, Transaction
 from plasmid.metadata.rows import JobRow, ObjectRow, PlacementRow
-from plasmid.methods import app_runs, granting
+from plasmid.methods import app_runs, granting, ssh_logins, web_apps
 from plasmid.methods.call import Platform
 from plasmid.methods.wire import data_object
 from plasmid.methods.wire import job as job_wire
@@ -53,6 +63,7 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
             label=f"try {row.attempt}",
         )
         names = await _file_names(tx, current)
+        launcher = await users.find_user(tx, current.launched_by)
     platform.authenticator.forget()
     made = _assignment(current, executable, token, names)
     made.context_secret = secret
@@ -60,7 +71,11 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
         made.executable_description["version"] = app.version
     machine = platform.limits.machine
     release = executable.body["runSpec"].get("release")
-    return _with_resources(made, current, machine, release=release)
+    done = _with_resources(made, current, machine, release=release)
+    done.metrics_ms = metrics.interval_ms(current.settings, platform.limits.metrics_ms)
+    done.https_ports = web_apps.ports_of(platform, current)
+    done.notes += ssh_logins.notes(current, launcher)
+    return done
 
 
 def _with_resources(
@@ -68,6 +83,8 @@ def _with_resources(
 ) -> Assignment:
     """Return the assignment with what the job gets of its instance type on this machine."""
     wanted = instance_types.get(row.instance_type)
+    manner = replays.manner_of(row.settings)
+    machine = replays.machine_then(manner.given, machine)
     given = fitting.fitted(wanted, machine)
     asked = run_spec.instance_types_for(row.settings["systemRequirements"], row.function)
     usual = "" if asked else instance_types.default_for(release)
@@ -81,7 +98,9 @@ def _with_resources(
         *fitting.notes(wanted, machine, usual=usual),
         *escalation.note(row.settings.get(escalation.TRANSITIONS), row.attempt),
     ]
-    return msgspec.structs.replace(made, resources=resources, notes=notes)
+    return msgspec.structs.replace(
+        made, resources=resources, notes=notes, mark=manner.mark, waits=manner.waits
+    )
 
 
 async def _fail_without_executable(
@@ -95,7 +114,8 @@ async def _fail_without_executable(
         authenticator=platform.authenticator,
     )
     async with waking.following(moment):
-        await settle.fail(moment, row, advance.nothing_to_run(row), may_restart=False)
+        nothing = advance.nothing_to_run(row)
+        await settle.fail(moment, row, nothing, may_restart=False, has_run=False)
 
 
 def _actor(row: JobRow, executable: ObjectRow, secret: str) -> Actor:

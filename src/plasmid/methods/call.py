@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from plasmid.auth.app_sessions import AppSessions
 from plasmid.auth.rates import Rates
 from plasmid.auth.tokens import Authenticator
 from plasmid.backends.backend import Backend
@@ -19,6 +20,7 @@ from plasmid.domain.placement import Machine
 from plasmid.logs.store import LogStore
 from plasmid.metadata.changes import Changes
 from plasmid.metadata.database import Database, Reader, Transaction
+from plasmid.methods.job_samples import JobSamples
 
 NOT_LOGGED_IN: Final = "You must be logged in to do this: the call carries no token of a user"
 
@@ -60,7 +62,7 @@ class Limits(msgspec.Struct, frozen=True):
     user_calls_per_second: int = 0
     log_bytes_max: int = 0
     metrics_ms: int = 60_000
-    ssh_enabled: bool = False
+    ssh_enabled: bool = True
     web_app_domain: str = ""
 
 
@@ -91,11 +93,15 @@ class Platform:
         self.public_url = public_url
         self.now_ms = now_ms
         self.randomness = randomness
+        # Where the server listens; whoever makes it listen says so.
+        self.own_url = "http://127.0.0.1"
+        self.app_sessions = AppSessions(signing_key, randomness)
         self.authenticator = Authenticator()
         self.rates = Rates(
             jobs=self.limits.job_calls_per_second, users=self.limits.user_calls_per_second
         )
         self.changes = Changes()
+        self.samples = JobSamples()
         self.is_stopping = False
         database.listeners += [self.authenticator.hear, self.changes.publish]
 

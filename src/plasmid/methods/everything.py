@@ -16,17 +16,19 @@ from plasmid.methods import (
     identity,
     internal,
     job,
+    job_log,
     project,
     record,
     shared,
     system,
     tokens,
     user,
+    web_apps,
 )
 
 MODULES = (
     adopt, app, app_people, applet, file, find, find_apps, find_executions, find_projects, folders,
-    identity, internal, job, project, record, shared, system, tokens, user,
+    identity, internal, job, job_log, project, record, shared, system, tokens, user, web_apps,
 )  # fmt: skip
 
 

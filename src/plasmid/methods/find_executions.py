@@ -13,7 +13,7 @@ from plasmid.domain.filters import Executions
 from plasmid.metadata import job_search, jobs
 from plasmid.metadata.job_search import Behind, Visible
 from plasmid.metadata.rows import JobRow
-from plasmid.methods import find, launched, running, shown, targets
+from plasmid.methods import find, launched, running, shown, targets, web_apps
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
@@ -94,7 +94,10 @@ async def _result(call: Call, row: JobRow, options: Any) -> dict[str, Any]:
     if options is None:
         return {"id": row.id}
     known = await shown.as_known(call.reader, row, options)
-    return {"id": row.id, "describe": wire.describe(known, options, now_ms=call.now_ms)}
+    described = wire.describe(
+        known, options, now_ms=call.now_ms, web_apps=web_apps.address(call.platform)
+    )
+    return {"id": row.id, "describe": described}
 
 
 async def _visible(call: Call, question: Executions) -> Visible:

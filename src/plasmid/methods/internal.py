@@ -14,6 +14,7 @@ from plasmid.domain import errors, failures, job_states
 from plasmid.domain.assignments import (
     Acknowledged,
     Assignment,
+    Doors,
     Finished,
     HeldTry,
     LogBatch,
@@ -28,12 +29,13 @@ from plasmid.logs import topics
 from plasmid.logs.store import NoLogSpaceError, OutOfPlaceError
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
-from plasmid.methods import assigning, moments
+from plasmid.methods import assigning, moments, ssh_logins
 from plasmid.methods.call import Call
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
 
 SYNCS_A_LEASE: Final = 3
+DOORS: Final = "doors"
 
 
 class HolderOfTry(msgspec.Struct):
@@ -62,9 +64,13 @@ async def sync(call: Call, target: None, body: SyncRequest) -> SyncReply:
                     return SyncReply([], [])
                 reply = await _news_for(call, body, now_ms)
             reply.is_last = platform.is_stopping
-            if reply.start or reply.stop or reply.is_last or now_ms >= deadline_ms:
+            if _has_news(reply) or now_ms >= deadline_ms:
                 return reply
             await news.wait((deadline_ms - now_ms) / 1000)
+
+
+def _has_news(reply: SyncReply) -> bool:
+    return bool(reply.start or reply.stop or reply.is_last or reply.ssh is not None)
 
 
 async def _news_for(call: Call, body: SyncRequest, now_ms: int) -> SyncReply:
@@ -84,7 +90,10 @@ async def _news_for(call: Call, body: SyncRequest, now_ms: int) -> SyncReply:
             assignment = await assigning.assign(call.platform, row, now_ms)
             if assignment is not None:
                 start.append(assignment)
-    return SyncReply(start, stop)
+    logins = await ssh_logins.granted(
+        call.platform, call.platform.database.reader, mine, body.holding
+    )
+    return SyncReply(start, stop, ssh=ssh_logins.news(logins, body.ssh))
 
 
 def _require_own_name(call: Call, worker: str) -> None:
@@ -101,7 +110,7 @@ def _require_lease(call: Call, target: JobRow, worker: str, attempt: int) -> Non
         )
 
 
-def _require_unfinished(call: Call, target: JobRow, body: LogBatch | HolderOfTry) -> None:
+def _require_unfinished(call: Call, target: JobRow, body: LogBatch | HolderOfTry | Doors) -> None:
     """Refuse also the holder of a try that is over: its log is sealed."""
     _require_lease(call, target, body.worker, body.attempt)
     if target.state not in job_states.WITH_WORKER:
@@ -125,6 +134,7 @@ async def keep_log(call: Call, target: JobRow, body: LogBatch) -> Acknowledged:
         raise errors.InvalidInput(str(error)) from error
     except NoLogSpaceError as error:
         raise errors.ServiceUnavailable(str(error)) from error
+    call.platform.samples.note(target.id, body.attempt, body.entries)
     call.platform.changes.publish(topics.log(target.id))
     call.platform.changes.publish(topics.tree_log(target.root_execution))
     return Acknowledged(target.id)
@@ -137,12 +147,31 @@ async def log_cursors(call: Call, target: JobRow, body: HolderOfTry) -> LogCurso
     return LogCursors(await call.platform.logs.cursors(target.id, body.attempt))
 
 
+@method("/internal/job-xxxx/doors", access=Access.WORKER, body=Doors, mode=Mode.WRITE)
+async def doors(call: Call, target: JobRow, body: Doors) -> Acknowledged:
+    """Keep where a try can be reached; what is empty stays as it was told before."""
+    _require_unfinished(call, target, body)
+    told = {
+        "host": body.ssh_host,
+        "sshPort": body.ssh_port,
+        "sshHostKey": body.ssh_host_key,
+        "appSocket": body.app_socket,
+    }
+    kept = target.settings.get(DOORS) or {}
+    known = kept | {name: value for name, value in told.items() if value}
+    if known != kept:
+        settings = target.settings | {DOORS: known}
+        await jobs.update_job(call.tx, target.id, {"settings": settings})
+    return Acknowledged(target.id)
+
+
 @method("/internal/job-xxxx/finished", access=Access.WORKER, body=Finished, mode=Mode.WRITE)
 async def finished(call: Call, target: JobRow, body: Finished) -> Acknowledged:
     """Take how a try ended; the same report again changes nothing."""
     _require_lease(call, target, body.worker, body.attempt)
     if target.state not in job_states.WITH_WORKER:
         return Acknowledged(target.id)
+    call.platform.samples.forget(target.id)
     async with moments.of(call) as moment:
         target = await _with_seen(call, target, body)
         if target.state in (State.TERMINATING, State.DEBUG_HOLD):
@@ -171,7 +200,13 @@ async def held(call: Call, target: JobRow, body: Finished) -> Acknowledged:
 
 async def _with_seen(call: Call, target: JobRow, body: Finished) -> JobRow:
     """Return the job with what its worker has seen of the try, which is kept."""
-    seen = {"peakMemoryBytes": body.peak_memory_bytes, "notEnforced": body.not_enforced}
+    seen = {
+        "peakMemoryBytes": body.peak_memory_bytes,
+        "notEnforced": body.not_enforced,
+        "usage": msgspec.to_builtins(body.usage),
+    }
+    if body.ran is not None:
+        seen["ran"] = msgspec.to_builtins(body.ran)
     settings = target.settings | {name: value for name, value in seen.items() if value}
     if settings != target.settings:
         await jobs.update_job(call.tx, target.id, {"settings": settings})

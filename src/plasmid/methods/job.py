@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, job_states, keys, properties
+from plasmid.domain import errors, job_states, keys, properties, ssh_access
 from plasmid.executions import settle
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
-from plasmid.methods import launched, moments, running, shown
+from plasmid.methods import launched, moments, running, shown, web_apps
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
@@ -25,8 +25,10 @@ async def describe(call: Call, target: JobRow, body: dict[str, Any]) -> dict[str
         row = await jobs.find_try(call.reader, target.id, attempt)
     if row is None:
         raise errors.ResourceNotFound(f"The entity {target.id} has no try {attempt}")
-    row = await shown.as_known(call.reader, row, body)
-    described = wire.describe(row, body, now_ms=call.now_ms)
+    row = call.platform.samples.shown(await shown.as_known(call.reader, row, body))
+    described = wire.describe(
+        row, body, now_ms=call.now_ms, web_apps=web_apps.address(call.platform)
+    )
     if row.attempt != target.attempt:
         return described
     return await launched.added(call.reader, described, row.id)
@@ -53,9 +55,14 @@ async def update(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
     if job_states.is_terminal(target.state):
         raise errors.InvalidState(f"{target.id} is {target.state}; it cannot be changed any more")
     changes: dict[str, Any] = {"modified_ms": call.now_ms}
-    if "allowSSH" in body:
-        allowed = keys.strings(body, "allowSSH") or []
-        changes["settings"] = target.settings | {"allowSSH": allowed}
+    if ssh_access.FIELD in body:
+        allowed = keys.strings(body, ssh_access.FIELD) or []
+        ssh_access.check_addresses(allowed)
+        if allowed and not call.platform.limits.ssh_enabled:
+            raise errors.InvalidState(ssh_access.DISABLED)
+        changes["settings"] = target.settings | {ssh_access.FIELD: allowed}
+        if target.worker is not None:
+            call.tx.notify(settle.worker_topic(target.worker))
     await jobs.update_job(call.tx, target.id, changes)
     if "rank" in body:
         await _rank_tree(call, target, body)

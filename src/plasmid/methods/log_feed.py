@@ -1,25 +1,35 @@
-"""The messages of a job's log as its readers see them: past ones, then live ones (contract G.1)."""
+"""The messages of a job's log as its readers see them: past ones, then live ones (contract G.1).
+
+A reader is given small pieces, each made when it asks for it, so that a slow one costs little
+memory. Without a try asked for, a job's latest is shown, and those that follow it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from functools import partial
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
 
 import msgspec
 
-from plasmid.domain import job_states
-from plasmid.domain.assignments import LogEntry
+from plasmid.domain import job_states, metrics
 from plasmid.executions import advance
 from plasmid.logs import topics
-from plasmid.metadata import jobs
+from plasmid.logs.store import Place
+from plasmid.metadata import members
+from plasmid.metadata.changes import Subscription
+from plasmid.metadata.members import Member
 from plasmid.metadata.rows import JobRow
+from plasmid.methods import log_messages
 from plasmid.methods.call import Platform
 
 RECENT_MAX: Final = 262_144
-POLL_SECONDS: Final = 10.0
-
-Message = Callable[[], dict[str, Any]]
+PIECE_BYTES: Final = 16 << 10
+POLL_SECONDS: Final = 30.0
+# A tree is looked at again at most so often, and less often the larger it is.
+LOOK_SECONDS: Final = 0.2
+LOOK_SECONDS_A_JOB: Final = 0.0001
+_START: Final = Place(0, 0)
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -31,116 +41,138 @@ class Question(msgspec.Struct, frozen=True):
     tail: bool = True
     levels: list[str] | None = None
     attempt: int | None = msgspec.field(default=None, name="try")
+    without_metrics: bool = msgspec.field(default=False, name="excludeMetrics")
+    metrics_format: str | None = msgspec.field(default=None, name="metricsFormat")
 
 
 class _Position:
-    """How far one job's log has been sent."""
+    """How far one job's log has been sent; `latest` is the job's latest try."""
 
-    def __init__(self, row: JobRow, attempt: int | None) -> None:
-        self.job = row.id
+    def __init__(self, member: Member, attempt: int | None) -> None:
+        self.job = member.id
+        self.latest = member.attempt
         self.follows = attempt is None
-        self.attempt = 0 if attempt is None else attempt
-        self.offset = 0
-        self.line = 0
+        self.attempt = member.attempt if attempt is None else attempt
+        self.place = _START
 
-    def next_try(self) -> None:
-        self.attempt += 1
-        self.offset = self.line = 0
+    @property
+    def shown_attempt(self) -> int | None:
+        """The try as a message tells it: if it was asked for, or is not the first."""
+        return self.attempt if self.attempt > 0 or not self.follows else None
 
 
 async def messages(
     platform: Platform, row: JobRow, question: Question
-) -> AsyncIterator[dict[str, Any]]:
-    """Give the log's messages in order; ends when all is said, or when the server stops.
+) -> AsyncIterator[list[bytes]]:
+    """Give the log's messages in order, some at a time; ends when all is said, or on a stop.
 
-    The last `numRecentMessages` of the past come first: the past is counted, then read again, so
-    that no log is ever held in memory. With `recurseJobs` the logs of the jobs below this one are
-    mixed in.
+    The last `numRecentMessages` of the past come first. With `recurseJobs` the logs of the jobs
+    below this one are mixed in, also of those that come while it is read.
     """
-    own = topics.tree_log(row.root_execution) if question.recurses else topics.log(row.id)
-    with platform.changes.subscribe(own, advance.JOBS_TOPIC) as news:
-        positions: dict[str, _Position] = {}
-        is_over = await _is_over(platform, row, question)
-        surplus = await _count_past(platform, row, question) - _recent_max(question)
-        async for message in _new_messages(platform, row, question, positions=positions):
-            surplus -= 1
-            if surplus < 0:
-                yield message()
-        while question.tail and not is_over and not platform.is_stopping:
-            await news.wait(POLL_SECONDS)
-            is_over = await _is_over(platform, row, question)
-            async for message in _new_messages(platform, row, question, positions=positions):
-                yield message()
+    feed = _Feed(platform, row, question)
+    lines, moves = feed.topics
+    with (
+        platform.changes.subscribe(lines, moves) as news,
+        platform.changes.subscribe(moves) as moved,
+    ):
+        await feed.look()
+        await feed.skip()
+        async for some in feed.read():
+            yield some
+        while question.tail and not feed.is_over and not platform.is_stopping:
+            await feed.wait(news, moved)
+            async for some in feed.read():
+                yield some
 
 
-def _recent_max(question: Question) -> int:
-    return max(0, min(question.recent_max, RECENT_MAX))
+class _Feed:
+    """What one reader has been sent of the logs of one job, or of a tree."""
 
-
-async def _count_past(platform: Platform, row: JobRow, question: Question) -> int:
-    count = 0
-    async for _ in _new_messages(platform, row, question, positions={}):
-        count += 1
-    return count
-
-
-async def _members(platform: Platform, row: JobRow, question: Question) -> list[JobRow]:
-    reader = platform.database.reader
-    current = await jobs.find_job(reader, row.id)
-    members = [current] if current else []
-    if question.recurses:
-        for member in members:
-            members.extend(await jobs.find_children(reader, member.id))
-    return members
-
-
-async def _is_over(platform: Platform, row: JobRow, question: Question) -> bool:
-    members = await _members(platform, row, question)
-    return all(job_states.is_terminal(member.state) for member in members)
-
-
-async def _new_messages(
-    platform: Platform, row: JobRow, question: Question, *, positions: dict[str, _Position]
-) -> AsyncIterator[Message]:
-    """Give what makes each message that is not sent yet."""
-    for member in await _members(platform, row, question):
-        position = positions.get(member.id)
-        if position is None:
-            position = positions[member.id] = _Position(member, question.attempt)
-        while True:
-            async for message in _read_on(platform, position, question):
-                yield message
-            if not position.follows or position.attempt >= member.attempt:
-                break
-            position.next_try()
-
-
-async def _read_on(
-    platform: Platform, position: _Position, question: Question
-) -> AsyncIterator[Message]:
-    while True:
-        piece = await platform.logs.read(
-            position.job, position.attempt, offset=position.offset, first_line=position.line
+    def __init__(self, platform: Platform, row: JobRow, question: Question) -> None:
+        self._platform = platform
+        self._row = row
+        self._question = question
+        self._positions: dict[str, _Position] = {}
+        self._look_at = 0.0
+        self.is_over = False
+        wants = question.levels is not None or metrics.is_wanted(row.settings)
+        choice = log_messages.choose(
+            question.levels, with_metrics=wants and not question.without_metrics
         )
-        is_end = piece.next_offset == position.offset
-        position.offset = piece.next_offset
-        for entry in piece.entries:
-            if question.levels is None or entry.level in question.levels:
-                yield partial(_message, entry, position)
-            position.line += 1
-        if is_end:
+        self._maker = log_messages.Maker(choice, question.metrics_format)
+
+    @property
+    def topics(self) -> tuple[str, str]:
+        """What tells of new lines, and what of jobs that come or move."""
+        if self._question.recurses:
+            return topics.tree_log(self._row.root_execution), advance.JOBS_TOPIC
+        return topics.log(self._row.id), self._row.id
+
+    async def look(self) -> None:
+        """See which jobs there are now, their tries, and whether all of them are over."""
+        question = self._question
+        found = await members.find_members(
+            self._platform.database.reader, self._row.id, with_below=question.recurses
+        )
+        for member in found:
+            position = self._positions.get(member.id)
+            if position is None:
+                self._positions[member.id] = _Position(member, question.attempt)
+            else:
+                position.latest = member.attempt
+        self.is_over = all(job_states.is_terminal(member.state) for member in found)
+        if question.recurses:
+            pause = LOOK_SECONDS + LOOK_SECONDS_A_JOB * len(found)
+            self._look_at = asyncio.get_running_loop().time() + pause
+
+    async def wait(self, news: Subscription, moved: Subscription) -> None:
+        """Wait for something new."""
+        loop = asyncio.get_running_loop()
+        until_look = self._look_at - loop.time()
+        is_woken = await news.wait(until_look if until_look > 0 else POLL_SECONDS)
+        if loop.time() >= self._look_at and (await moved.wait(0) or not is_woken):
+            await self.look()
+
+    async def skip(self) -> None:
+        """Pass over what is older than the messages that the reader wants."""
+        missing = max(0, min(self._question.recent_max, RECENT_MAX))
+        logs, positions = self._platform.logs, self._positions.values()
+        ends = [await logs.end(position.job, position.attempt) for position in positions]
+        if sum(end.line for end in ends) <= missing:
             return
+        for position in reversed(positions):
+            position.place, found = await logs.find_last(
+                position.job, position.attempt, count=missing, choice=self._maker.choice
+            )
+            missing -= found
 
+    async def read(self) -> AsyncIterator[list[bytes]]:
+        """Give what is not sent yet."""
+        for position in list(self._positions.values()):
+            is_last = self.is_over
+            while True:
+                if is_last or position.attempt < position.latest:
+                    # what is being kept at this moment belongs to it
+                    await self._platform.logs.end(position.job, position.attempt)
+                async for some in self._read_on(position):
+                    yield some
+                if not position.follows or position.attempt >= position.latest:
+                    break
+                position.attempt += 1
+                position.place = _START
 
-def _message(entry: LogEntry, position: _Position) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "timestamp": entry.timestamp,
-        "source": entry.source,
-        "level": entry.level,
-        "job": position.job,
-        "line": position.line,
-        "msg": entry.msg,
-    }
-    if not position.follows or position.attempt > 0:
-        message["jobTry"] = position.attempt
-    return message
+    async def _read_on(self, position: _Position) -> AsyncIterator[list[bytes]]:
+        while True:
+            place = position.place
+            piece = await self._platform.logs.read(
+                position.job,
+                position.attempt,
+                offset=place.offset,
+                first_line=place.line,
+                bytes_max=PIECE_BYTES,
+            )
+            if piece.next_offset == place.offset:
+                return
+            position.place = Place(piece.next_offset, place.line + piece.data.count(b"\n"))
+            if made := self._maker.make(piece, position.job, position.shown_attempt):
+                yield made

@@ -11,13 +11,16 @@ from plasmid.domain import (
     failures,
     fitting,
     folders,
+    https_app,
     instance_types,
     keys,
     properties,
     requirements,
     run_spec,
+    ssh_access,
 )
 from plasmid.metadata.rows import JobRow, ObjectRow
+from plasmid.methods import ssh_logins
 from plasmid.methods.call import Call
 
 DEBUG_REASONS: Final = (
@@ -57,6 +60,10 @@ def read(
     spec = executable.body["runSpec"]
     _check(body)
     settings = _echoed(body, parent, _ECHOED_OF_SUBJOBS if is_subjob else _ECHOED)
+    settings = ssh_logins.without_disabled(call.platform, settings)
+    web_app = https_app.declared_by(executable.body)
+    if web_app is not None:
+        settings[https_app.FIELD] = web_app
     if parent is None:
         settings |= _turnaround(executable)
     elif body.get("preserveJobOutputs") is not None and not is_subjob:
@@ -152,7 +159,7 @@ def instance_type(
 def _check(body: dict[str, Any]) -> None:
     if body.get("details") is not None:
         properties.check_details(body["details"])
-    keys.strings(body, "allowSSH")
+    ssh_access.check_addresses(keys.strings(body, ssh_access.FIELD) or [])
     for name in _BOOLEANS:
         keys.boolean(body, name)
     for name in ("maxTreeSpotWaitTime", "maxJobSpotWaitTime"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, keys
+from plasmid.domain import errors, keys, ssh_access
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
@@ -15,7 +15,7 @@ async def whoami(call: Call, target: None, body: dict[str, Any]) -> dict[str, An
     """Return the caller's user id, and on request their address."""
     answer = {"id": call.user}
     if (keys.hash_of(body, "fields") or {}).get("clientIp"):
-        answer["clientIp"] = call.request.client_ip
+        answer["clientIp"] = ssh_access.plain_address(call.request.client_ip)
     return answer
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors
+from plasmid.domain import errors, ssh_access
 from plasmid.metadata import apps, users
 from plasmid.metadata.rows import UserRow
+from plasmid.methods import ssh_logins
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
@@ -45,6 +46,7 @@ async def update(call: Call, target: UserRow, body: dict[str, Any]) -> Ref:
         raise errors.PermissionDenied("Only the user may change their own account")
     if "sshPublicKey" in body:
         await users.update_user(call.tx, target.id, {"ssh_public_key": _ssh_key(body)})
+        await ssh_logins.wake_workers_of(call.tx, target.id)
     return Ref(target.id)
 
 
@@ -54,6 +56,5 @@ def _ssh_key(body: dict[str, Any]) -> str | None:
         return None
     if not isinstance(key, str):
         raise errors.InvalidInput('Expected key "sshPublicKey" of input to be a string')
-    if "PRIVATE KEY" in key:
-        raise errors.InvalidInput("Tried to put a private key in the sshPublicKey field")
+    ssh_access.check_public_key(key)
     return key

@@ -29,18 +29,23 @@ _NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class Plan(NamedTuple):
-    """What to make: listeners at 127.0.0.1, name service, and networks whose TCP comes to us."""
+    """What to make: listeners at 127.0.0.1, name service, and networks whose TCP comes to us.
+
+    `callers` is a number of TCP sockets that are not connected yet.
+    """
 
     ports: tuple[int, ...]
     names: bool = False
     destinations: tuple[str, ...] = ()
+    callers: int = 0
 
 
 class Made(NamedTuple):
     """Non-blocking sockets in the order of the plan, and why some could not be had ("": all are).
 
-    After the listeners: if `names`, name service by TCP and by UDP; if `destinations` and there
-    is no problem, the transparent listeners and, last, a socket that only has to be kept open.
+    After the listeners: the callers; if `names`, name service by TCP and by UDP; if `destinations`
+    and there is no problem, the transparent listeners and, last, a socket that only has to be kept
+    open.
     """
 
     sockets: list[socket.socket]
@@ -56,6 +61,7 @@ def make(plan: Plan) -> Made:
     try:
         _bring_loopback_up()
         made.extend(_listen("127.0.0.1", port) for port in plan.ports)
+        made.extend(_caller() for _ in range(plan.callers))
         if plan.names:
             made.append(_listen(DNS_ADDRESS, _DNS_PORT))
             made.append(_datagrams(everywhere=bool(plan.destinations)))
@@ -103,6 +109,13 @@ def _listen(address: str, port: int, *, transparent: bool = False) -> socket.soc
         listener.close()
         raise
     return listener
+
+
+def _caller() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.settimeout(0)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def _make_transparent(made: socket.socket) -> None:

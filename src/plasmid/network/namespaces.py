@@ -129,7 +129,7 @@ def _make_by_helper(namespace: str, plan: inside.Plan) -> inside.Made:
 
 def help_out(namespace: str, fd: str, text: str) -> None:
     """Run as the helper process: enter the namespaces, make what is wanted, hand it back."""
-    ports, names, destinations = json.loads(text)
+    ports, names, destinations, callers = json.loads(text)
     if namespace:
         there = Path(namespace)
         with there.open("rb") as network, there.with_name("user").open("rb") as user:
@@ -138,7 +138,7 @@ def help_out(namespace: str, fd: str, text: str) -> None:
             _set_namespace(network.fileno(), _CLONE_NEWNET)
     else:
         _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-    made = inside.make(inside.Plan(tuple(ports), names, tuple(destinations)))
+    made = inside.make(inside.Plan(tuple(ports), names, tuple(destinations), callers))
     with socket.socket(fileno=int(fd)) as channel:
         fds = [each.fileno() for each in made.sockets]
         socket.send_fds(channel, [json.dumps(made.problem).encode()], fds)

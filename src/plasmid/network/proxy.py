@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from plasmid.network import outside, proxy_requests, relay
+from plasmid.network.traffic import Traffic
 
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _HEAD_SECONDS_MAX: Final = 60.0
@@ -27,6 +28,7 @@ class Proxy:
     `services` are hosts and ports as the sandbox names them and where they really are.
     `on_refused` is told each refusal's line (a job's log wants it: most clients show a bare 403).
     With a `secret`, the tokens of requests to services are given it as a proof of where they are.
+    `traffic` counts what goes through.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Proxy:
         services: Mapping[relay.Address, relay.Address] | None = None,
         on_refused: Callable[[str], None] | None = None,
         secret: str = "",
+        traffic: Traffic | None = None,
     ) -> None:
         self._secret = secret
+        self._traffic = traffic or Traffic()
         self._outside = reachable
         self._services = dict(services or {})
         self._on_refused = on_refused
@@ -50,6 +54,7 @@ class Proxy:
         try:
             async with asyncio.timeout(_HEAD_SECONDS_MAX):
                 head, rest = await _read_head(client)
+            self._traffic.send(len(head) + len(rest))
             request = proxy_requests.parse(head, origin)
             if self._secret and self._service(request) is not None:
                 request = proxy_requests.proven(request, self._secret)
@@ -62,7 +67,7 @@ class Proxy:
             return
         with contextlib.closing(target):
             if request.tunnel:
-                await _tunnel(client, target, rest)
+                await _tunnel(client, target, rest, traffic=self._traffic)
             else:
                 await self._pass_on(request, client, target, rest=rest)
 
@@ -94,17 +99,20 @@ class Proxy:
             head = request.head(request.target)
         await asyncio.get_running_loop().sock_sendall(target, head)
         async with asyncio.TaskGroup() as group:
-            body = group.create_task(_send_body(client, target, rest, request.body_bytes))
-            await relay.pump(target, client)
+            sent = _send_body(client, target, rest, request.body_bytes, told=self._traffic.send)
+            body = group.create_task(sent)
+            await relay.pump(target, client, self._traffic.receive)
             body.cancel()
         await _finish(client)
 
 
-async def _tunnel(client: socket.socket, target: socket.socket, rest: bytes) -> None:
+async def _tunnel(
+    client: socket.socket, target: socket.socket, rest: bytes, *, traffic: Traffic
+) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(client, b"HTTP/1.1 200 Connection established\r\n\r\n")
     await loop.sock_sendall(target, rest)
-    await relay.join(client, target)
+    await relay.join(client, target, traffic)
 
 
 async def _read_head(client: socket.socket) -> tuple[bytes, bytes]:
@@ -125,7 +133,12 @@ async def _read_head(client: socket.socket) -> tuple[bytes, bytes]:
 
 
 async def _send_body(
-    client: socket.socket, target: socket.socket, rest: bytes, body_bytes: int
+    client: socket.socket,
+    target: socket.socket,
+    rest: bytes,
+    body_bytes: int,
+    *,
+    told: Callable[[int], None],
 ) -> None:
     """Pass on exactly the announced body: a further request is not for this server."""
     loop = asyncio.get_running_loop()
@@ -136,6 +149,7 @@ async def _send_body(
         if not body_bytes:
             return
         piece = await loop.sock_recv(client, min(body_bytes, _BODY_PIECE_BYTES))
+        told(len(piece))
         if not piece:
             raise ConnectionError("the client left before its body was whole")
 

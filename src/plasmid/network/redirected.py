@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable
 
 from plasmid.network import names, outside, proxy, proxy_requests, relay
+from plasmid.network.traffic import Traffic
 
 _HTTP_PORT = 80
 
@@ -27,11 +28,13 @@ class Redirected:
         forward: proxy.Proxy,
         *,
         on_refused: Callable[[str], None],
+        traffic: Traffic | None = None,
     ) -> None:
         self._outside = reachable
         self._names = known
         self._proxy = forward
         self._on_refused = on_refused
+        self._traffic = traffic
 
     async def handle(self, client: socket.socket) -> None:
         """Serve one connection (a handler for relay.serve)."""
@@ -54,7 +57,7 @@ class Redirected:
             _reset(client)
             return
         with contextlib.closing(target):
-            await relay.join(client, target)
+            await relay.join(client, target, self._traffic)
 
 
 def _reset(client: socket.socket) -> None:

@@ -14,6 +14,8 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
+from plasmid.network.traffic import Traffic
+
 CONNECTIONS_MAX: Final = 512
 """Connections that one listener serves at a time; more wait in its queue."""
 
@@ -60,12 +62,12 @@ async def _attend(connection: socket.socket, handle: Handler, places: asyncio.Se
         places.release()
 
 
-def to_address(address: Address) -> Handler:
+def to_address(address: Address, traffic: Traffic | None = None) -> Handler:
     """Return a handler that relays each connection to a host and port."""
 
     async def handle(connection: socket.socket) -> None:
         with contextlib.closing(await connect(address)) as target:
-            await join(connection, target)
+            await join(connection, target, traffic)
 
     return handle
 
@@ -109,20 +111,27 @@ async def receive(source: socket.socket, count: int) -> bytes:
     return received
 
 
-async def join(left: socket.socket, right: socket.socket) -> None:
+async def join(
+    inside: socket.socket, outside: socket.socket, traffic: Traffic | None = None
+) -> None:
     """Relay both ways until both directions have ended; OSError if one side breaks."""
+    counted = traffic or Traffic()
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(pump(left, right))
-            group.create_task(pump(right, left))
+            group.create_task(pump(inside, outside, counted.send))
+            group.create_task(pump(outside, inside, counted.receive))
     except* OSError as broken:
         raise OSError(f"a connection broke: {broken.exceptions[0]}") from broken
 
 
-async def pump(source: socket.socket, sink: socket.socket) -> None:
-    """Move bytes one way until the source ends, then shut the sink's way down."""
+async def pump(source: socket.socket, sink: socket.socket, told: Callable[[int], None]) -> None:
+    """Move bytes one way until the source ends, then shut the sink's way down.
+
+    `told` is how many have come, piece by piece.
+    """
     with _pipe() as (read_end, write_end):
         while count := await _move(source.fileno(), write_end, _PIPE_BYTES, source):
+            told(count)
             while count:
                 count -= await _move(read_end, sink.fileno(), count, sink)
             # A sender and a receiver that are always ready must not keep all others waiting.

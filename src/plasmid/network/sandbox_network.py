@@ -35,6 +35,7 @@ from plasmid.network import (
     redirected,
     relay,
 )
+from plasmid.network.traffic import Traffic
 
 API_PORT: Final = 8124
 PROXY_PORT: Final = 3128
@@ -79,7 +80,8 @@ class SandboxNetwork:
     `allowed` are patterns of access.network, `package_hosts` are further ones than the site's.
     `on_refused` is told a line for each thing that the sandbox wanted and did not get.
     `names_file` keeps what addresses names have inside. With a `secret` every call of the API that
-    leaves the sandbox carries it, so that the platform can tell that it came from here.
+    leaves the sandbox carries it, so that the platform can tell that it came from here. `traffic`
+    counts what goes in and out.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class SandboxNetwork:
         on_refused: Callable[[str], None] | None = None,
         names_file: Path | None = None,
         secret: str = "",
+        traffic: Traffic | None = None,
     ) -> None:
         self._secret = secret
+        self._traffic = traffic or Traffic()
         self._sandbox = sandbox
         self._site = site
         self._allowed = tuple(allowed)
@@ -113,6 +117,7 @@ class SandboxNetwork:
             services=dict.fromkeys(here, site.api_address),
             on_refused=self._on_refused,
             secret=secret,
+            traffic=self._traffic,
         )
         self._opened = contextlib.AsyncExitStack()
 
@@ -183,14 +188,16 @@ class SandboxNetwork:
         yield relay.serve(forward, self._proxy.handle)
         yield answering.serve(stream, datagrams)
         if known is not None:
-            leading = redirected.Redirected(self._outside, known, self._proxy, on_refused=said)
+            leading = redirected.Redirected(
+                self._outside, known, self._proxy, on_refused=said, traffic=self._traffic
+            )
             for listener in outer[:-1]:
                 yield relay.serve(listener, leading.handle)
 
     def _to_api(self) -> relay.Handler:
         """Return what serves the API's port: bytes as they are, or each request with the secret."""
         if not self._secret:
-            return relay.to_address(self._site.api_address)
+            return relay.to_address(self._site.api_address, self._traffic)
         return functools.partial(self._proxy.handle, origin=f"http://127.0.0.1:{API_PORT}")
 
 

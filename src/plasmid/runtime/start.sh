@@ -1,10 +1,11 @@
 #!/bin/sh
 # The first process of a sandbox: sets up, then runs the job's template and ends with its exit code.
 #
-#   start.sh INTERPRETER [hold]
+#   start.sh INTERPRETER [hold|wait]
 #
 # INTERPRETER is bash, python3 or python2.7. With `hold` it ends only if the job has done well: what a
-# failed job leaves stays as it is, until the worker ends it. The worker reads afterwards:
+# failed job leaves stays as it is, until the worker ends it. With `wait` the job's code is not run:
+# somebody looks around, and runs it by hand. The worker reads afterwards:
 #   /opt/plasmid/phase     "setup" until the job's own code begins, then "running"
 #   /opt/plasmid/failure   why the set-up failed, one line
 #   /opt/plasmid/disks     what df says at the end of a job that failed
@@ -41,6 +42,11 @@ fail() {
 echo setup > "$state/phase"
 interpreter=$1
 hold=$2
+waits=
+if [ "$hold" = wait ]; then
+    hold=
+    waits=1
+fi
 if [ -n "$hold" ]; then
     sleep 2147483647 < /dev/null > /dev/null 2>&1 &
     sleeper=$!
@@ -54,6 +60,9 @@ cd /home/dnanexus || leave 1
 /usr/bin/pcp-dstat < /dev/null > /dev/null 2>&1 &
 echo "$interpreter running (job ID $DX_JOB_ID)"
 echo running > "$state/phase"
+while [ -n "$waits" ]; do
+    sleep 2147483647
+done
 # Not by exec: this process stays to collect what the job leaves behind, and a job that signals
 # itself must not be the first process, which signals do not end.
 "$interpreter" "/home/dnanexus/$DX_JOB_ID"

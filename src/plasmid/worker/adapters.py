@@ -11,6 +11,7 @@ import msgspec
 
 from plasmid.engines import engine
 from plasmid.environments import containers
+from plasmid.network.traffic import Traffic
 
 Refused = Callable[[str], None]
 """Is told each line with which a sandbox's proxy refuses a host."""
@@ -67,11 +68,12 @@ class OpenNetwork(Protocol):
         *,
         package_hosts: Sequence[str] = (),
         secret: str = "",
+        traffic: Traffic | None = None,
     ) -> AbstractAsyncContextManager[object]:
         """Return the network, open within `async with`.
 
         `allowed` is access.network; `package_hosts` are reachable in any case; `secret` is what
-        calls of the API carry that leave the sandbox.
+        calls of the API carry that leave the sandbox; `traffic` counts what goes in and out.
         """
         ...
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 from plasmid.domain import assignments
 from plasmid.engines import engine
-from plasmid.worker import log_pump, try_folder
+from plasmid.network.traffic import Traffic
+from plasmid.worker import log_pump, metrics, ssh, try_folder, web_app
 from plasmid.worker.world import World
 
 
@@ -19,7 +20,15 @@ async def beside(
     *,
     folder: try_folder.TryFolder,
     pump: log_pump.LogPump,
+    traffic: Traffic,
 ) -> AsyncIterator[None]:
     """Do it for the time of the block, which may raise what it likes: that comes out as it is."""
-    async with contextlib.AsyncExitStack():
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            metrics.measured(assignment, sandbox, folder=folder, pump=pump, traffic=traffic)
+        )
+        await stack.enter_async_context(web_app.opened(world, assignment, sandbox, folder))
+        await stack.enter_async_context(
+            ssh.logins(world, assignment, sandbox, folder=folder, pump=pump)
+        )
         yield

@@ -13,6 +13,7 @@ import structlog
 from plasmid.engines import choice, engine
 from plasmid.environments import containers, images
 from plasmid.network import namespaces, sandbox_network
+from plasmid.network.traffic import Traffic
 from plasmid.worker import adapters
 from plasmid.worker.settings import WorkerSettings
 
@@ -52,6 +53,7 @@ def _network(settings: WorkerSettings) -> adapters.OpenNetwork:
         *,
         package_hosts: Sequence[str] = (),
         secret: str = "",
+        traffic: Traffic | None = None,
     ) -> AbstractAsyncContextManager[object]:
         return sandbox_network.SandboxNetwork(
             sandbox,
@@ -61,6 +63,7 @@ def _network(settings: WorkerSettings) -> adapters.OpenNetwork:
             on_refused=on_refused,
             names_file=sandbox.folder / _NAMES_FILE,
             secret=secret,
+            traffic=traffic,
         )
 
     return open_network

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from plasmid.domain import assignments, dependencies, failures
 from plasmid.engines import engine
 from plasmid.environments import images
 from plasmid.telemetry import failpoints
-from plasmid.worker import adapters, log_pump, try_folder
+from plasmid.worker import adapters, log_pump, metrics, try_folder
 from plasmid.worker.steps import containers, execute, layers, limits
 from plasmid.worker.world import World
 
@@ -26,8 +25,9 @@ async def prepare(
     Raises JobFailure if it cannot be had, EngineError if this machine cannot build a layer.
     """
     pump.say("Logging initialized (priority)")
-    pump.say(_machine_line(assignment, folder))
+    pump.say(metrics.first_line(assignment, folder))
     image = _image(world, assignment)
+    folder.keep_image(image.name, image.digest)
     release = f"{assignment.distribution} {assignment.release}"
     if not assignment.executable_description.get("runSpec", {}).get("release"):
         pump.say(f"The executable names no release: it runs on {release}")
@@ -71,14 +71,3 @@ def _image(world: World, assignment: assignments.Assignment) -> adapters.Image:
         )
     except images.ImageError as error:
         raise failures.JobFailure(failures.EXECUTION_ERROR, str(error)) from error
-
-
-def _machine_line(assignment: assignments.Assignment, folder: try_folder.TryFolder) -> str:
-    """Return the line on resources that clients and people look for first (contract G.4)."""
-    wanted = assignment.resources
-    free = os.statvfs(folder.path)
-    free_gb = min(free.f_bavail * free.f_frsize, wanted.disk_bytes) // 1_000_000_000
-    return (
-        f"CPU: 0% ({wanted.cores} cores) * Memory: 0/{wanted.memory_bytes // 1_000_000}MB * "
-        f"Storage: {free_gb}GB free * Net: 0↓/0↑MBps"
-    )

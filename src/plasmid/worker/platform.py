@@ -25,11 +25,20 @@ class Platform:
         self._client = client
         self._worker = worker
 
-    async def sync(self, holding: list[assignments.HeldTry], wait_ms: int) -> assignments.SyncReply:
-        """Return what to start and to stop; waits for news up to `wait_ms`."""
+    async def sync(
+        self,
+        holding: list[assignments.HeldTry],
+        wait_ms: int,
+        *,
+        ssh: list[assignments.SshAccess] | None = None,
+    ) -> assignments.SyncReply:
+        """Return what to start and to stop, and what is new to who knows of the logins `ssh`.
+
+        Waits for news up to `wait_ms`.
+        """
         return await self._client.ask(
             "/internal/worker/sync",
-            assignments.SyncRequest(self._worker, holding, wait_ms),
+            assignments.SyncRequest(self._worker, holding, wait_ms, ssh or []),
             assignments.SyncReply,
             retry=api.NO_RETRY,
             answer_seconds_max=wait_ms / 1000 + 10,
@@ -66,6 +75,21 @@ class Platform:
     async def hold(self, held: assignments.HeldTry, failed: assignments.Finished) -> None:
         """Report how a try has failed whose sandbox is held for debugging."""
         await self._ask(f"/internal/{held.job}/held", failed, assignments.Acknowledged)
+
+    async def tell_doors(
+        self,
+        held: assignments.HeldTry,
+        *,
+        ssh_host: str = "",
+        ssh_port: int = 0,
+        ssh_host_key: str = "",
+        app_socket: str = "",
+    ) -> None:
+        """Report where a try can be reached; what is empty stays as it was told before."""
+        doors = assignments.Doors(
+            self._worker, held.attempt, ssh_host, ssh_port, ssh_host_key, app_socket
+        )
+        await self._ask(f"/internal/{held.job}/doors", doors, assignments.Acknowledged)
 
     async def download(
         self, file_id: str, target: Path, *, token: str, workspace: str | None

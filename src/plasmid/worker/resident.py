@@ -168,7 +168,9 @@ class _Resident:
         failed_tries = 0
         while True:
             try:
-                reply = await self._world.link.sync(list(self._tries), settings.sync_wait_ms)
+                reply = await self._world.link.sync(
+                    list(self._tries), settings.sync_wait_ms, ssh=self._world.ssh.told
+                )
             except (api.Unreachable, errors.ApiError) as error:
                 failed_tries += 1
                 gone_ms = (loop.time() - last_answer) * 1000
@@ -187,6 +189,8 @@ class _Resident:
                 await asyncio.sleep(SYNC_PAUSE_SECONDS)
 
     def _apply(self, group: asyncio.TaskGroup, reply: assignments.SyncReply) -> None:
+        if reply.ssh is not None:
+            self._world.ssh.put(reply.ssh)
         for assignment in reply.start:
             if assignments.HeldTry(assignment.job, assignment.attempt) in self._tries:
                 continue

@@ -19,6 +19,7 @@ import structlog
 from plasmid.client import api
 from plasmid.domain import assignments, errors, failures
 from plasmid.engines import engine
+from plasmid.network.traffic import Traffic
 from plasmid.telemetry import failpoints
 from plasmid.worker import (
     beside,
@@ -64,6 +65,7 @@ class Try:
         self.held = assignments.HeldTry(assignment.job, assignment.attempt)
         self.stopping = asyncio.Event()
         self.abandoned = asyncio.Event()
+        self.traffic = Traffic()
 
 
 async def run_try(world: World, current: Try) -> None:
@@ -180,7 +182,9 @@ async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignme
         finished = _failed(world, current, failures.JM_INTERNAL_ERROR, message)
     if finished.failure_reason is not None:
         pump.say(f"{finished.failure_reason}: {finished.failure_message}", "ERROR")
-    finished = msgspec.structs.replace(finished, not_enforced=current.folder.unenforced())
+    finished = msgspec.structs.replace(
+        finished, not_enforced=current.folder.unenforced(), usage=current.folder.usage()
+    )
     try:
         current.folder.keep_finished(finished)
     except OSError as error:
@@ -200,7 +204,14 @@ async def _run(world: World, current: Try, pump: log_pump.LogPump) -> assignment
         sandbox = await world.adapters.engine.create(await _unless_stopped(current, story))
     async with (
         _connected(world, current, sandbox, pump),
-        beside.beside(world, current.assignment, sandbox, folder=current.folder, pump=pump),
+        beside.beside(
+            world,
+            current.assignment,
+            sandbox,
+            folder=current.folder,
+            pump=pump,
+            traffic=current.traffic,
+        ),
     ):
         await execute.start(sandbox, current.folder)
         seconds = execute.seconds_left(current.folder, current.assignment.timeout_ms)
@@ -230,6 +241,10 @@ def _judged(
     except failures.JobFailure as failure:
         finished = _failed(world, current, failure.reason, failure.message)
     finished.peak_memory_bytes = ended.exit.peak_memory_bytes
+    finished.ran = current.folder.ran()
+    if finished.ran is not None:
+        finished.ran.exit_code = ended.exit.exit_code
+        finished.ran.peak_memory_bytes = ended.exit.peak_memory_bytes
     return finished
 
 
@@ -278,6 +293,7 @@ async def _connected(
             on_refused=on_refused,
             package_hosts=making.package_hosts(world, current.assignment),
             secret=current.assignment.context_secret,
+            traffic=current.traffic,
         ):
             yield
         sockets.drain()
@@ -351,6 +367,7 @@ def _failed(world: World, current: Try, reason: str, message: str) -> assignment
         attempt=current.held.attempt,
         failure_reason=reason,
         failure_message=message,
+        usage=current.folder.usage(),
     )
 
 

@@ -5,10 +5,14 @@ sandbox/          the engine's
 log/              the two log sockets, seen inside at /opt/dnanexus/log
 downloads/        bundled archives, by the ids of their files
 layers.json       the keys of the layers that the sandbox is made of
+image.json        the base image that it lies over
 system.jsonl  priority.jsonl  bulk.jsonl   log lines
 started           when the job's sandbox was started, in ms
 unenforced.json   which limits of its instance type this machine cannot enforce
+measured.json     what it has used so far
 held              there if its failed sandbox is held for debugging
+ssh_host_key      the private key with which its SSH server shows itself, and
+ssh_port          the port where that was last
 finished.json     how the try ended, until the platform has it
 """
 
@@ -22,7 +26,8 @@ from typing import Any
 
 import msgspec
 
-from plasmid.domain import assignments
+from plasmid.domain import assignments, totals
+from plasmid.worker import meter
 
 
 class TryFolder:
@@ -78,6 +83,24 @@ class TryFolder:
         self._put("held", b"")
         return is_new
 
+    def is_held(self) -> bool:
+        """Say whether the sandbox is held, or was."""
+        return (self.path / "held").exists()
+
+    def keep_measured(self, state: meter.State) -> None:
+        """Remember what the try has used so far."""
+        self._put("measured.json", msgspec.json.encode(state))
+
+    def measured(self) -> meter.State | None:
+        """Return what the try had used when that was last kept; None if it never was."""
+        content = self._get("measured.json")
+        return None if content is None else _decoded(content, meter.State)
+
+    def usage(self) -> totals.Totals | None:
+        """Return what the try has used in all, as far as that was kept."""
+        state = self.measured()
+        return None if state is None else meter.totals_of(state)
+
     def keep_layers(self, keys: list[str]) -> None:
         """Remember which layers the sandbox is made of."""
         self._put("layers.json", msgspec.json.encode(keys))
@@ -86,6 +109,16 @@ class TryFolder:
         """Return which layers the sandbox is made of."""
         content = self._get("layers.json")
         return [] if content is None else _decoded(content, list[str]) or []
+
+    def keep_image(self, name: str, digest: str) -> None:
+        """Remember which base image the sandbox lies over."""
+        self._put("image.json", msgspec.json.encode(assignments.Ran(name, digest)))
+
+    def ran(self) -> assignments.Ran | None:
+        """Return on what the try runs; None before its base image was found."""
+        content = self._get("image.json")
+        found = None if content is None else _decoded(content, assignments.Ran)
+        return None if found is None else msgspec.structs.replace(found, layers=self.layers())
 
     def keep_unenforced(self, reasons: list[str]) -> None:
         """Remember which limits the sandbox does not have."""
@@ -105,6 +138,22 @@ class TryFolder:
         """Return how the try ended; None while that is not known."""
         content = self._get("finished.json")
         return None if content is None else _decoded(content, assignments.Finished)
+
+    def keep_ssh_host_key(self, key: bytes) -> None:
+        """Remember with which private key its SSH server shows itself."""
+        self._put("ssh_host_key", key)
+
+    def ssh_host_key(self) -> bytes | None:
+        """Return with which private key its SSH server shows itself; None if it has none."""
+        return self._get("ssh_host_key")
+
+    def keep_ssh_port(self, port: int) -> None:
+        """Remember at which port its SSH server is."""
+        self._put("ssh_port", str(port).encode())
+
+    def ssh_port(self) -> int:
+        """Return at which port its SSH server was last; 0 if nowhere."""
+        return int(self._get("ssh_port") or 0)
 
     def empty_sandbox(self) -> None:
         """Make the engine's folder as it was at first; nothing may be mounted there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmid.environments import layers
-from plasmid.worker import adapters, file_watch, layer_builds, platform
+from plasmid.worker import adapters, file_watch, layer_builds, platform, ssh_grants
 from plasmid.worker.settings import WorkerSettings
 
 
@@ -18,3 +18,4 @@ class World(msgspec.Struct, frozen=True):
     watch: file_watch.FileWatch
     layers: layers.Layers
     builds: layer_builds.LayerBuilds
+    ssh: ssh_grants.Grants = msgspec.field(default_factory=ssh_grants.Grants)

@@ -28,8 +28,11 @@ async def moves(world: World, job: str) -> list[str]:
 
 
 async def end_of(world: World, job: str) -> tuple[str, str | None, str | None]:
+    """How a job that was held has ended; the command that replays it is told behind the message."""
     row = await world.job_row(job)
-    return row.state, row.failure_reason, row.failure_message
+    message, _, command = (row.failure_message or "").partition("; replay it: ")
+    assert command == f"plasmid replay {job}"
+    return row.state, row.failure_reason, message
 
 
 async def test_the_worker_is_told_what_to_hold(world: World) -> None:

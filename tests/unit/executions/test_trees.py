@@ -74,14 +74,15 @@ async def test_one_failure_fails_the_whole_tree(world: World, first: str) -> Non
         assert described["state"] == "failed"
         origin = described["failureFrom"]
         assert (origin["id"], origin["failureReason"]) == (tree[first], "AppError")
-        assert (origin["try"], origin["failureMessage"]) == (0, "the first to break")
+        told = f"the first to break; replay it: plasmid replay {tree[first]}"
+        assert (origin["try"], origin["failureMessage"]) == (0, told)
         if name == first:
             assert described["failureReason"] == "AppError"
-            assert described["failureMessage"] == "the first to break"
+            assert described["failureMessage"] == told
         else:
             assert described["failureReason"] == "JobTreeFailure"
             assert tree[first] in described["failureMessage"]
-            assert "the first to break" in described["failureMessage"]
+            assert described["failureMessage"].endswith(f"failed first: {told}")
     assert await world.state(bystander) == "runnable"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plasmid.domain.assignments import LogEntry
-from plasmid.logs import folder
+from plasmid.logs import batches, folder
 from plasmid.logs.folder import FolderLogs
 
 JOB = "job-" + "B" * 24
@@ -76,7 +76,7 @@ async def test_a_last_batch_of_no_lines_is_found_too(tmp_path: Path) -> None:
 async def test_the_end_is_found_however_long_the_torn_tail_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail_bytes: int
 ) -> None:
-    monkeypatch.setattr(folder, "TAIL_BYTES", tail_bytes)
+    monkeypatch.setattr(batches, "TAIL_BYTES", tail_bytes)
     await two_batches(tmp_path)
     path = file_of(tmp_path)
     with path.open("ab") as file:

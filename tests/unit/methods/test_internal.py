@@ -13,7 +13,7 @@ from plasmid.domain.assignments import Assignment, SyncReply
 from tests.worlds import START_MS, WORKER, WORKER_NAME, World
 
 NOBODY = "job-" + "0" * 24
-NOTHING: dict[str, Any] = {"start": [], "stop": [], "is_last": False}
+NOTHING: dict[str, Any] = {"start": [], "stop": [], "is_last": False, "ssh": None}
 ENDS: list[dict[str, Any]] = [
     {"output": {}}, {"failure_reason": "AppError", "failure_message": "m"}
 ]  # fmt: skip

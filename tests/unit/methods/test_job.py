@@ -84,10 +84,11 @@ async def test_a_failed_job_says_why_and_who_was_first(world: World, applet: str
     assert await world.fail(job, "AppError", "no reads") == "failed"
     described = await world.describe(job)
     assert described["failureReason"] == "AppError"
-    assert described["failureMessage"] == "no reads"
+    message = f"no reads; replay it: plasmid replay {job}"
+    assert described["failureMessage"] == message
     assert described["failureFrom"] == {
         "id": job, "try": 0, "name": "hello", "executable": applet, "executableName": "hello",
-        "function": "main", "failureReason": "AppError", "failureMessage": "no reads",
+        "function": "main", "failureReason": "AppError", "failureMessage": message,
     }  # fmt: skip
     assert described["output"] is None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from plasmid.engines import engine
+from plasmid.network.traffic import Traffic
 from plasmid.worker import adapters
 
 STAMP = "2026-01-02T03:04:05.678901234+00:00"
@@ -23,10 +24,12 @@ class FakeSandbox:
         self.job = job
         self.starts = 0
         self.kills = 0
+        self.stops = 0
         self.removals = 0
         self.exit: engine.Exit | None = None
         self.ended = asyncio.Event()
         self.kept: dict[str, list[socket.socket]] = {}
+        self.used = engine.Usage()
         self.root.mkdir()
         self.log_path.touch()
         for path, content in spec.files.items():
@@ -62,6 +65,22 @@ class FakeSandbox:
             self.put("/opt/plasmid/phase", b"running\n")
             self.job(self)
 
+    def entry(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        user: str = "0:0",
+        working_directory: str = "/",
+        terminal: bool = False,
+    ) -> Sequence[str]:
+        if self.ended.is_set():
+            raise engine.EngineError(f"sandbox {self.name} is not running")
+        return ["/usr/bin/env", *(f"{k}={v}" for k, v in environment.items()), *command]
+
+    async def stop_processes(self) -> None:
+        self.stops += 1
+
     async def keep_open(self, name: str, sockets: Sequence[socket.socket]) -> bool:
         self.kept[name] = [each.dup() for each in sockets]
         return True
@@ -76,6 +95,9 @@ class FakeSandbox:
 
     async def so_far(self, exit_code: int) -> engine.Exit:
         return engine.Exit(exit_code, out_of_memory=False, peak_memory_bytes=1 << 20)
+
+    async def usage(self) -> engine.Usage:
+        return self.used
 
     async def kill(self) -> None:
         self.kills += 1
@@ -178,6 +200,7 @@ class NoNetwork:
         *,
         package_hosts: Sequence[str] = (),
         secret: str = "",
+        traffic: Traffic | None = None,
     ) -> AbstractAsyncContextManager[object]:
         return nullcontext()
 

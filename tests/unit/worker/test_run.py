@@ -46,7 +46,7 @@ async def test_the_log_begins_with_the_platforms_own_lines(place: Place) -> None
     await finished(place, fake_platform.an_assignment())
     first, second, third = place.platform.lines[JOB][:3]
     assert first.msg == "Logging initialized (priority)"
-    assert second.msg.startswith("CPU: 0% (1 cores) * Memory: 0/536MB * Storage: ")
+    assert second.msg.startswith("CPU: 0% (1 cores) * Memory: 0/512MB * Storage: ")
     assert third.msg == "The base image debian-12 stands in for Ubuntu 20.04"
     assert {line.source for line in (first, second, third)} == {"SYSTEM"}
 

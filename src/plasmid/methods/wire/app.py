@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from plasmid.domain import https_app
 from plasmid.metadata.rows import AppNameRow, AppRow, ObjectRow
 from plasmid.methods.wire import fields
 
@@ -48,7 +49,7 @@ def _defaults(facts: Facts) -> dict[str, Any]:
         "openSource": body.get("openSource", False),
         "ignoreReuse": body.get("ignoreReuse", False),
         "lineItemPerTest": {},
-        "httpsApp": body.get("httpsApp") or {"enabled": False},
+        "httpsApp": https_app.of_executable(body.get(https_app.FIELD)),
         "dxapi": body.get("dxapi", "1.0.0"),
         "title": body.get("title") or version.name,
         "summary": body.get("summary", ""),

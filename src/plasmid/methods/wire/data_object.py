@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from plasmid.domain import https_app
 from plasmid.metadata import objects, projects
 from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import ObjectRow, PlacementRow
@@ -105,7 +106,7 @@ def applet(row: ObjectRow, place: PlacementRow, region: str) -> dict[str, Any]:
         "access": body["access"],
         "runSpec": {name: value for name, value in spec.items() if name != "code"},
         "ignoreReuse": body.get("ignoreReuse", False),
-        "httpsApp": body.get("httpsApp") or {"enabled": False},
+        "httpsApp": https_app.of_executable(body.get(https_app.FIELD)),
     }
     for name in ("inputSpec", "outputSpec", "treeTurnaroundTimeThreshold"):
         if body.get(name) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plasmid.domain import job_states, keys
+from plasmid.domain import https_app, job_states, keys
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.wire import fields
 
@@ -16,16 +16,20 @@ ON_REQUEST: Final = (
     "mergedSystemRequirementsByExecutable",
     "headJobOnDemand",
     "instanceTypeTransitions",
+    "ran",
 )
 # Also on request only: there is nothing of the kind here.
 _NOTHING_OF: Final[dict[str, Any]] = {"internetUsageIPs": [], "jobLogsForwardingStatus": None}
 # Only what runs an app has these.
 _OF_APPS: Final = ("resources", "projectCache")
+# Where a running job that allows logins can be reached (contract H.2).
+_OF_SSH: Final = ("host", "sshPort", "sshHostKey")
 _THRESHOLD: Final = "selectedTreeTurnaroundTimeThreshold"
 # Not of the platform's API: what a job got that is less than its instance type, and what of its
-# limits this machine could not enforce; while it is held for debugging, why and how long (`hold`).
+# limits this machine could not enforce; while it runs its newest measurement, then what the try has
+# used in all; while it is held for debugging, why and how long (`hold`).
 # Below `plasmid`, which is absent where there is none of it.
-OWN: Final = ("fitted", "notEnforced")
+OWN: Final = ("fitted", "notEnforced", "usage", "metrics")
 _ECHOED: Final[dict[str, Any]] = {
     "executionPolicy": {},
     "systemRequirements": {},
@@ -44,13 +48,21 @@ _ECHOED: Final[dict[str, Any]] = {
 
 
 def describe(
-    row: JobRow, options: Mapping[str, Any], *, now_ms: int | None = None
+    row: JobRow,
+    options: Mapping[str, Any],
+    *,
+    now_ms: int | None = None,
+    web_apps: https_app.Address | None = None,
 ) -> dict[str, Any]:
     """Return the fields of a job that the options ask for.
 
-    How long a tree has taken so far is told if it is said what time it is.
+    How long a tree has taken so far is told if it is said what time it is, and where its web
+    application is if this site has any.
     """
     everything = _defaults(row) | _turnaround(row, now_ms)
+    everything[https_app.FIELD] = https_app.of_job(
+        row.settings.get(https_app.FIELD), row.id, web_apps
+    )
     if not keys.boolean(dict(options), "io", default=True):
         for name in IO:
             del everything[name]
@@ -100,7 +112,7 @@ def _defaults(row: JobRow) -> dict[str, Any]:
         "outputReusedFrom": None,
         "workerReuseDeadlineRunTime": {"state": "reuse-off", "waitTime": -1, "at": -1},
         "invoiceMetadata": None,
-        "httpsApp": {"enabled": False},
+        "httpsApp": https_app.OFF,
         "isFree": True,
         "runInput": row.run_input,
         "originalInput": row.original_input,
@@ -156,6 +168,9 @@ def _add_optional(described: dict[str, Any], row: JobRow) -> None:
             described[name] = row.settings[name]
     if row.settings.get("allowSSH"):
         described["allowSSH"] = row.settings["allowSSH"]
+        if row.state in (job_states.State.RUNNING, job_states.State.DEBUG_HOLD):
+            doors = row.settings.get("doors") or {}
+            described |= {name: doors[name] for name in _OF_SSH if name in doors}
     shown = (*OWN, "hold") if row.state == job_states.State.DEBUG_HOLD else OWN
     own = {name: row.settings[name] for name in shown if row.settings.get(name)}
     if own:

@@ -12,6 +12,7 @@ from typing import Final
 from plasmid.domain import assignments, failures
 from plasmid.engines import engine
 from plasmid.environments import mirrors
+from plasmid.network.traffic import Traffic
 from plasmid.telemetry import failpoints
 from plasmid.worker import adapters, inside, task_errors, try_folder
 from plasmid.worker.steps import environment, log_sockets, workspace
@@ -37,7 +38,7 @@ def spec(
         mounts.append(engine.Mount(str(ca_bundle), environment.CA_BUNDLE))
     files = workspace.files(assignment, variables=variables, ca_bundle=ca_bundle, sources=sources)
     return engine.SandboxSpec(
-        name=f"{assignment.job}.{assignment.attempt}",
+        name=f"{assignment.job}.{assignment.attempt}{assignment.mark}",
         folder=folder.sandbox,
         base_image=image.root,
         hostname=assignment.job,
@@ -121,6 +122,7 @@ async def reachable(
     on_refused: adapters.Refused,
     package_hosts: Sequence[str] = (),
     secret: str = "",
+    traffic: Traffic | None = None,
 ) -> AsyncIterator[None]:
     """Give a sandbox its network for the time of the block; none if it has ended by now."""
     opened = contextlib.AsyncExitStack()
@@ -128,7 +130,12 @@ async def reachable(
         with contextlib.suppress(engine.EngineError):
             await opened.enter_async_context(
                 open_network(
-                    sandbox, allowed, on_refused, package_hosts=package_hosts, secret=secret
+                    sandbox,
+                    allowed,
+                    on_refused,
+                    package_hosts=package_hosts,
+                    secret=secret,
+                    traffic=traffic,
                 )
             )
         yield

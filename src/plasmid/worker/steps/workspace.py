@@ -18,6 +18,7 @@ from plasmid.worker.steps import environment
 STATE: Final = "/opt/plasmid"
 DOWNLOADS: Final = f"{STATE}/downloads"
 START: Final = f"{STATE}/start.sh"
+LOGIN: Final = f"{STATE}/login"
 # Input fields are described by inputSpec for this entry point only.
 MAIN: Final = "main"
 # Written over by start.sh when the job's code has failed: its exit code, and what `df` says. They
@@ -29,6 +30,9 @@ _DISKS_BYTES: Final = 2048
 
 _TOOLS: Final = {
     START: "start.sh",
+    LOGIN: "login.sh",
+    f"{STATE}/login.bashrc": "login.bashrc",
+    f"{STATE}/tmux.conf": "tmux.conf",
     "/usr/bin/dx-unpack": "dx_unpack.py",
     f"{STATE}/archive_limits.py": "archive_limits.py",
     "/usr/bin/dx-git-ssh-helper": "dx-git-ssh-helper",
@@ -91,7 +95,8 @@ def without_brought(files: dict[str, bytes], layers: Sequence[Path]) -> dict[str
 
 def command(assignment: assignments.Assignment) -> tuple[str, ...]:
     """Return the command that runs the job's code."""
-    return ("/bin/sh", START, assignment.interpreter, *(["hold"] if assignment.debug_on else []))
+    mode = "wait" if assignment.waits else "hold" if assignment.debug_on else ""
+    return ("/bin/sh", START, assignment.interpreter, *([mode] if mode else []))
 
 
 def network_files(ca_bundle: Path | None) -> dict[str, bytes]:

@@ -1,0 +1,167 @@
+"""Requests to a job's web application, through the socket that its worker has made.
+
+That socket is the only thing that is ever connected to. Each request has a connection of its own,
+so no two can be mixed up, and bodies are streamed both ways.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import structlog
+
+from plasmid.api import app_headers
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+CONNECT_SECONDS_MAX: Final = 10.0
+_TIMEOUT: Final = {"connect": CONNECT_SECONDS_MAX, "read": None, "write": None, "pool": None}
+# Never used, as nothing here is TLS; making one for each request would take longer than the rest.
+_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_log = structlog.get_logger()
+
+
+class NotListeningError(Exception):
+    """The application does not answer: not yet, or not any more."""
+
+
+class _GoneError(Exception):
+    """Who asked has gone away in the middle of the request."""
+
+
+@contextlib.contextmanager
+def short(path: Path) -> Iterator[str]:
+    """Yield a name of a socket that is short enough: an address of one may have 108 bytes only."""
+    try:
+        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotListeningError(str(error)) from error
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+class _Body:
+    """The body of a request as it comes, and when who sent it has gone."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._all_read = asyncio.Event()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body; raises _GoneError if it is cut off."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _GoneError
+            if message.get("body"):
+                yield message["body"]
+            if not message.get("more_body"):
+                self._all_read.set()
+                return
+
+    async def until_gone(self, *, has_body: bool) -> None:
+        """Return once who sent it has gone away, or has their answer."""
+        if has_body:
+            await self._all_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+
+
+class _Stream(httpx2.AsyncByteStream):
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+
+async def forward(
+    scope: Scope, receive: Receive, send: Send, *, path: Path, headers: app_headers.Headers
+) -> None:
+    """Let the application answer a request; `headers` go out with its own.
+
+    Raises NotListeningError before anything was answered.
+    """
+    given = {name for name, _ in scope["headers"]}
+    has_body = bool(given & {b"content-length", b"transfer-encoding"})
+    body = _Body(receive)
+    asked = _request(scope, _Stream(body.pieces()) if has_body else None)
+    problem: BaseException | None = None
+    with short(path) as name:
+        async with asyncio.TaskGroup() as group:
+            answering = group.create_task(_quietly(_answer(asked, name, send, headers)))
+            leaving = group.create_task(body.until_gone(has_body=has_body))
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            answering.cancel()
+            leaving.cancel()
+    if not answering.cancelled():
+        problem = answering.result()
+    if problem is not None:
+        raise problem
+
+
+async def _quietly(story: Awaitable[None]) -> BaseException | None:
+    """Return what a story raises of what is to be expected: a task group would wrap it."""
+    try:
+        await story
+    except NotListeningError as problem:
+        return problem
+    except (httpx2.TransportError, _GoneError) as problem:
+        # One side has ended in the middle: what is sent so far is cut off, which says so.
+        _log.info("web_app_cut_off", problem=str(problem) or type(problem).__name__)
+    return None
+
+
+def _request(scope: Scope, stream: httpx2.AsyncByteStream | None) -> httpx2.Request:
+    inward = app_headers.inward(scope["headers"], client=client_of(scope), scheme=scope["scheme"])
+    if stream is not None and not any(name == b"content-length" for name, _ in inward):
+        inward.append((b"transfer-encoding", b"chunked"))
+    inward.append((b"connection", b"close"))
+    return httpx2.Request(
+        scope["method"],
+        "http://web-app.invalid/",
+        headers=inward,
+        stream=stream or httpx2.ByteStream(b""),
+        extensions={"target": target_of(scope), "timeout": _TIMEOUT},
+    )
+
+
+def client_of(scope: Scope) -> str:
+    """Return the address of who asks."""
+    return scope["client"][0] if scope.get("client") else ""
+
+
+def target_of(scope: Scope) -> bytes:
+    """Return path and query just as they came."""
+    query: bytes = scope["query_string"]
+    path: bytes = scope["raw_path"]
+    return path + b"?" + query if query else path
+
+
+async def _answer(
+    asked: httpx2.Request, name: str, send: Send, headers: app_headers.Headers
+) -> None:
+    transport = httpx2.AsyncHTTPTransport(uds=name, verify=_NO_TLS, trust_env=False)
+    async with transport:
+        try:
+            response = await transport.handle_async_request(asked)
+        except httpx2.TransportError as error:
+            raise NotListeningError(str(error)) from error
+        outward = app_headers.outward(response.headers.raw, status=response.status_code)
+        async with contextlib.aclosing(response):
+            start = {"status": response.status_code, "headers": outward + headers}
+            await send({"type": "http.response.start", **start})
+            async for piece in response.aiter_raw():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})

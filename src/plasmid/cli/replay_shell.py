@@ -1,0 +1,152 @@
+"""A shell in the sandbox of a replay, just before the job's own code would begin.
+
+At a terminal it is a login shell with a terminal of its own inside; without one, the commands of
+standard input are run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import tty
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from plasmid.cli import run
+from plasmid.cli.server import Running
+from plasmid.cli.trouble import CommandError
+from plasmid.client.api import ApiClient
+from plasmid.config import Config
+from plasmid.domain import job_states
+from plasmid.domain.replays import Run
+from plasmid.engines import choice, engine
+from plasmid.worker import inside, try_folder
+from plasmid.worker.steps import environment, workspace
+
+LOOK_SECONDS: Final = 0.1
+READ_BYTES: Final = 1 << 16
+_SHELL: Final = ("/bin/bash", "--login")
+_SIZE_BYTES: Final = 8
+
+
+async def enter(config: Config, running: Running, client: ApiClient, job: Run) -> int:
+    """Open the shell as soon as the sandbox is ready; return its exit code when it has ended."""
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(run.follow(running, client, job.job))
+        sandbox = await _ready(config, running, client, job)
+        following.cancel()
+    if sandbox is None:
+        described = await client.call(f"/{job.job}/describe", {})
+        raise CommandError(
+            f"the sandbox could not be prepared: {described.get('failureReason')}: "
+            f"{described.get('failureMessage')}"
+        )
+    is_terminal = sys.stdin.isatty()
+    argv = sandbox.entry(
+        _SHELL,
+        environment={"TERM": os.environ.get("TERM", "dumb")} if is_terminal else {},
+        working_directory=environment.HOME,
+        terminal=is_terminal,
+    )
+    _greet(job)
+    try:
+        return await asyncio.to_thread(_at_terminal if is_terminal else _with_pipes, argv)
+    finally:
+        await client.call(f"/{job.job}/terminate", {})
+
+
+async def _ready(
+    config: Config, running: Running, client: ApiClient, job: Run
+) -> engine.Sandbox | None:
+    """Return the job's sandbox once its code could begin; None if it never comes to that."""
+    folder = try_folder.TryFolder(try_folder.path_of(running.data / "work", job.job, job.attempt))
+    made = choice.named(config.engine, disk_limit=config.jobs.disk_limit)
+    while True:
+        described = await client.call(f"/{job.job}/describe", {"fields": {"state": True}})
+        if job_states.is_terminal(described["state"]):
+            return None
+        sandbox = await made.adopt(folder.sandbox) if folder.started_ms() is not None else None
+        if sandbox is not None:
+            with contextlib.suppress(inside.UnreadableError):
+                phase = inside.read_text(sandbox.root, f"{workspace.STATE}/phase", bytes_max=64)
+                if (phase or "").strip() == "running":
+                    return sandbox
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _greet(job: Run) -> None:
+    lines = (
+        f"This is the sandbox of {job.job} ({job.name}) before its code begins; files, packages and",
+        f"variables are those of the job. Run it: /home/dnanexus/{job.job}   Leave: exit",
+    )
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _with_pipes(argv: Sequence[str]) -> int:
+    ended = subprocess.run(list(argv), check=False)
+    return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+
+
+def _at_terminal(argv: Sequence[str]) -> int:
+    """Run a command at a terminal of its own, and hand on what is typed and shown."""
+    ours, its = pty.openpty()
+    try:
+        _follow_size(ours)
+        child = subprocess.Popen(
+            list(argv), stdin=its, stdout=its, stderr=its, start_new_session=True
+        )
+        os.close(its)
+        with _raw():
+            _hand_on(ours, child)
+        code = child.wait()
+    finally:
+        os.close(ours)
+    return code if code >= 0 else 128 - code
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    """Take every key as it comes for the time of the block."""
+    before = termios.tcgetattr(sys.stdin)
+    tty.setraw(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
+
+
+def _hand_on(ours: int, child: subprocess.Popen[bytes]) -> None:
+    """Copy between the two terminals until the inner one is closed."""
+    stdin, stdout = sys.stdin.fileno(), sys.stdout.fileno()
+    size = b""
+    while True:
+        size = _follow_size(ours, size)
+        ready, _, _ = select.select([ours, stdin], [], [], LOOK_SECONDS)
+        if ours in ready:
+            with contextlib.suppress(OSError):
+                if shown := os.read(ours, READ_BYTES):
+                    os.write(stdout, shown)
+                    continue
+            return
+        if stdin in ready:
+            if typed := os.read(stdin, READ_BYTES):
+                os.write(ours, typed)
+            else:
+                child.send_signal(signal.SIGHUP)
+
+
+def _follow_size(ours: int, before: bytes = b"") -> bytes:
+    """Give the inner terminal the size of the outer one; return that."""
+    size = fcntl.ioctl(sys.stdin.fileno(), termios.TIOCGWINSZ, bytes(_SIZE_BYTES))
+    if size != before:
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, size)
+    return size

@@ -1,0 +1,129 @@
+"""Who may log in to a job by SSH: from which addresses, with which key (contract H.1, H.2, H.6)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from plasmid.domain import errors
+
+EVERYWHERE: Final = "*"
+FIELD: Final = "allowSSH"
+ADDRESSES_MAX: Final = 256
+KEY_BYTES_MAX: Final = 16_384
+RSA_BITS_MIN: Final = 2048
+DISABLED: Final = (
+    "Jobs cannot be reached by SSH here: the operator has set `enabled = false` in [ssh] of"
+    " plasmid.toml"
+)
+
+_KEY_FIELD: Final = "sshPublicKey"
+# By the name of a key's type, how many strings follow it in the key (RFC 4253, 5656, 8709).
+_KEY_PARTS: Final = {
+    "ssh-ed25519": 1,
+    "ssh-ed448": 1,
+    "ssh-rsa": 2,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+    "sk-ssh-ed25519@openssh.com": 2,
+    "sk-ecdsa-sha2-nistp256@openssh.com": 3,
+}
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def plain_address(address: str) -> str:
+    """Return an address in its one form: an IPv4 address as such, not within one of IPv6.
+
+    What is no address is returned as it is.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
+
+
+def check_addresses(allowed: Iterable[str]) -> None:
+    """Raise InvalidInput for what is neither an address, a network of them, nor `*`."""
+    count = 0
+    for entry in allowed:
+        count += 1
+        if entry != EVERYWHERE and _network(entry) is None:
+            raise errors.InvalidInput(
+                f'Expected key "{FIELD}" of input to hold addresses such as 192.0.2.7, networks'
+                f' such as 192.0.2.0/24, or "*"; {entry[:100]!r} is none of them (of a host, give'
+                " the address, not the name)"
+            )
+    if count > ADDRESSES_MAX:
+        raise errors.InvalidInput(
+            f'Expected key "{FIELD}" of input to hold at most {ADDRESSES_MAX} addresses: give'
+            " networks such as 192.0.2.0/24 instead"
+        )
+
+
+def is_allowed(address: str, allowed: Iterable[str]) -> bool:
+    """Say whether who comes from an address may come in; nobody does without an entry for it."""
+    try:
+        peer = ipaddress.ip_address(plain_address(address))
+    except ValueError:
+        return False
+    return any(entry == EVERYWHERE or _holds(_network(entry), peer) for entry in allowed)
+
+
+def _holds(network: _Network | None, peer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return network is not None and network.version == peer.version and peer in network
+
+
+def _network(entry: str) -> _Network | None:
+    """Return the network that an entry names; 192.0.2.7/24 is that of the address."""
+    address, slash, length = entry.partition("/")
+    if "%" in entry or (slash and not length.isdigit()):
+        return None
+    try:
+        return ipaddress.ip_network(f"{plain_address(address)}{slash}{length}", strict=False)
+    except ValueError:
+        return None
+
+
+def check_public_key(text: str) -> None:
+    """Raise InvalidInput for what is no public key that an SSH server can ask for."""
+    if "PRIVATE KEY" in text:
+        raise errors.InvalidInput(f"Tried to put a private key in the {_KEY_FIELD} field")
+    line = text.strip()
+    kind, _, rest = line.partition(" ")
+    if len(text) > KEY_BYTES_MAX or "\n" in line or "\0" in line or not rest:
+        raise _no_key("it is not one line of the form `TYPE KEY COMMENT`")
+    if kind not in _KEY_PARTS:
+        known = ", ".join(_KEY_PARTS)
+        raise _no_key(f"its type {kind[:60]!r} is none of {known}")
+    try:
+        parts = list(_parts(base64.b64decode(rest.split(None, 1)[0], validate=True)))
+    except (binascii.Error, ValueError, IndexError) as error:
+        raise _no_key("its second word is no key in base64, or only a part of one") from error
+    if len(parts) != _KEY_PARTS[kind] + 1 or parts[0] != kind.encode() or b"" in parts[:2]:
+        raise _no_key(f"its second word is not a key of the type {kind}")
+    bits = int.from_bytes(parts[2], "big").bit_length() if kind == "ssh-rsa" else RSA_BITS_MIN
+    if bits < RSA_BITS_MIN:
+        raise _no_key(f"it has only {bits} bits, and at least {RSA_BITS_MIN} are needed")
+
+
+def _parts(blob: bytes) -> Iterator[bytes]:
+    """Yield the strings that a key is made of, each after its length in 4 bytes."""
+    while blob:
+        length = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + length:
+            raise ValueError("a string ends too early")
+        yield blob[4 : 4 + length]
+        blob = blob[4 + length :]
+
+
+def _no_key(why: str) -> errors.InvalidInput:
+    return errors.InvalidInput(
+        f'Expected key "{_KEY_FIELD}" of input to be an OpenSSH public key, but {why}: send the'
+        " whole line of the .pub file (`dx ssh_config` makes a key and sends it)"
+    )

@@ -1,0 +1,278 @@
+"""The SSH server of one try, for as long as its sandbox lives and somebody may log in (H.2, H.6).
+
+It has a port and a host key of its own; both stay over restarts of the worker. Whoever does not
+come from an allowed address gets not a byte. When a key, an address or all access is taken back,
+what is open by it is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import structlog
+
+from plasmid.client import api
+from plasmid.domain import assignments, errors, ssh_access
+from plasmid.engines import engine
+from plasmid.network import into
+from plasmid.worker import (
+    log_pump,
+    platform,
+    ssh_grants,
+    ssh_listening,
+    ssh_server,
+    task_errors,
+    try_folder,
+)
+from plasmid.worker.world import World
+
+STRANGERS_MAX: Final = 20
+VISITORS_MAX: Final = 32
+REFUSALS_SAID_MAX: Final = 20
+GOODBYE_SECONDS_MAX: Final = 2.0
+LOGIN_PROGRAM: Final = "/opt/plasmid/login"
+PROJECT_NAME: Final = "PLASMID_PROJECT_NAME"
+
+_KILLED: Final = 137
+_ACCEPT_PAUSE_SECONDS: Final = 0.5
+_log = structlog.get_logger()
+
+
+@contextlib.asynccontextmanager
+async def logins(
+    world: World,
+    assignment: assignments.Assignment,
+    sandbox: engine.Sandbox,
+    *,
+    folder: try_folder.TryFolder,
+    pump: log_pump.LogPump,
+) -> AsyncIterator[None]:
+    """Let people log in for the time of the block, which may raise what it likes."""
+    door = _Door(world, assignment, sandbox, folder=folder, pump=pump)
+    with task_errors.unwrapped():
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(door.follow(group))
+            try:
+                yield
+                door.say_goodbye(f"{assignment.job} has ended, and this session with it.")
+            except asyncio.CancelledError:
+                door.say_goodbye("The worker of this job restarts: log in again in a moment.")
+                raise
+            except BaseException:
+                door.say_goodbye(f"{assignment.job} was stopped, and this session with it.")
+                raise
+            finally:
+                following.cancel()
+                await door.close()
+
+
+class _Door:
+    """Where people log in to one try."""
+
+    def __init__(
+        self,
+        world: World,
+        assignment: assignments.Assignment,
+        sandbox: engine.Sandbox,
+        *,
+        folder: try_folder.TryFolder,
+        pump: log_pump.LogPump,
+    ) -> None:
+        self.held = assignments.HeldTry(assignment.job, assignment.attempt)
+        self._world = world
+        self._sandbox = sandbox
+        self._folder = folder
+        self._pump = pump
+        self._access: assignments.SshAccess | None = None
+        self._key: bytes = b""
+        self._host_key = ""
+        self._server: ssh_server.Server | None = None
+        self._lobbies = (ssh_grants.Lobby(STRANGERS_MAX), world.ssh.lobby)
+        self._visitors: set[ssh_server.Visitor] = set()
+        self._refused: set[str] = set()
+        self._last_words = ""
+        self._closing = asyncio.Event()
+
+    # --------------------------------------------------------------------- opening and closing
+
+    async def follow(self, group: asyncio.TaskGroup) -> None:
+        """Open, change and close it as the platform says, until this is cancelled."""
+        while True:
+            access = await self._world.ssh.changed(self.held, self._access)
+            listening = None if access is None else await self._listen()
+            self._admit(access)
+            if listening is None:
+                continue
+            with listening:
+                accepting = group.create_task(self._accept(listening, group))
+                telling = group.create_task(self._tell(listening.getsockname()[1]))
+                try:
+                    while self._access is not None:
+                        known = self._access
+                        self._admit(await self._world.ssh.changed(self.held, known))
+                finally:
+                    accepting.cancel()
+                    telling.cancel()
+                    await asyncio.wait({accepting, telling})
+
+    def _admit(self, access: assignments.SshAccess | None) -> None:
+        """Let in whom the platform names now, and cut off who is not among them any more."""
+        key = ssh_server.key_of(access.public_key) if access is not None else b""
+        is_other_key = key != self._key
+        self._access, self._key = access, key
+        for visitor in list(self._visitors):
+            if is_other_key or not self._is_allowed(visitor.address):
+                visitor.send_away("Access by SSH was taken back.")
+
+    async def _listen(self) -> socket.socket | None:
+        """Return a listening socket, at the port of before if that is free; None if none is."""
+        settings = self._world.settings
+        try:
+            host_key = self._folder.ssh_host_key()
+            if host_key is None:
+                host_key = ssh_server.new_host_key()
+                self._folder.keep_ssh_host_key(host_key)
+            self._server = await ssh_server.Server.make(host_key)
+            self._host_key = ssh_server.public_line(host_key)
+            made = ssh_listening.listen(
+                settings.ssh_listen, settings.ssh_ports, self._folder.ssh_port()
+            )
+        except OSError as error:
+            self._pump.say(f"No SSH: the worker cannot listen for logins: {error}", "WARNING")
+            return None
+        with contextlib.suppress(OSError):  # else only the next worker takes another one
+            self._folder.keep_ssh_port(made.getsockname()[1])
+        return made
+
+    async def _tell(self, port: int) -> None:
+        """Tell the platform and the job's log where it is, once the platform can be reached."""
+        host = ssh_listening.host_told(self._world.settings.ssh_host)
+        addresses = ", ".join(self._access.addresses) if self._access is not None else ""
+        self._pump.say(f"Setting SSH public key: logins from {addresses} at {host} port {port}")
+        failed_tries = 0
+        while True:
+            try:
+                await self._world.link.tell_doors(
+                    self.held, ssh_host=host, ssh_port=port, ssh_host_key=self._host_key
+                )
+                return
+            except platform.RevokedError:
+                return  # the try's own story finds that out too
+            except (api.Unreachable, errors.ApiError) as error:
+                failed_tries += 1
+                _log.warning("ssh_door_not_told", error=str(error), failed_tries=failed_tries)
+                await asyncio.sleep(log_pump.RETRY.pause_seconds(failed_tries))
+
+    def say_goodbye(self, line: str) -> None:
+        """Say with which line the sessions are to end now."""
+        self._last_words = line
+        self._closing.set()
+
+    async def close(self) -> None:
+        """End all sessions, politely if that goes quickly."""
+        self._access, self._key = None, b""
+        for visitor in list(self._visitors):
+            visitor.send_away(self._last_words)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS_MAX):
+                for visitor in list(self._visitors):
+                    await visitor.gone.wait()
+        for visitor in list(self._visitors):
+            visitor.turn_away()
+
+    # -------------------------------------------------------------------------------- visitors
+
+    async def _accept(self, listening: socket.socket, group: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                made, peer = await loop.sock_accept(listening)
+            except OSError as error:
+                _log.warning("ssh_not_accepted", error=str(error))
+                await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
+                continue
+            address = ssh_access.plain_address(str(peer[0]))
+            if not self._is_allowed(address):
+                made.close()
+                self._refuse(address)
+            elif len(self._visitors) >= VISITORS_MAX + STRANGERS_MAX:
+                made.close()
+            elif self._server is not None:
+                group.create_task(self._serve(self._server, made, address))
+
+    def _is_allowed(self, address: str) -> bool:
+        return self._access is not None and ssh_access.is_allowed(address, self._access.addresses)
+
+    def _refuse(self, address: str) -> None:
+        if address not in self._refused and len(self._refused) < REFUSALS_SAID_MAX:
+            self._refused.add(address)
+            self._pump.say(
+                f"An SSH connection from {address} was refused: "
+                f"`dx ssh --allow-ssh {address} {self.held.job}` allows the address",
+                "WARNING",
+            )
+
+    async def _serve(self, server: ssh_server.Server, made: socket.socket, address: str) -> None:
+        """Serve one connection to its end."""
+        visitor = ssh_server.Visitor(self, address, made)
+        self._visitors.add(visitor)
+        for lobby in self._lobbies:
+            lobby.enter(visitor)
+        try:
+            await server.serve(visitor, made)
+        finally:
+            for lobby in self._lobbies:
+                lobby.leave(visitor)
+            visitor.gone.set()
+            self._visitors.discard(visitor)
+
+    # ------------------------------------------------------- what visitors ask (Place)
+
+    def is_key(self, key: bytes) -> bool:
+        """Say whether a public key, in its binary form, is that of who may log in."""
+        return bool(self._key) and key == self._key
+
+    def admitted(self, visitor: ssh_server.Visitor, fingerprint: str) -> None:
+        """Note in the job's log, and in ours, that somebody has logged in."""
+        for lobby in self._lobbies:
+            lobby.leave(visitor)
+        self._pump.say(f"SSH login from {visitor.address} (key {fingerprint})")
+        _log.info("ssh_login", address=visitor.address, key=fingerprint)
+
+    def command(
+        self, arguments: list[str], environment: dict[str, str], *, terminal: bool
+    ) -> Sequence[str]:
+        """Return the host command that runs the login program inside; raises EngineError."""
+        name = self._access.project_name if self._access is not None else ""
+        return self._sandbox.entry(
+            [LOGIN_PROGRAM, *arguments],
+            environment=environment | {PROJECT_NAME: name},
+            terminal=terminal,
+        )
+
+    def is_name(self, host: str) -> bool:
+        """Say whether a host name is that of the sandbox."""
+        return host.lower() == self.held.job.lower()
+
+    async def connect(self, port: int) -> socket.socket:
+        """Return a connection to a port inside; raises OSError."""
+        try:
+            namespace = self._sandbox.network_namespace
+        except engine.EngineError as error:
+            raise OSError(errno.ENETUNREACH, str(error)) from error
+        if namespace is None:
+            raise OSError(errno.ENETUNREACH, "this engine gives jobs no network of their own")
+        return await into.connect(namespace, port)
+
+    async def last_words(self, exit_code: int) -> str:
+        """Return the line that a session is to end with; "" if it has ended by itself."""
+        if exit_code == _KILLED:  # as with its sandbox: then we are told in a moment
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_SECONDS_MAX):
+                    await self._closing.wait()
+        return self._last_words

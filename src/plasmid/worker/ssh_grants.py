@@ -1,0 +1,73 @@
+"""Who may log in to which of a worker's tries, as the platform has said it last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from plasmid.domain import assignments
+
+# Who has connected and not shown a key yet, at all doors together.
+STRANGERS_MAX: Final = 100
+
+
+class Stranger(Protocol):
+    """A connection whose owner has not shown a key yet."""
+
+    def turn_away(self) -> None:
+        """End it at once."""
+        ...
+
+
+class Lobby:
+    """Limits how many connections wait for their owner's key; the oldest makes room for the new.
+
+    So a flood of connections that never log in keeps nobody out who does so promptly.
+    """
+
+    def __init__(self, strangers_max: int) -> None:
+        self._strangers_max = strangers_max
+        self._strangers: dict[Stranger, None] = {}
+
+    def enter(self, stranger: Stranger) -> None:
+        """Let a connection wait."""
+        self._strangers[stranger] = None
+        while len(self._strangers) > self._strangers_max:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.turn_away()
+
+    def leave(self, stranger: Stranger) -> None:
+        """Forget one that has logged in or ended; nothing happens if that is known."""
+        self._strangers.pop(stranger, None)
+
+
+class Grants:
+    """The latest word of the platform; those who wait for changes see the last, not each."""
+
+    def __init__(self) -> None:
+        self.told: list[assignments.SshAccess] = []
+        self.lobby = Lobby(STRANGERS_MAX)
+        self._news = asyncio.Event()
+
+    def put(self, told: Sequence[assignments.SshAccess]) -> None:
+        """Take the platform's word: what it leaves out is granted no more."""
+        self.told = list(told)
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def get(self, held: assignments.HeldTry) -> assignments.SshAccess | None:
+        """Return who may log in to a try; None: nobody."""
+        for access in self.told:
+            if (access.job, access.attempt) == (held.job, held.attempt):
+                return access
+        return None
+
+    async def changed(
+        self, held: assignments.HeldTry, known: assignments.SshAccess | None
+    ) -> assignments.SshAccess | None:
+        """Return who may log in to a try, as soon as that is not what is known."""
+        while (latest := self.get(held)) == known:
+            await self._news.wait()
+        return latest

@@ -1,0 +1,127 @@
+"""The way in to a job's web application (contract H.7): unix sockets that lead into its sandbox.
+
+For each declared port there is a socket `app.PORT` in the try's folder, which only this account can
+use; each connection to it is led to that port inside the sandbox, by its network namespace. Who may
+come is the platform's business, which alone connects here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from plasmid.client import api
+from plasmid.domain import assignments, errors
+from plasmid.engines import engine
+from plasmid.network import into, relay
+from plasmid.worker import log_pump, platform, try_folder
+from plasmid.worker.world import World
+
+NAME: Final = "app"
+OWNER_ONLY: Final = 0o600
+_BACKLOG: Final = 128
+_log = structlog.get_logger()
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    world: World,
+    assignment: assignments.Assignment,
+    sandbox: engine.Sandbox,
+    folder: try_folder.TryFolder,
+) -> AsyncIterator[None]:
+    """Let the platform reach the application for the time of the block; nothing if it has none.
+
+    What the block raises comes out as it is.
+    """
+    if not assignment.https_ports:
+        yield
+        return
+    with contextlib.ExitStack() as listening, _ungrouped():
+        listeners = {
+            port: listening.enter_context(_listener(folder.path, port))
+            for port in assignment.https_ports
+        }
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(relay.serve(listener, _led_to(sandbox, port)))
+                for port, listener in listeners.items()
+            ]
+            tasks.append(group.create_task(_tell(world, assignment, folder)))
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+
+def _led_to(sandbox: engine.Sandbox, port: int) -> relay.Handler:
+    """Return what leads a connection to a port of a sandbox; it ends if nobody listens there."""
+
+    async def handle(connection: socket.socket) -> None:
+        try:
+            namespace = await asyncio.to_thread(lambda: sandbox.network_namespace)
+        except engine.EngineError as error:
+            raise OSError(str(error)) from error
+        if namespace is None:
+            raise OSError("the sandbox has no network of its own")
+        with contextlib.closing(await into.connect(namespace, port)) as target:
+            await relay.join(connection, target)
+
+    return handle
+
+
+@contextlib.contextmanager
+def _listener(folder: Path, port: int) -> Iterator[socket.socket]:
+    """Listen in a folder for the time of the block, in the place of an earlier worker's socket."""
+    name = f"{NAME}.{port}"
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        with contextlib.closing(bound):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=place)
+            # Nobody may connect before it has its mode: nobody can before it listens.
+            # Through /proc, as a socket's address may have 108 bytes only.
+            bound.bind(f"/proc/self/fd/{place}/{name}")
+            os.chmod(name, OWNER_ONLY, dir_fd=place)
+            bound.listen(_BACKLOG)
+            yield bound
+    finally:
+        os.close(place)
+
+
+async def _tell(
+    world: World, assignment: assignments.Assignment, folder: try_folder.TryFolder
+) -> None:
+    """Report where the application is reached, until the platform has it or the try is lost."""
+    held = assignments.HeldTry(assignment.job, assignment.attempt)
+    failed_tries = 0
+    while True:
+        try:
+            await world.link.tell_doors(held, app_socket=str(folder.path.absolute() / NAME))
+            return
+        except platform.RevokedError:
+            return
+        except (api.Unreachable, errors.ApiError) as error:
+            failed_tries += 1
+            _log.warning("web_app_not_told", job=held.job, error=str(error))
+        await asyncio.sleep(log_pump.RETRY.pause_seconds(failed_tries))
+
+
+@contextlib.contextmanager
+def _ungrouped() -> Iterator[None]:
+    """Let what the block raises come out as it is: what goes on here raises nothing."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise

@@ -1,0 +1,1 @@
+"""Floods of log lines: what makes them inside a sandbox, and what checks what was kept of them."""
