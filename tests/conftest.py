@@ -1,4 +1,4 @@
-"""What all tests share: skips are counted, and an unexplained one fails CI."""
+"""What all tests share: their order, and that skips are counted: an unexplained one fails CI."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 
 ALLOWED = Path(__file__).with_name("allowed_skips.txt")
+# Files of few and long tests: where files run side by side, these must not be left for the end.
+LONG = ("tests/faults/", "tests/every_base/", "tests/mirrors/", "tests/contract/")
 _SKIPPED = pytest.StashKey[dict[str, str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start counting."""
     config.stash[_SKIPPED] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long ones first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 class _Counter:

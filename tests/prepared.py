@@ -15,6 +15,10 @@ from plasmid.methods.registry import METHODS, Method
 from plasmid.methods.targets import Access
 from tests.worlds import ALICE, OPERATOR, RUN_SPEC, START_MS, WORKER, WORKER_NAME, World
 
+PUBLIC_KEY = (
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFlm/N/eTR3HgyEQAFGRmyT3tOvRTjdIXCVuGI4bDoB3 a@b\n"
+)
+
 
 class Prepared(msgspec.Struct):
     """What there is: all in one project, but for the place where things are cloned to."""
@@ -147,7 +151,8 @@ class Prepared(msgspec.Struct):
                 "executionPolicy": {"restartOn": {"*": 1}, "maxRestarts": 1},
             },
             "inputSpec": [{"name": "x", "class": "int"}], "outputSpec": [], "ignoreReuse": False,
-            "access": {"network": ["*"], "project": "VIEW"}, "httpsApp": {"ports": [443]},
+            "access": {"network": ["*"], "project": "VIEW"},
+            "httpsApp": {"ports": [443], "shared_access": "VIEW", "dns": {"hostname": "h"}},
             "treeTurnaroundTimeThreshold": 1,
             "initializeFrom": {"id": self.applet, "project": self.project},
         }  # fmt: skip
@@ -210,9 +215,14 @@ class Prepared(msgspec.Struct):
             },
             "/job-xxxx/update": {"allowSSH": ["192.0.2.1"], "rank": 1},
             "/job-xxxx/terminate": {},
+            "/job-xxxx/getLog": {
+                "try": 0, "starting": "0.0", "numRecentMessages": 1, "levels": ["INFO"],
+                "limit": 1,
+            },
+            "/job-xxxx/openHttpsApp": {"port": 443},
             "/job-xxxx/getIdentityToken": {"audience": "a", "subject_claims": ["job_id"]},
             "/job-xxxx/describe": {"defaultFields": True, "fields": {"id": True}, "try": 0},
-            "/user-xxxx/update": {"sshPublicKey": "ssh-rsa AAAA"},
+            "/user-xxxx/update": {"sshPublicKey": PUBLIC_KEY},
         }  # fmt: skip
 
     def _internal(self) -> dict[str, dict[str, Any]]:
@@ -232,6 +242,10 @@ class Prepared(msgspec.Struct):
             },
             "/internal/object/twin": {"id": f"file-{OTHERS}", "of": self.closed_file, **placed},
             "/internal/object/unmap": {"id": f"file-{OTHERS}", "project": self.project},
+            "/internal/job-xxxx/doors": {
+                **holder, "ssh_host": "h", "ssh_port": 22, "ssh_host_key": "ssh-ed25519 A",
+                "app_socket": "/run/app",
+            },
             "/internal/job-xxxx/held": {
                 "worker": WORKER_NAME, "attempt": 0, "failure_reason": "AppError",
                 "failure_message": "m", "peak_memory_bytes": 1, "not_enforced": ["disk: none"],
@@ -320,7 +334,9 @@ def _run_options() -> dict[str, Any]:
 
 
 async def prepare(world: World) -> Prepared:
-    """Make one of everything, with a job that runs."""
+    """Make one of everything, with a job that runs and a site that offers all it can."""
+    limits = msgspec.structs.replace(world.platform.limits, web_app_domain="localhost")
+    world.platform.limits = limits
     project, other = await world.a_project(name="prepared"), await world.a_project(name="other")
     await world.a_member(project, "ADMINISTER", user="user-eve")  # so that alice may leave it
     for folder in ("/f", "/g"):
@@ -328,7 +344,11 @@ async def prepare(world: World) -> Prepared:
     open_file = await world.an_open_file(project)
     await world.put_part(open_file, b"hello")
     applet = await world.an_applet(
-        project, access={"project": "CONTRIBUTE"}, inputSpec=[], outputSpec=[]
+        project,
+        access={"project": "CONTRIBUTE"},
+        inputSpec=[],
+        outputSpec=[],
+        httpsApp={"ports": [443], "shared_access": "VIEW"},
     )
     job = await world.a_job(applet)
     token = (await world.lease(job))["token"]

@@ -24,6 +24,7 @@ from plasmid.engines import cdi
 from plasmid.environments import host_mirrors, mirrors
 from plasmid.integrity.finding import Stores
 from plasmid.logs.folder import FolderLogs
+from plasmid.logs.secret_values import SecretValues
 from plasmid.metadata import settings, users
 from plasmid.metadata.database import Database
 from plasmid.metadata.rows import UserRow
@@ -88,7 +89,18 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
         ),
         public_url=config.server.public_url.rstrip("/"),
     )
+    if config.logs.secrets_file:
+        platform.log_secrets = _log_secrets(config).read
     return platform, await _keys(platform, data)
+
+
+def _log_secrets(config: Config) -> SecretValues:
+    """Return the values that are masked in logs; raises ConfigError if they cannot be read."""
+    try:
+        return SecretValues(Path(config.logs.secrets_file))
+    except (OSError, ValueError) as error:
+        where = config.origins.get("logs.secrets_file", "")
+        raise ConfigError(f"{where}: [logs] secrets_file: {error}") from error
 
 
 def _make_folders(data: Path) -> None:

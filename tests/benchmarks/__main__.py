@@ -18,7 +18,7 @@ from pathlib import Path
 
 from plasmid.environments.images import Images
 from tests import stand_in
-from tests.benchmarks import beside, installing, layers, load, logs, network, platform, scale
+from tests.benchmarks import beside, installing, layers, load, logs, network, platform, scale, ssh
 from tests.mirrors import box
 
 MB = 1_000_000
@@ -247,9 +247,19 @@ class Bench:
             f"{load.percentile(delays, 99):.0f} ms", "",
             ratio=f"p50 {load.percentile(delays, 50):.0f} ms", target="<= 200 ms",
         )  # fmt: skip
+        times = logs.whole_log_seconds(
+            self.scratch, self.images, size_bytes=GB, rounds=max(1, self.rounds // 5)
+        )
+        http, command, bare = (1000 / statistics.median(each) for each in times)
+        for what, pace in (("getLog", http), ("`plasmid logs`", command)):
+            self.add(
+                f"1 GB log by {what} | bare file response",
+                f"{pace:.0f} MB/s", f"{bare:.0f} MB/s",
+                ratio=f"{pace / bare:.2f} x", target=">= 0.3 x",
+            )  # fmt: skip
         for what, cap_bytes in (("10 GB flood", 2 << 30), ("one past its cap", 20 * MB)):
             found = logs.starts_beside_a_flood(
-                self.scratch, self.images, cap_bytes=cap_bytes, rounds=2 * self.rounds
+                self.scratch, self.images, cap_bytes=cap_bytes, rounds=self.rounds
             )
             alone, flooded = (load.percentile(each, 50) for each in (found.alone, found.flooded))
             self.add(
@@ -263,6 +273,19 @@ class Bench:
                 ratio=f"{(found.after_bytes - found.before_bytes) / MB:+.0f} MB",
                 target="<= +50 MB",
             )  # fmt: skip
+
+    def ssh(self) -> None:
+        """A login to a job's prompt, beside one to this machine's by Debian's own server."""
+        say(f"the machine's load: {load.of_machine()}")
+        if not Path(ssh.SSHD).exists():
+            sys.exit("install these first: openssh-server")
+        sides = ssh.seconds(self.scratch, self.images, self.rounds)
+        ours, other = (statistics.median(side) * 1000 for side in sides)
+        self.add(
+            "SSH login to prompt | Debian's sshd",
+            f"{ours:.0f} ms", f"{other:.0f} ms",
+            ratio=f"{ours / other:.2f} x", target="<= 1.5 x",
+        )  # fmt: skip
 
     def restart(self) -> None:
         """A restart of the server with 100,000 jobs, 50 of which run and go on."""
@@ -311,7 +334,7 @@ def main() -> None:
             "bytes": bench.bytes, "memory": bench.memory, "pip": bench.pip,
             "network": bench.network, "layers": bench.layers, "tree": bench.tree,
             "dispatch": bench.dispatch, "find": bench.find, "restart": bench.restart,
-            "logs": bench.logs,
+            "logs": bench.logs, "ssh": bench.ssh,
         }  # fmt: skip
         say(f"{'what | beside':<44} {'Plasmid':>14} {'beside':>14} {'ratio':>9}  target")
         for name in given.rows or rows:

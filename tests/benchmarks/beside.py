@@ -32,6 +32,20 @@ app = Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])
 uvicorn.run(app, port=int(sys.argv[1]), log_level="warning", access_log=False, http="httptools",
             loop="uvloop", lifespan="off", server_header=False, date_header=False)
 """
+BARE_FILE = """
+import sys
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import FileResponse
+from starlette.routing import Route
+
+async def answer(request):
+    return FileResponse(sys.argv[2])
+
+app = Starlette(routes=[Route("/{path:path}", answer)])
+uvicorn.run(app, port=int(sys.argv[1]), log_level="warning", access_log=False, http="httptools",
+            loop="uvloop", lifespan="off", server_header=False, date_header=False)
+"""
 
 
 def import_base(root: Path, scratch: Path) -> None:
@@ -87,10 +101,15 @@ def podman_many_seconds(count: int) -> float:
     return time.perf_counter() - started
 
 
+def bare_file(path: Path, port: int) -> contextlib.AbstractContextManager[None]:
+    """Serve a file by Starlette's own response for files, on the same kind of server."""
+    return bare_route(path, port, program=BARE_FILE)
+
+
 @contextlib.contextmanager
-def bare_route(body: Path, port: int) -> Iterator[None]:
+def bare_route(body: Path, port: int, *, program: str = BARE_ROUTE) -> Iterator[None]:
     """Serve the bytes of a file from one bare Starlette route on the same kind of server."""
-    server = subprocess.Popen([sys.executable, "-c", BARE_ROUTE, str(port), str(body)])
+    server = subprocess.Popen([sys.executable, "-c", program, str(port), str(body)])
     try:
         wait_for_port(port)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import time
@@ -9,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from websockets.sync import client as websocket
 
-from tests.benchmarks import beside, platform
+from plasmid.domain.assignments import LogEntry
+from plasmid.logs.folder import FolderLogs
+from tests.benchmarks import beside, load, platform
 from tests.floods import checking
 
 WORDS: Final = "a line of a log, as programs write them, of some length or other"
@@ -53,7 +57,7 @@ def lines_per_second(
             job = served.start(speaks, project)
             served.wait(job, every=0.02)
             ours.append(count / (time.perf_counter() - begun))
-            kept = sum(entry.msg.endswith(WORDS) for entry in checking.stored(served.data, job))
+            kept = sum(entry.msg.endswith(WORDS) for entry in _stored(served, job))
             if kept != count:
                 raise RuntimeError(f"{kept} of {count} lines were kept")
             others.append(count / _podman_seconds(scratch / "lines", program))
@@ -70,6 +74,10 @@ def _podman_seconds(target: Path, program: str) -> float:
     took = time.perf_counter() - begun
     target.unlink()
     return took
+
+
+def _stored(served: platform.Served, job: str) -> Iterator[LogEntry]:
+    return checking.stored(served.url, served.token, job)
 
 
 def delays_ms(scratch: Path, images: Path, *, per_second: int, seconds: int) -> list[float]:
@@ -102,6 +110,51 @@ def _frames(served: platform.Served, job: str) -> Iterator[dict[str, Any]]:
             yield told
 
 
+def whole_log_seconds(
+    scratch: Path, images: Path, *, size_bytes: int, rounds: int
+) -> tuple[list[float], list[float], list[float]]:
+    """Return how long a whole log takes to a file: by HTTP, by `plasmid logs`, and as a mere file.
+
+    The last is its file in the store, by Starlette's own response for files.
+    """
+    target = scratch / "whole.log"
+    times: list[tuple[float, float, float]] = []
+    with platform.served(scratch, images, jobs_max=2) as served:
+        project = served.project()
+        job = served.start(applet(served, project, "echo on"), project)
+        served.wait(job)
+        served.stop_server()
+        _lengthen(served.data / "logs", job, size_bytes)
+        served.start_server()
+        (kept,) = (served.data / "logs").glob(f"*/{job}.0.log")
+        with beside.bare_file(kept, FILE_PORT):
+            for _ in range(rounds):
+                token = f"Authorization: Bearer {served.token}"
+                by_http = load.get_seconds(f"{served.url}/{job}/getLog", target, token)
+                by_command = served.command_seconds(target, "logs", job)
+                bare = load.get_seconds(f"http://127.0.0.1:{FILE_PORT}/", target)
+                times.append((by_http, by_command, bare))
+    ours, commands, others = zip(*times, strict=True)
+    return list(ours), list(commands), list(others)
+
+
+FILE_PORT: Final = 18_125
+
+
+def _lengthen(folder: Path, job: str, size_bytes: int) -> None:
+    """Add lines to a log, by its store, until it has that size."""
+    line = LogEntry(1_700_000_000_000, "DX_APP_STREAM", "STDOUT", WORDS)
+    entries = [line] * (APPENDED_BYTES // len(msgspec.json.encode(line)))
+    logs = FolderLogs(folder)
+    with asyncio.Runner() as runner:
+        cursors = runner.run(logs.cursors(job, 0))
+        for _ in range(size_bytes // APPENDED_BYTES):
+            runner.run(logs.append(job, 0, entries=entries, cursors=cursors))
+
+
+APPENDED_BYTES: Final = 4_000_000
+
+
 class Beside(NamedTuple):
     """Starts of jobs in ms, alone and beside a flood, and the server's memory before and then."""
 
@@ -113,31 +166,36 @@ class Beside(NamedTuple):
 
 FLOOD_BYTES: Final = 10_000_000_000
 WARM_BYTES: Final = 20_000_000
+STARTS: Final = 5
 
 
 def starts_beside_a_flood(scratch: Path, images: Path, *, cap_bytes: int, rounds: int) -> Beside:
     """Return how long jobs take from the run call to their code, alone and beside a flood.
 
-    The flood is 10 GB of lines, of which the log may hold `cap_bytes`: if those are few, others
-    start when there are so many already.
+    They take turns, so that what else the machine does is beside both. The flood is 10 GB of lines,
+    of which the log may hold `cap_bytes`: if those are few, others start when they are there.
     """
     flood = f"yes '{WORDS}' | head -c {FLOOD_BYTES}"
     settings = {"PLASMID_LOGS_JOB_BYTES_MAX": str(cap_bytes)}
+    alone, flooded = [], []
+    after = 0
     with platform.served(scratch, images, jobs_max=4, settings=settings) as served:
         project = served.project()
-        waits = applet(served, project, "date +%s%N")
-        alone = [_start_ms(served, waits, project) for _ in range(rounds + 1)][1:]
+        waits, floods = (applet(served, project, code) for code in ("date +%s%N", flood))
+        _start_ms(served, waits, project)
         before = served.rss_bytes()
-        job = served.start(applet(served, project, flood), project)
-        while _kept_bytes(served, job) < min(cap_bytes, WARM_BYTES):
-            time.sleep(0.1)
-        flooded = [_start_ms(served, waits, project) for _ in range(rounds)]
-        state = served.call(f"/{job}/describe", {"fields": {"state": True}})["state"]
-        if state != "running":
-            raise RuntimeError(f"the flood was over too soon: {state}")
-        after = served.rss_bytes()
-        served.call(f"/{job}/terminate", {})
-        served.wait_over(job)
+        for _ in range(rounds):
+            alone += [_start_ms(served, waits, project) for _ in range(STARTS)]
+            job = served.start(floods, project)
+            while _kept_bytes(served, job) < min(cap_bytes, WARM_BYTES):
+                time.sleep(0.1)
+            flooded += [_start_ms(served, waits, project) for _ in range(STARTS)]
+            state = served.call(f"/{job}/describe", {"fields": {"state": True}})["state"]
+            if state != "running":
+                raise RuntimeError(f"the flood was over too soon: {state}")
+            after = max(after, served.rss_bytes())
+            served.call(f"/{job}/terminate", {})
+            served.wait_over(job)
     return Beside(alone, flooded, before, after)
 
 
@@ -152,7 +210,7 @@ def _start_ms(served: platform.Served, of: str, project: str) -> float:
     served.wait(job)
     code = next(
         entry.msg
-        for entry in checking.stored(served.data, job)
+        for entry in _stored(served, job)
         if entry.level == "STDOUT" and entry.msg.isdigit()
     )
     return (int(code) / 1e9 - begun) * 1000

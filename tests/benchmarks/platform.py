@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from plasmid.cli import env
 from tests import stand_in
 
 CODE = {
@@ -42,8 +43,10 @@ class Served:
             found = _wait_for(self.data / "server.json")
             keys = json.loads((self.data / "keys.json").read_text(encoding="utf-8"))
             self.pid = self._server.pid
-            self.port = int(found["url"].rpartition(":")[2])
+            self.url = found["url"]
+            self.port = int(self.url.rpartition(":")[2])
             self.token = keys["user_token"]
+            self.user = keys["user"]
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port)
             self.call("/system/whoami", {})
             undo.pop_all()
@@ -107,6 +110,17 @@ class Served:
         for job in [self.start(applet, project) for _ in range(count)]:
             self.wait(job)
         return time.perf_counter() - started
+
+    def command_seconds(self, target: Path, *words: str) -> float:
+        """Return how long a command of `plasmid` takes whose output goes to a file."""
+        command = [sys.executable, "-m", "plasmid", *words]
+        variables = env.variables(self.url, self.token, self.user)
+        started = time.perf_counter()
+        with target.open("wb") as sink:
+            subprocess.run(command, env=self._environment | variables, stdout=sink, check=True)
+        took = time.perf_counter() - started
+        target.unlink()
+        return took
 
     def rss_bytes(self) -> int:
         """Return the server's resident memory."""

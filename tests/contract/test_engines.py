@@ -27,6 +27,7 @@ import pytest
 from plasmid.engines import choice, conmon, disk, engine
 from plasmid.environments import images
 from plasmid.network import inside, namespaces
+from plasmid.worker import file_watch
 from tests.small_disk import small_disk
 
 pytestmark = pytest.mark.timeout(120)
@@ -827,6 +828,77 @@ def needs_disks(workshop: Workshop) -> None:
     workshop.engine = choice.named(workshop.kind, disk_limit="loop")
 
 
+class Growth:
+    """Tells when a file grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._news = asyncio.Event()
+        self._watch = file_watch.FileWatch()
+        self._watch.add(path, self._news.set)
+
+    async def over(self, size: int) -> None:
+        """Wait until it is larger."""
+        while self._path.stat().st_size <= size:
+            await self._news.wait()
+            self._news.clear()
+
+    async def end(self) -> int:
+        """Return its size once nobody makes it larger for a while."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                size = self._path.stat().st_size
+                await asyncio.wait_for(self.over(size), 0.3)
+        return size
+
+    def close(self) -> None:
+        self._watch.close()
+
+
+async def test_writers_of_held_output_wait_and_lose_nothing(workshop: Workshop) -> None:
+    sandbox = await workshop.started("seq 1 400000; touch /done; echo end")
+    growth = Growth(sandbox.log_path)
+    await growth.over(0)
+    await sandbox.hold_output(True)
+    size = await growth.end()
+    assert not (sandbox.changes / "done").exists()
+    another = await workshop.engine.adopt(sandbox.folder)  # as the next worker would
+    assert another is not None
+    await another.hold_output(False)
+    await growth.over(size)
+    growth.close()
+    assert (await another.wait()).exit_code == 0
+    assert output(sandbox) == [*map(str, range(1, 400_001)), "end"]
+
+
+async def test_the_end_of_one_whose_output_is_held_comes_when_it_is_let_go(
+    workshop: Workshop,
+) -> None:
+    sandbox = await workshop.started("until [ -e /go ]; do sleep 0.05; done; exit 3")
+    await sandbox.hold_output(True)
+    (sandbox.root / "go").touch()
+    async with asyncio.TaskGroup() as group:
+        ended = group.create_task(sandbox.wait())
+        assert await asyncio.wait({ended}, timeout=0.5) == (set(), {ended})
+        await sandbox.hold_output(False)
+    assert ended.result().exit_code == 3
+    await sandbox.hold_output(True)
+
+
+async def test_one_whose_output_is_held_can_be_killed_and_removed(workshop: Workshop) -> None:
+    sandbox = await workshop.started("yes")
+    growth = Growth(sandbox.log_path)
+    await growth.over(0)
+    growth.close()
+    await sandbox.hold_output(True)
+    await sandbox.kill()
+    await sandbox.hold_output(True)
+    assert (await sandbox.wait()).exit_code == 137
+    other = await workshop.started("yes")
+    await other.hold_output(True)
+    await other.remove()
+
+
 @by_oci
 async def test_its_disk_has_the_size_and_not_a_byte_more(workshop: Workshop) -> None:
     needs_disks(workshop)
@@ -1206,7 +1278,7 @@ class Screen:
 async def test_a_terminal_has_its_size_keys_and_end(workshop: Workshop) -> None:
     sandbox = await idle(workshop)
     script = (
-        "tty; stty size; trap 'stty size' WINCH; until [ $(stty size | cut -c1) = 3 ]; do :; done;"
+        "trap 'stty size' WINCH; tty; stty size; until [ $(stty size | cut -c1) = 3 ]; do :; done;"
         "trap 'echo stopped; exit 6' INT; echo waits; while :; do sleep 0.05; done"
     )
     screen = Screen(sandbox, script)

@@ -11,7 +11,7 @@ import pytest
 from plasmid.domain.assignments import LogEntry
 from plasmid.logs.folder import FolderLogs
 from plasmid.logs.memory import MemoryLogs
-from plasmid.logs.store import LogStore, NoLogSpaceError, OutOfPlaceError
+from plasmid.logs.store import Choice, LogStore, NoLogSpaceError, OutOfPlaceError, Place
 from tests.small_disk import small_disk
 
 JOB = "job-" + "B" * 24
@@ -160,6 +160,51 @@ async def test_writers_at_once_keep_their_batches_whole(logs: LogStore) -> None:
     for start in range(0, 1000, 50):
         who = found[start].split()[0]
         assert found[start : start + 50] == [f"{who} {n}" for n in range(50)]
+
+
+async def rest_of(logs: LogStore, place: Place) -> list[str]:
+    """Return the lines from a place on, which is that of the next line."""
+    found = await lines_of(logs, offset=place.offset)
+    assert place.line + len(found) == (await logs.end(JOB, 0)).line
+    return found
+
+
+async def test_a_piece_is_about_as_large_as_was_asked_for(logs: LogStore) -> None:
+    await add(logs, *("x" * 100 for _ in range(1000)))
+    piece = await logs.read(JOB, 0, offset=0, first_line=0, bytes_max=2000)
+    assert 2000 <= len(piece.data) < 2400
+    assert len(piece.entries) == piece.data.count(b"\n")
+
+
+async def test_the_end_and_each_line_are_found(logs: LogStore) -> None:
+    assert await logs.end(JOB, 0) == Place(0, 0)
+    assert await logs.find_line(JOB, 0, 3) == Place(0, 0)
+    for number in range(10):
+        await add(logs, f"{number}a", f"{number}b", cursor=number)
+    every = await lines_of(logs)
+    assert (await logs.end(JOB, 0)).line == 20
+    for line in (0, 1, 2, 11, 19):
+        place = await logs.find_line(JOB, 0, line)
+        assert (place.line, await rest_of(logs, place)) == (line, every[line:])
+    for line in (20, 21, 10**9):
+        assert await logs.find_line(JOB, 0, line) == await logs.end(JOB, 0)
+
+
+async def test_the_last_lines_are_found_also_those_of_a_level(logs: LogStore) -> None:
+    assert await logs.find_last(JOB, 0, count=5) == (Place(0, 0), 0)
+    entries = [entry(str(n), "STDERR" if n % 5 == 0 else "STDOUT") for n in range(20)]
+    await logs.append(JOB, 0, entries=entries[:7], cursors={"s": 1})
+    await logs.append(JOB, 0, entries=entries[7:], cursors={"s": 2})
+    place, found = await logs.find_last(JOB, 0, count=3)
+    assert (found, await rest_of(logs, place)) == (3, ["17", "18", "19"])
+    place, found = await logs.find_last(JOB, 0, count=2, choice=Choice(["STDERR"]))
+    assert (found, (await rest_of(logs, place))[0]) == (2, "10")
+    place, found = await logs.find_last(JOB, 0, count=100, choice=Choice(["STDERR"]))
+    assert found == 4
+    assert {"0", "5", "10", "15"} <= set(await rest_of(logs, place))
+    assert await logs.find_last(JOB, 0, count=0) == (await logs.end(JOB, 0), 0)
+    _, found = await logs.find_last(JOB, 0, count=5, choice=Choice(["INFO"]))
+    assert found == 0
 
 
 # ------------------------------------------------------------------------------------- no space

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plasmid.cli import leftovers
+from plasmid.engines import choice
 from tests.e2e.driver import Dx, Ended, Site, until
 
 pytestmark = pytest.mark.e2e
@@ -48,6 +52,22 @@ def root_of(site: Site, job: str) -> Path:
     return site.data / "work" / f"{job}.0" / "sandbox" / "root"
 
 
+def entered(site: Site, job: str, command: str) -> list[str]:
+    """Run a command in a held job as who logs in does; gives the lines that it writes."""
+
+    async def argv() -> Sequence[str]:
+        sandbox = await choice.named("auto").adopt(root_of(site, job).parent)
+        assert sandbox is not None
+        login = ["/opt/plasmid/login", "-c", command]
+        return sandbox.entry(login, environment={}, user="1000:1000")
+
+    done = subprocess.run(
+        asyncio.run(argv()), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode().splitlines()
+
+
 def sleepers(job: str) -> list[str]:
     """Return the states and arguments of the processes that the job has left."""
     found = []
@@ -65,12 +85,14 @@ def test_a_held_job_keeps_its_processes_and_files_and_goes_when_terminated(dx: D
     told = dx.site.describe(job)["plasmid"]["hold"]
     assert told["failureReason"] == "AppInternalError"
     assert "exit status 5" in told["failureMessage"]
-    left = ["S sleep 1001", "S sleep 1002", "S sleep 1004", "T sleep 1003"]
-    until(lambda: sorted(sleepers(job)) == left)
+    assert sorted(sleepers(job)) == [f"T sleep {number}" for number in (1001, 1002, 1003, 1004)]
     assert (root_of(dx.site, job) / "tmp/left").read_text() == "made\n"
+    seen = entered(dx.site, job, "cat /tmp/left; pgrep -f 'sleep 1001'; sudo cat /proc/1/comm; pwd")
+    assert (seen[0], seen[-2:]) == ("made", ["sh", "/home/dnanexus"])
     ended = ended_by_termination(dx, job)
     assert ended.why.startswith("AppInternalError: The app exited with non-zero exit status 5")
-    assert any("held for debugging" in line for line in ended.said("INFO"))
+    (line,) = [line for line in ended.said("INFO") if "held for debugging" in line]
+    assert f"`dx ssh {job}` leads into it" in line
     until(lambda: not root_of(dx.site, job).exists())
 
 
@@ -84,6 +106,7 @@ def test_a_hold_outlives_worker_and_server(own_site: Site, own_dx: Dx) -> None:
     own_site.start()
     assert own_site.describe(job)["state"] == "debug_hold"
     assert sorted(sleepers(job)) == before
+    assert entered(own_site, job, "cat /tmp/left") == ["made"]
     # the worker that there is now takes the word that ends it
     ended = ended_by_termination(own_dx, job)
     assert ended.why.startswith("AppInternalError")

@@ -6,6 +6,7 @@ The log of a job that says more than anybody reads stays complete below its cap,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,18 +103,21 @@ print("after all", flush=True)
 
 
 def test_no_text_ends_a_log_or_speaks_for_the_platform(dx: Dx) -> None:
-    applet = dx.applet(flooder.code(SAYS_FAKES), name="liar")
-    job = dx.run(applet)
-    said = dx("watch", job, "--get-stdout", "-q").out
-    assert said.splitlines()[-1] == "after all"
-    ended = dx.site.ended(job)
-    assert ended.state == "done"
-    assert ended.said() == [*FAKES, "after all"]
-    told = [line for line in ended.log if line.msg in FAKES]
-    assert {(line.source, line.level) for line in told} == {
+    job = dx.run(dx.applet(flooder.code(SAYS_FAKES), name="liar"))
+    said = dx("watch", job, "-q").out
+    assert " STDOUT after all\n" in said
+    told = list(stories.stored(dx.site, stories.ended(dx.site, job)))
+    assert [line.msg for line in told if line.level == "STDOUT"][1:] == [*FAKES, "after all"]
+    fakes = [line for line in told if line.msg in FAKES]
+    assert {(line.source, line.level) for line in fakes} == {
         ("DX_APP_STREAM", "STDOUT"),
         ("DX_APP", "INFO"),
     }
-    assert len(told) == len(FAKES) * 5
-    numbers = [line.line for line in ended.log]
-    assert numbers == list(range(len(numbers)))
+    assert len(fakes) == len(FAKES) * 5
+    for line in dx.site.log(job):
+        assert not CONTROLS.search(COLOURS.sub("", line.msg)), "a terminal obeys it"
+
+
+COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+# What moves, names or ends something in a terminal; a tab is text.
+CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +11,8 @@ import pytest
 
 from plasmid import config
 from plasmid.engines import oci
-from plasmid.environments import images
 from plasmid.telemetry import failpoints
-from tests import stand_in
+from tests import bases, stand_in
 from tests.faults import bugs, campaign, ground, plan, retries
 
 RUNS = 300
@@ -31,14 +28,7 @@ def images_folder() -> Path:
     if missing := asyncio.run(oci.OciEngine(None).check()):
         pytest.skip(f"no engine: {missing[0]}")
     found = config.load(os.environ)
-    try:
-        images.Images(found.images_folder, stand_in.TABLE).find("Ubuntu", "24.04", "0")
-    except images.ImageError:
-        subprocess.run(
-            [sys.executable, "-P", "-m", "plasmid", "image", "build", stand_in.NAME],
-            env=os.environ | {"PYTHONPATH": str(ground.ROOT / "src")},
-            check=True,
-        )
+    bases.make_if_missing(stand_in.NAME, found.images_folder)
     return found.images_folder
 
 

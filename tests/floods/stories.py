@@ -7,8 +7,10 @@ import re
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from plasmid.domain.assignments import LogEntry
 from tests.e2e.driver import Dx, Site, until
 from tests.floods import checking, flooder, measuring, readers
 
@@ -42,12 +44,17 @@ def ended(site: Site, job: str) -> str:
     return job
 
 
+def stored(site: Site, job: str) -> Iterator[LogEntry]:
+    """Give all lines of a job's only try."""
+    return checking.stored(site.url, site.keys["user_token"], job)
+
+
 def lines(dx: Dx, count: int, *, writers: int = 1, rate: int = 0) -> Told:
     """Let each writer say `count` lines, and a tenth of them on stderr."""
     memory, begun = measuring.Memory(dx.site), time.monotonic()
     job = ran(dx, flooder.numbered(count, writers=writers, rate=rate))
     seconds, growth_bytes = time.monotonic() - begun, memory.growth_bytes
-    found = checking.Numbered().take(checking.stored(dx.site.data, job))
+    found = checking.Numbered().take(stored(dx.site, job))
     found.assert_whole(count, writers=writers)
     if rate:
         assert found.seconds < count / rate * 1.2 + 1, "the job was held up at that rate"
@@ -60,7 +67,7 @@ def long_line(dx: Dx, size_bytes: int) -> Told:
     job = ran(dx, flooder.code(flooder.LONG_LINE, size_bytes))
     seconds, growth_bytes = time.monotonic() - begun, memory.growth_bytes
     pieces = [0]
-    digest, wanted = checking.line_digest(checking.stored(dx.site.data, job), pieces)
+    digest, wanted = checking.line_digest(stored(dx.site, job), pieces)
     assert digest == wanted
     return Told(pieces[0], seconds, growth_bytes)
 
@@ -71,7 +78,7 @@ def any_bytes(dx: Dx, count: int) -> Told:
     job = ran(dx, flooder.code(flooder.SAYS_BYTES, count))
     told = Told(count, time.monotonic() - begun, memory.growth_bytes)
     wanted = [one.decode("utf-8", "replace") for one in flooder.any_bytes(count)]
-    found = [entry.msg for entry in checking.stored(dx.site.data, job) if entry.level == "STDOUT"]
+    found = [entry.msg for entry in stored(dx.site, job) if entry.level == "STDOUT"]
     assert found[found.index(wanted[0]) : found.index("ENDED")] == wanted
     return told
 
@@ -90,7 +97,7 @@ def disturbed(dx: Dx, count: int, *, rate: int, kills: int) -> Told:
         site.start()
     ended(site, job)
     assert site.describe(job)["try"] == 0
-    found = checking.Numbered().take(checking.stored(site.data, job))
+    found = checking.Numbered().take(stored(site, job))
     found.assert_whole(count)
     return Told(sum(found.next.values()), time.monotonic() - begun, 0)
 
@@ -120,7 +127,7 @@ def capped(dx: Dx, count: int, *, bytes_max: int) -> Told:
     code = flooder.code(flooder.LINES, count, 1, 0, 60, before=SPEAKS_FIRST, after=SPEAKS_LAST)
     job = ran(dx, code)
     told = Told(count + count // 10, time.monotonic() - begun, memory.growth_bytes)
-    found = checking.Numbered(may_lack=True).take(checking.stored(dx.site.data, job))
+    found = checking.Numbered(may_lack=True).take(stored(dx.site, job))
     kept_bytes = size_of(dx.site, job)
     assert kept_bytes < 2 * bytes_max + CAP_SLACK_BYTES
     said = [entry.msg for entry in found.others]

@@ -67,6 +67,14 @@ def problem(headers: Headers) -> tuple[int, str] | None:
     return None
 
 
+def is_service_worker(headers: Headers) -> bool:
+    """Say whether a browser asks for a script that would from then on stand before all of a host.
+
+    It would also stand before our login there, and read what is typed into it.
+    """
+    return value_of(headers, b"service-worker") is not None
+
+
 def inward(headers: Headers, *, client: str, scheme: str) -> Headers:
     """Return the headers with which an application gets a request, but for its length."""
     dropped = _NOT_INWARD | _named_by_connection(headers)

@@ -10,9 +10,16 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    MutableMapping,
+)
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx2
 import structlog
@@ -28,6 +35,13 @@ _TIMEOUT: Final = {"connect": CONNECT_SECONDS_MAX, "read": None, "write": None, 
 # Never used, as nothing here is TLS; making one for each request would take longer than the rest.
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _log = structlog.get_logger()
+
+
+class Way(NamedTuple):
+    """The way to an application: its socket, and what returns (why) once it may not be gone on."""
+
+    path: Path
+    forbidden: Callable[[], Coroutine[Any, Any, str]]
 
 
 class NotListeningError(Exception):
@@ -79,6 +93,8 @@ class _Body:
 
 
 class _Stream(httpx2.AsyncByteStream):
+    """A body in the form that the library sends."""
+
     def __init__(self, pieces: AsyncIterator[bytes]) -> None:
         self._pieces = pieces
 
@@ -87,7 +103,7 @@ class _Stream(httpx2.AsyncByteStream):
 
 
 async def forward(
-    scope: Scope, receive: Receive, send: Send, *, path: Path, headers: app_headers.Headers
+    scope: Scope, receive: Receive, send: Send, *, way: Way, headers: app_headers.Headers
 ) -> None:
     """Let the application answer a request; `headers` go out with its own.
 
@@ -97,16 +113,16 @@ async def forward(
     has_body = bool(given & {b"content-length", b"transfer-encoding"})
     body = _Body(receive)
     asked = _request(scope, _Stream(body.pieces()) if has_body else None)
-    problem: BaseException | None = None
-    with short(path) as name:
+    with short(way.path) as name:
         async with asyncio.TaskGroup() as group:
             answering = group.create_task(_quietly(_answer(asked, name, send, headers)))
             leaving = group.create_task(body.until_gone(has_body=has_body))
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            answering.cancel()
-            leaving.cancel()
-    if not answering.cancelled():
-        problem = answering.result()
+            forbidden = group.create_task(way.forbidden())
+            tasks = (answering, leaving, forbidden)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+    problem = None if answering.cancelled() else answering.result()
     if problem is not None:
         raise problem
 

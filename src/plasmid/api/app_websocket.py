@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final
 
 from websockets.asyncio import client
@@ -19,6 +17,7 @@ from plasmid.api.app_relay import (
     Receive,
     Scope,
     Send,
+    Way,
     client_of,
     short,
     target_of,
@@ -32,17 +31,14 @@ _NO_CODES: Final = (1005, 1006, 1015)
 # Made anew for the application, by the library.
 _OF_HANDSHAKE: Final = (b"host", b"origin", b"content-length")
 
-Watch = Callable[[], Awaitable[str]]
-"""Returns why a websocket has to be closed, as soon as it has to."""
 
-
-async def forward(scope: Scope, receive: Receive, send: Send, *, path: Path, watch: Watch) -> None:
+async def forward(scope: Scope, receive: Receive, send: Send, *, way: Way) -> None:
     """Join a browser's websocket with one of the application until either is closed.
 
     Raises NotListeningError while nothing was answered.
     """
     await receive()  # the request itself
-    with short(path) as name:
+    with short(way.path) as name:
         try:
             joined = await _connect(scope, name)
         except (OSError, InvalidHandshake, ValueError) as error:
@@ -54,7 +50,7 @@ async def forward(scope: Scope, receive: Receive, send: Send, *, path: Path, wat
             tasks = [
                 group.create_task(_to_browser(joined, send)),
                 group.create_task(_to_application(joined, receive)),
-                group.create_task(_watched(watch, send)),
+                group.create_task(_closed_once_forbidden(way, send)),
             ]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -121,7 +117,7 @@ async def _to_application(joined: client.ClientConnection, receive: Receive) -> 
             await joined.send(message["bytes"] if text is None else text)
 
 
-async def _watched(watch: Watch, send: Send) -> None:
-    reason = (await watch()).encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
+async def _closed_once_forbidden(way: Way, send: Send) -> None:
+    reason = (await way.forbidden()).encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
     with contextlib.suppress(OSError):
         await send({"type": "websocket.close", "code": POLICY, "reason": reason})

@@ -8,13 +8,14 @@ tokens only, never cookies, so that no page of a job can call it in its visitor'
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 from plasmid.api import app_headers, app_pages, app_relay, app_websocket
-from plasmid.api.app_relay import NotListeningError, Receive, Scope, Send
+from plasmid.api.app_relay import NotListeningError, Receive, Scope, Send, Way
 from plasmid.auth import tokens
 from plasmid.auth.app_sessions import Opening, Session
 from plasmid.domain import errors, https_app, job_states
@@ -35,6 +36,7 @@ _ALLOWED, _REFUSED, _ENDED = range(3)
 # A job that is held for debugging is stopped, so its application answers no more.
 _ENDED_IN: Final = (State.DEBUG_HOLD, State.WAITING_ON_OUTPUT, State.TERMINATING)
 _FOREIGN: Final = "Another site has sent this request; open the application by its own address"
+_NO_SERVICE_WORKERS: Final = "A service worker could stand before the login page of this host"
 _NO_RIGHT: Final = (
     "You are logged in, and may not see this job's web application: who may is said by"
     " httpsApp.shared_access of its executable"
@@ -45,7 +47,7 @@ class _Visit(NamedTuple):
     """Who may go in, to which socket, and what goes out with the answer."""
 
     session: Session
-    path: Path
+    way: Way
     headers: app_headers.Headers
 
 
@@ -95,10 +97,12 @@ class WebApps:
             return app_pages.refused(problem[0], "This request is not clear", problem[1])
         if scope["raw_path"].startswith(_OWN_PATHS):
             return await self._own(scope, receive, place)
+        if app_headers.is_service_worker(scope["headers"]):
+            return app_pages.refused(403, "No service workers here", _NO_SERVICE_WORKERS)
         visit = await self._visit(scope, place)
         if not isinstance(visit, _Visit):
             return visit
-        await app_relay.forward(scope, receive, send, path=visit.path, headers=visit.headers)
+        await app_relay.forward(scope, receive, send, way=visit.way, headers=visit.headers)
         return None
 
     async def _websocket(
@@ -107,17 +111,8 @@ class WebApps:
         visit = await self._visit(scope, place)
         if not isinstance(visit, _Visit):
             return visit
-
-        async def watch() -> str:
-            while True:
-                await asyncio.sleep(WATCH_SECONDS)
-                now_ms = self._platform.now_ms()
-                if not await self._may_still(visit.session, now_ms):
-                    return "You may not see this web application any more"
-
-        await app_websocket.forward(
-            scope, self._noted(receive, visit.session), send, path=visit.path, watch=watch
-        )
+        noted = self._noted(receive, visit.session)
+        await app_websocket.forward(scope, noted, send, way=visit.way)
         return None
 
     def _noted(self, receive: Receive, session: Session) -> Receive:
@@ -164,7 +159,8 @@ class WebApps:
             return app_pages.not_ready(row.id, row.state)
         renewed = self._platform.app_sessions.use(session, self._platform.now_ms())
         headers = [] if renewed is None else [self._cookie(scope, renewed)]
-        return _Visit(session, Path(f"{socket}.{port}"), headers)
+        way = Way(Path(f"{socket}.{port}"), functools.partial(self._forbidden, session))
+        return _Visit(session, way, headers)
 
     async def _verdict(self, session: Session, row: JobRow, now_ms: int) -> int:
         """Return what is known of a permission, asked anew every few seconds."""
@@ -183,14 +179,21 @@ class WebApps:
         self._known[key] = (now_ms, verdict)
         return verdict
 
-    async def _may_still(self, session: Session, now_ms: int) -> bool:
-        """Say whether a websocket that was allowed still is."""
-        row = await jobs.find_job(self._platform.database.reader, session.job)
-        if row is None or row.state != State.RUNNING:
-            return False
-        if self._platform.app_sessions.is_over(session, now_ms):
-            return False
-        return await self._verdict(session, row, now_ms) == _ALLOWED
+    async def _forbidden(self, session: Session) -> str:
+        """Return, and say why, once what was allowed to go on is not allowed any more.
+
+        A page that keeps a connection open is in use, so being idle is no reason.
+        """
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            now_ms = self._platform.now_ms()
+            row = await jobs.find_job(self._platform.database.reader, session.job)
+            if row is None or row.state != State.RUNNING:
+                return "The job has ended"
+            if self._platform.app_sessions.has_lasted(session, now_ms):
+                return "Log in again: this has lasted as long as it may"
+            if await self._verdict(session, row, now_ms) != _ALLOWED:
+                return "You may not see this web application any more"
 
     def _session_of(self, scope: Scope, place: Place, now_ms: int) -> Session | None:
         """Return the session at this host; a cookie of another job's counts for nothing."""

@@ -90,7 +90,11 @@ class AppSessions:
     def is_over(self, session: Session, now_ms: int) -> bool:
         """Say whether a session was idle for too long, or has lasted as long as any may."""
         used_ms = max(session.used_ms, self._used_ms.get(session.id, 0))
-        return now_ms >= min(used_ms + IDLE_MS, session.began_ms + LONGEST_MS)
+        return now_ms >= used_ms + IDLE_MS or self.has_lasted(session, now_ms)
+
+    def has_lasted(self, session: Session, now_ms: int) -> bool:
+        """Say whether a session has lasted as long as any may."""
+        return now_ms >= session.began_ms + LONGEST_MS
 
     def use(self, session: Session, now_ms: int) -> Session | None:
         """Remember that a session is used now; return it anew if its cookie has become old."""

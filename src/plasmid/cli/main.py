@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from plasmid import __version__, config
-from plasmid.cli import image_commands, layer_commands
+from plasmid.cli import image_commands, layer_commands, log_command, replay_command
 from plasmid.cli.trouble import CommandError
 from plasmid.domain import dxapp
 from plasmid.telemetry import logging
@@ -22,6 +22,8 @@ app = App(
 )
 app.command(image_commands.app)
 app.command(layer_commands.app)
+app.command(log_command.logs)
+app.command(replay_command.replay)
 asset = App(name="asset", help="What this site has for the assets and ids that apps bring along.")
 app.command(asset)
 

@@ -7,14 +7,12 @@ platform inside this process, which is removed at the end; the job's server is o
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import secrets
 import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -25,23 +23,21 @@ from plasmid.cli import (
     replay_changed,
     replay_described,
     replay_shell,
-    replay_source,
     replay_verdict,
     run,
     throwaway,
 )
+from plasmid.cli.logs import Door
 from plasmid.cli.replay_described import BAD_INPUT
-from plasmid.cli.replay_source import LINES_MAX, Source
+from plasmid.cli.replay_source import Source
 from plasmid.cli.server import Running
 from plasmid.cli.trouble import CommandError
 from plasmid.client.api import ApiClient
 from plasmid.config import Config
 from plasmid.domain import errors, replays, run_spec
-from plasmid.domain.replays import Capture, Code, Line, Manner, Object, Outcome
+from plasmid.domain.replays import Capture, Code, Manner, Object, Outcome
 from plasmid.environments.images import ImageError
 from plasmid.methods import restoring
-
-_OWN = ("STDOUT", "STDERR")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +50,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     against: Path | None = None
     bundle: Path | None = None
     export: Path | None = None
-    server: replay_source.Server | None = None
+    server: Door | None = None
 
 
 class Material(msgspec.Struct, frozen=True):
@@ -79,6 +75,11 @@ def check(request: Request) -> None:
         raise CommandError("--entry names a function of the executable", BAD_INPUT)
 
 
+def at(request: Request, server: Door) -> Request:
+    """Return what is asked for, of a server."""
+    return msgspec.structs.replace(request, server=server)
+
+
 async def replay(config: Config, request: Request) -> int:
     """Do what is asked for; returns 0 if the replayed job is done, 1 if it failed."""
     changed = None if request.against is None else applet_folder.read(request.against)
@@ -99,7 +100,7 @@ async def replay(config: Config, request: Request) -> int:
             raise CommandError("the bundle has no code: give it with --against", BAD_INPUT)
         config = await _with_image(config, code, material.capture)
         async with throwaway.platform(config) as running:
-            return await _replayed(config, running, request, material, code)
+            return await _replayed(config, running, request, material=material, code=code)
 
 
 async def _material(request: Request, folder: Path) -> Material:
@@ -164,26 +165,26 @@ async def _with_image(config: Config, code: Code, capture: Capture) -> Config:
 
 
 async def _replayed(
-    config: Config, running: Running, request: Request, material: Material, code: Code
+    config: Config, running: Running, request: Request, *, material: Material, code: Code
 ) -> int:
     capture = material.capture
     _warn(running, capture)
-    async with _started(running, request, material, code) as client:
+    async with _started(config, running, request, material=material, code=code) as client:
         if request.is_shell:
-            return await replay_shell.enter(config, running, client, capture.run)
-        lines: collections.deque[Line] = collections.deque(maxlen=LINES_MAX)
-
-        def seen(message: dict[str, Any]) -> None:
-            if message["job"] == capture.run.job and message["level"] in _OWN:
-                lines.append(Line(message["level"], str(message["msg"])))
-
-        was_interrupted = await run.follow(running, client, capture.run.job, seen)
+            interpreter = str(code.body["runSpec"]["interpreter"])
+            return await replay_shell.enter(
+                config, running, client, job=capture.run, interpreter=interpreter
+            )
+        was_interrupted = await run.follow(running, client, capture.run.job)
         if was_interrupted:
             return run.INTERRUPTED
         wanted = {"defaultFields": True, "fields": {"ran": True}}
         described = await client.call(f"/{capture.run.job}/describe", wanted)
-        outcome = replay_described.outcome(described, list(lines))
+        source = Source(Door(running.url, running.keys.user_token), client)
+        outcome = replay_described.outcome(described, await source.lines(capture.run))
         if request.against is None:
+            for line in replay_described.other_ground(capture, described.get("ran") or {}):
+                _say(f"warning: {line}")
             _tell(capture, outcome, request)
         else:
             await _compare(running, client, material, outcome)
@@ -192,7 +193,7 @@ async def _replayed(
 
 @contextlib.asynccontextmanager
 async def _started(
-    running: Running, request: Request, material: Material, code: Code
+    config: Config, running: Running, request: Request, *, material: Material, code: Code
 ) -> AsyncIterator[ApiClient]:
     """Put everything into the platform and start the job; give a client of its user."""
     run_of = _run_of(request, material.capture)
@@ -202,7 +203,9 @@ async def _started(
         try:
             await restoring.restore(platform, material.capture, material.contents, user=user)
             if request.against is not None:
-                code = await replay_changed.built(running, client, request.against, code, run_of)
+                code = await replay_changed.built(
+                    config, running, request.against, code=code, original=run_of
+                )
             await restoring.start(platform, run_of, code, manner)
         except errors.ApiError as error:
             raise CommandError(error.message, BAD_INPUT) from error

@@ -17,7 +17,7 @@ import tarfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import msgspec
 
@@ -89,7 +89,7 @@ class _BadBundleError(Exception):
     """What is wrong with a bundle."""
 
 
-def _capture(source: IO[bytes]) -> Capture:
+def _capture(source: gzip.GzipFile) -> Capture:
     entry = _next(source)
     if entry is None or entry.name != CAPTURE or entry.size > CAPTURE_BYTES_MAX:
         raise _BadBundleError(f"it does not begin with {CAPTURE}")
@@ -111,7 +111,7 @@ def _require_room(capture: Capture, folder: Path) -> None:
         )
 
 
-def _contents(source: IO[bytes], capture: Capture, folder: Path) -> dict[str, Path]:
+def _contents(source: gzip.GzipFile, capture: Capture, folder: Path) -> dict[str, Path]:
     wanted = {_FILES + item.id: item for item in capture.objects if item.has_bytes}
     found: dict[str, Path] = {}
     while (entry := _next(source)) is not None:
@@ -132,7 +132,7 @@ def _contents(source: IO[bytes], capture: Capture, folder: Path) -> dict[str, Pa
     return found
 
 
-def _next(source: IO[bytes]) -> tarfile.TarInfo | None:
+def _next(source: gzip.GzipFile) -> tarfile.TarInfo | None:
     """Return the next entry; None at the end. Nothing is read but its one block."""
     block = _exactly(source, tarfile.BLOCKSIZE)
     if not block.strip(b"\0"):
@@ -143,7 +143,7 @@ def _next(source: IO[bytes]) -> tarfile.TarInfo | None:
     return entry
 
 
-def _copy(source: IO[bytes], target: Path, size_bytes: int) -> str:
+def _copy(source: gzip.GzipFile, target: Path, size_bytes: int) -> str:
     digest, left = hashlib.sha256(), size_bytes
     with target.open("wb") as sink:
         while left:
@@ -154,11 +154,11 @@ def _copy(source: IO[bytes], target: Path, size_bytes: int) -> str:
     return digest.hexdigest()
 
 
-def _skip_padding(source: IO[bytes], size_bytes: int) -> None:
+def _skip_padding(source: gzip.GzipFile, size_bytes: int) -> None:
     _exactly(source, -size_bytes % tarfile.BLOCKSIZE)
 
 
-def _exactly(source: IO[bytes], length: int) -> bytes:
+def _exactly(source: gzip.GzipFile, length: int) -> bytes:
     content = source.read(length)
     if len(content) != length:
         raise EOFError("it ends too early")

@@ -11,6 +11,7 @@ from plasmid.cli import applet_folder, replay_source, replay_verdict, run
 from plasmid.cli.applet_folder import AppletFolder
 from plasmid.cli.server import Running
 from plasmid.client.api import ApiClient
+from plasmid.config import Config
 from plasmid.domain import links, replays
 from plasmid.domain.replays import Capture, Code, Object, Outcome
 
@@ -30,14 +31,15 @@ def code_of(changed: AppletFolder, capture: Capture) -> Code:
 
 
 async def built(
-    running: Running, client: ApiClient, folder: Path, code: Code, original: replays.Run
+    config: Config, running: Running, folder: Path, *, code: Code, original: replays.Run
 ) -> Code:
     """Return changed code with its lock, its assets and its resources, uploaded for it."""
     changed = run.locked(applet_folder.read(folder), folder)
-    changed = await run.with_assets(running.platform, running, changed)
+    changed = await run.with_assets(config, running, changed)
     spec = dict(changed.body["runSpec"])
     if changed.resources is not None:
-        entry = await run.bundled(client, changed.resources, original.project)
+        async with ApiClient(running.url, running.keys.user_token) as client:
+            entry = await run.bundled(client, changed.resources, original.project)
         spec["bundledDepends"] = [*spec.get("bundledDepends", []), entry]
     body = {**changed.body, "runSpec": spec}
     return msgspec.structs.replace(code, body=body, details=body.get("details") or {})

@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.cli.trouble import CommandError
-from plasmid.domain import fitting, instance_types, replays, run_spec
+from plasmid.domain import fitting, instance_types, job_states, replays, run_spec
 from plasmid.domain.placement import Machine
-from plasmid.domain.replays import Container, Line, Object, Outcome, Run
+from plasmid.domain.replays import Capture, Container, Line, Object, Outcome, Run
 
 BAD_INPUT: Final = 2
 _OVER: Final = ("done", "failed", "terminated", "restarted", "debug_hold")
@@ -18,7 +18,7 @@ _OVER: Final = ("done", "failed", "terminated", "restarted", "debug_hold")
 def require_replayable(described: dict[str, Any]) -> None:
     """Raise CommandError for a try that never ran, or that runs."""
     job, state = described["id"], described["state"]
-    if "startedRunning" not in described:
+    if "startedRunning" not in described and job_states.is_terminal(state):
         why = described.get("failureMessage")
         raise CommandError(
             f"{job} (try {described['try']}) never started, it is {state}"
@@ -27,7 +27,7 @@ def require_replayable(described: dict[str, Any]) -> None:
             BAD_INPUT,
         )
     if state not in _OVER:
-        raise CommandError(f"{job} is still {state}: wait for its end (dx wait {job})", BAD_INPUT)
+        raise CommandError(f"{job} is {state}: wait for its end (dx wait {job})", BAD_INPUT)
 
 
 def run_of(described: dict[str, Any]) -> Run:
@@ -143,3 +143,12 @@ def lacks(run: Run, machine: Machine) -> list[str]:
         disk_bytes=run.given.disk_bytes,
     )
     return [f"this machine is smaller: {line}" for line in fitting.notes(then, machine)]
+
+
+def other_ground(capture: Capture, ran: dict[str, Any]) -> list[str]:
+    """Return in what the layers of installed packages are not those that the original had."""
+    now = ran.get("layers", [])
+    if not capture.image_digest or not ran or now == capture.layers:
+        return []
+    remedy = "`plasmid lock` fixes those of an applet"
+    return [f"the layers of packages are others than they were, versions may differ; {remedy}"]

@@ -37,7 +37,9 @@ _SHELL: Final = ("/bin/bash", "--login")
 _SIZE_BYTES: Final = 8
 
 
-async def enter(config: Config, running: Running, client: ApiClient, job: Run) -> int:
+async def enter(
+    config: Config, running: Running, client: ApiClient, *, job: Run, interpreter: str
+) -> int:
     """Open the shell as soon as the sandbox is ready; return its exit code when it has ended."""
     async with asyncio.TaskGroup() as group:
         following = group.create_task(run.follow(running, client, job.job))
@@ -50,13 +52,14 @@ async def enter(config: Config, running: Running, client: ApiClient, job: Run) -
             f"{described.get('failureMessage')}"
         )
     is_terminal = sys.stdin.isatty()
+    terminal = {"TERM": os.environ.get("TERM", "dumb")} if is_terminal else {}
     argv = sandbox.entry(
         _SHELL,
-        environment={"TERM": os.environ.get("TERM", "dumb")} if is_terminal else {},
+        environment={"HOME": environment.HOME, **terminal},
         working_directory=environment.HOME,
         terminal=is_terminal,
     )
-    _greet(job)
+    _greet(job, interpreter)
     try:
         return await asyncio.to_thread(_at_terminal if is_terminal else _with_pipes, argv)
     finally:
@@ -82,10 +85,11 @@ async def _ready(
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _greet(job: Run) -> None:
+def _greet(job: Run, interpreter: str) -> None:
     lines = (
-        f"This is the sandbox of {job.job} ({job.name}) before its code begins; files, packages and",
-        f"variables are those of the job. Run it: /home/dnanexus/{job.job}   Leave: exit",
+        f"This is the sandbox of {job.job} ({job.name}), just before its code begins:",
+        "its files, packages and variables are in place.",
+        f"Run the code: {interpreter} ~/{job.job}    Leave: exit",
     )
     for line in lines:
         print(line, file=sys.stderr, flush=True)

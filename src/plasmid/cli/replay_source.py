@@ -6,20 +6,15 @@ cannot replay the job.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from websockets.asyncio import client as websocket
-from websockets.exceptions import WebSocketException
 
-from plasmid.bootstrap import Keys
 from plasmid.cli import replay_described
+from plasmid.cli.logs import Door
 from plasmid.cli.replay_described import BAD_INPUT
-from plasmid.cli.serve import SERVER_FILE, ServerFile
 from plasmid.cli.trouble import CommandError
 from plasmid.client import api
 from plasmid.client.api import ApiClient
@@ -36,41 +31,11 @@ _OF_OBJECT: Final = (
 )  # fmt: skip
 
 
-class Server:
-    """A server and a token for it."""
-
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url
-        self.token = token
-
-
-def find_server(data: Path | None, default: Path, environ: Mapping[str, str]) -> Server:
-    """Return the server of a data folder; with none named, the one that dx would ask."""
-    host, context = environ.get("DX_APISERVER_HOST"), environ.get("DX_SECURITY_CONTEXT")
-    if data is None and host and context:
-        with contextlib.suppress(msgspec.DecodeError, KeyError, TypeError):
-            token = str(msgspec.json.decode(context)["auth_token"])
-            protocol = environ.get("DX_APISERVER_PROTOCOL", "http")
-            port = environ.get("DX_APISERVER_PORT", "443" if protocol == "https" else "80")
-            return Server(f"{protocol}://{host}:{port}", token)
-    folder = (data or default).absolute()
-    try:
-        keys = msgspec.json.decode((folder / "keys.json").read_bytes(), type=Keys)
-        server = msgspec.json.decode((folder / SERVER_FILE).read_bytes(), type=ServerFile)
-    except FileNotFoundError as error:
-        raise CommandError(
-            f"no server runs on the data folder {folder}: start it (plasmid serve), name its folder"
-            " (--data), or replay from a bundle (--bundle)",
-            BAD_INPUT,
-        ) from error
-    return Server(server.url, keys.user_token)
-
-
 class Source:
     """One server, asked about one job."""
 
-    def __init__(self, server: Server, client: ApiClient) -> None:
-        self._server = server
+    def __init__(self, door: Door, client: ApiClient) -> None:
+        self._door = door
         self._client = client
 
     async def _call(self, route: str, body: object) -> dict[str, Any]:
@@ -103,7 +68,7 @@ class Source:
             code=code,
             containers=containers,
             objects=[replay_described.placed(item, containers, run) for item in found],
-            outcome=replay_described.outcome(described, await self._lines(run)),
+            outcome=replay_described.outcome(described, await self.lines(run)),
             image=ran.get("image", ""),
             image_digest=ran.get("imageDigest", ""),
             layers=ran.get("layers", []),
@@ -118,7 +83,7 @@ class Source:
         try:
             return await self._call(f"/{job}/describe", wanted)
         except errors.ApiError as error:
-            where = f" at {self._server.url} (dx find jobs lists yours)"
+            where = f" at {self._door.url} (dx find jobs lists yours)"
             raise CommandError(f"{error.message}{where}", BAD_INPUT) from error
 
     async def _code(self, described: dict[str, Any], *, is_needed: bool) -> Code | None:
@@ -128,9 +93,10 @@ class Source:
         except errors.ApiError as error:
             if not is_needed:
                 return None
+            why = "is gone" if isinstance(error, errors.ResourceNotFound) else error.message
             raise CommandError(
-                f"the executable of {described['id']} cannot be had: {error.message}; if you have "
-                "its source: --against FOLDER",
+                f"the executable of {described['id']}, {executable} "
+                f"({described['executableName']}): {why}; if you have its source: --against FOLDER",
                 BAD_INPUT,
             ) from error
         return Code(
@@ -195,7 +161,7 @@ class Source:
 
     async def _describe(self, object_id: str, place: str) -> dict[str, Any] | None:
         """Return what an object is, in a place if it is there; None if it is nowhere to be seen."""
-        wanted = {"fields": dict.fromkeys(_OF_OBJECT, True)}
+        wanted: dict[str, Any] = {"fields": dict.fromkeys(_OF_OBJECT, True)}
         if object_id.startswith("applet-"):
             wanted = {"defaultFields": True, "fields": {"details": True, "properties": True}}
         for hint in ({"project": place}, {}) if place else ({},):
@@ -252,33 +218,23 @@ class Source:
             made.append(Container(container, told["name"], told["region"], told["billTo"], level))
         return made
 
-    async def _lines(self, run: Run) -> list[Line]:
+    async def lines(self, run: Run) -> list[Line]:
         """Return the last lines that the try's own code has written."""
-        url = f"{self._server.url.replace('http', 'ws', 1)}/{run.job}/getLog/websocket"
-        first = {
-            "access_token": self._server.token,
-            "token_type": "Bearer",
-            "numRecentMessages": LINES_MAX,
-            "tail": False,
-            "levels": list(_OWN),
-            "try": run.attempt,
-        }
+        asked: dict[str, Any] = {"try": run.attempt, "levels": _OWN, "limit": LINES_MAX}
+        place: dict[str, Any] = {"numRecentMessages": LINES_MAX}
         found: list[Line] = []
-        try:
-            async with websocket.connect(url, proxy=None, max_size=1 << 26) as stream:
-                await stream.send(msgspec.json.encode(first).decode())
-                async for frame in stream:
-                    told = msgspec.json.decode(frame)
-                    if told.get("msg") != "END_LOG" and told.get("level") in _OWN:
-                        found.append(Line(told["level"], str(told["msg"])))
-        except (OSError, WebSocketException) as error:
-            raise CommandError(f"the log of {run.job} cannot be had: {error}") from error
+        while len(found) < LINES_MAX:  # a page of long lines may be short
+            page = await self._call(f"/{run.job}/getLog", asked | place)
+            found += [Line(told["level"], told["msg"]) for told in page["results"]]
+            if not page["results"] or page["next"] is None:
+                break
+            place = {"starting": page["next"]}
         return found
 
     async def fetch(self, item: Object, target: Path) -> Object:
         """Write a file's bytes to a path; return it with their digest."""
         try:
-            size_bytes = await self._client.download(item.id, target, token=self._server.token)
+            size_bytes = await self._client.download(item.id, target, token=self._door.token)
         except (api.Unreachable, errors.ApiError) as error:
             raise CommandError(
                 f"{item.name} ({item.id}) cannot be read: {error}", BAD_INPUT

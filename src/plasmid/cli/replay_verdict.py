@@ -19,8 +19,11 @@ _DIFFERENCES_MAX: Final = 60
 _TEXT_BYTES_MAX: Final = 1 << 24
 _MIB: Final = 1024 * 1024
 _STREAMS: Final = (("STDOUT", "standard output"), ("STDERR", "standard error"))
+# What runtime/start.sh says; before it come the lines of what was installed, if it was.
+_BEGUN: Final = re.compile(r" running \(job ID job-[0-9A-Za-z]{24}\)\Z")
 # What is another in each run of the same code.
 _VARYING: Final = (
+    (re.compile(r"\bRequest (Time|ID)=[\w.-]+"), r"Request \1"),
     (re.compile(r"\b(file|record|applet|job|container|project)-[0-9A-Za-z]{24}\b"), r"\1-ID"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"), "TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b"), "TIME"),
@@ -57,7 +60,8 @@ def differences(then: Outcome, now: Outcome) -> list[str]:
     if then.reason != now.reason:
         found.append(f"reason: {then.reason or 'none'} then, {now.reason or 'none'} now")
     if normalised(then.message) != normalised(now.message):
-        found += ["message then: " + then.message, "message now:  " + now.message]
+        told = (("then: ", then.message), ("now:  ", now.message))
+        found += [f"message {when}{message}" for when, message in told if message]
     codes = (then.exit_code, now.exit_code)
     if None not in codes and codes[0] != codes[1]:
         found.append(f"exit code: {codes[0]} then, {codes[1]} now")
@@ -76,16 +80,22 @@ def _lines(then: Outcome, now: Outcome, level: str, name: str) -> Iterator[str]:
 
 
 def _tail(lines: list[Line], level: str) -> list[str]:
-    own = [normalised(line.text) for line in lines if line.level == level]
+    """Return the last lines of a stream since the job's code began, or as many as are known."""
+    own = [normalised(line.text) for line in _own(lines) if line.level == level]
     return own[-LAST_LINES:]
+
+
+def _own(lines: list[Line]) -> list[Line]:
+    starts = [index for index, line in enumerate(lines) if _BEGUN.search(line.text)]
+    return lines[starts[-1] :] if starts else lines
 
 
 def alike(then: Outcome, now: Outcome) -> str:
     """Return the line that says that a replay did as the original did."""
     what = "was done" if now.state == "done" else f"failed with {now.reason}"
     code = f", exit code {now.exit_code}" if now.exit_code else ""
-    count = min(LAST_LINES, len(then.lines))
-    lines = f"; its last {count} lines are the same" if count else "; neither wrote anything"
+    count = min(LAST_LINES, len(_own(then.lines)))
+    lines = f"; the last {count} lines are the same" if count else "; neither wrote anything"
     return f"as the original did, the replay {what}{code}{lines}"
 
 

@@ -9,7 +9,6 @@ import asyncio
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,16 +129,8 @@ async def bundled(client: ApiClient, resources: Path, project: str) -> dict[str,
     return {"name": applet_folder.BUNDLE_NAME, "id": links.link(file_id)}
 
 
-async def follow(
-    running: Running,
-    client: ApiClient,
-    job_id: str,
-    seen: Callable[[dict[str, Any]], None] | None = None,
-) -> bool:
-    """Print the job's log until it is over; Ctrl-C terminates it. Say whether that happened.
-
-    `seen` is called with each of its messages.
-    """
+async def follow(running: Running, client: ApiClient, job_id: str) -> bool:
+    """Print the job's log until it is over; Ctrl-C terminates it. Say whether that happened."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -153,8 +144,6 @@ async def follow(
         async for messages in log_feed.messages(running.platform, row, question):
             for message in map(msgspec.json.decode, messages):
                 _say(_line(message))
-                if seen is not None:
-                    seen(message)
         watching.cancel()
     return interrupted.is_set()
 

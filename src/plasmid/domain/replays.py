@@ -300,6 +300,7 @@ def _check_object(item: Object) -> None:
     keys.check_depth(item.details, "objects")
     _require(item.size_bytes >= 0, "objects.size_bytes", item.size_bytes)
     is_whole = not item.has_bytes or bool(_SHA256.fullmatch(item.sha256))
+    is_whole = is_whole or (item.role == "output" and not item.sha256)
     _require(is_whole, "objects.sha256", item.sha256)
     for target in item.links:
         _require(ids.is_data_object(target), "objects.links", target)

@@ -56,13 +56,14 @@ def _figures(totals: Totals) -> str:
     if totals.peak_memory_bytes is not None:
         used, limit = totals.peak_memory_bytes, totals.memory_limit_bytes
         share = f" ({100 * used / limit:.0f} %)" if limit else ""
-        held.append(f"{_gib(used)} of {_gib(limit)} GiB memory{share}")
+        held.append(f"{_short(used / GIB)} of {_short(limit / GIB)} GiB memory{share}")
     if totals.peak_disk_bytes is not None:
-        held.append(f"{_gb(totals.peak_disk_bytes)} of {_gb(totals.disk_limit_bytes)} GB disk")
+        limit = totals.disk_limit_bytes
+        held.append(f"{_short(totals.peak_disk_bytes / GB)} of {_short(limit / GB)} GB disk")
     cores = "core" if totals.cores == 1 else "cores"
     held.append(
-        f"{totals.average_cores:.1f} of {totals.cores} {cores} on average"
-        f" (peak {totals.peak_cores:.1f})"
+        f"{_short(totals.average_cores)} of {totals.cores} {cores} on average"
+        f" (peak {_short(totals.peak_cores)})"
     )
     moved = []
     if totals.disk_read_bytes is not None and totals.disk_write_bytes is not None:
@@ -73,12 +74,11 @@ def _figures(totals: Totals) -> str:
     return f"Used at most {', '.join(held)}; {', '.join(moved)}"
 
 
-def _gib(size_bytes: int) -> str:
-    return f"{size_bytes / GIB:.1f}" if size_bytes >= GIB / 10 else f"{size_bytes / GIB:.2f}"
-
-
-def _gb(size_bytes: int) -> str:
-    return f"{size_bytes / GB:.1f}" if size_bytes < 100 * GB else f"{size_bytes / GB:.0f}"
+def _short(number: float) -> str:
+    """Return a number in about two figures."""
+    if number >= 100:
+        return f"{number:.0f}"
+    return f"{number:.1f}" if number >= 0.1 else f"{number:.2f}"
 
 
 def _size(size_bytes: int) -> str:

@@ -342,9 +342,14 @@ def peak_memory_bytes(groups: Iterable[Group]) -> int | None:
 
 def read(group: Group, name: str) -> str:
     """Return the content of a file of a group; "" where there is none."""
+    return content(f"{group.path}/{name}")
+
+
+def content(path: str) -> str:
+    """Return the content of a small file of the kernel's; "" where there is none."""
     try:
         # Measuring does this often, and a Path and its text stream take as long again.
-        opened = os.open(f"{group.path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return ""
     try:

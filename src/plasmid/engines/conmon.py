@@ -17,6 +17,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -163,6 +164,17 @@ def _is_conmon(process: Path, files: Files) -> bool:
 def read_exit_code(files: Files) -> int | None:
     """Return the exit code that conmon wrote; None if it has not."""
     return read_pid(files.exit_code)
+
+
+def hold(files: Files, *, is_held: bool) -> None:
+    """Stop conmon, so that it reads nothing more from its pipes, or let it go on."""
+    pidfd = open_pidfd(files)
+    if pidfd is None:
+        return
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGSTOP if is_held else signal.SIGCONT)
+    finally:
+        os.close(pidfd)
 
 
 def keep_open(files: Files, name: str, sockets: Sequence[socket.socket]) -> bool:

@@ -208,6 +208,15 @@ class Sandbox(Protocol):
         """
         ...
 
+    async def hold_output(self, is_held: bool) -> None:  # noqa: FBT001 - it is a switch
+        """Let whoever writes to stdout and stderr wait, once a pipe is full, or let them go on.
+
+        `log_path` does not grow meanwhile, and `wait` does not return. It stays so without this
+        process. `kill` and `remove` let go, and so does the end of the supervisor; a simulated
+        sandbox only remembers it.
+        """
+        ...
+
     async def kill(self) -> None:
         """End every process in it at once; `wait` then returns."""
         ...

@@ -75,15 +75,16 @@ def _device_io(folder: Path) -> dict[str, int]:
     """Return what a file system's device has counted (the kernel's Documentation/block/stat)."""
     with contextlib.suppress(OSError):
         number = folder.stat().st_dev
-        device = cgroups.Group(0, f"/sys/dev/block/{os.major(number)}:{os.minor(number)}", ())
-        fields = cgroups.read(device, "stat").split()
-        return {
-            "reads": int(fields[0]),
-            "read_bytes": int(fields[2]) * _SECTOR_BYTES,
-            "writes": int(fields[4]),
-            "written_bytes": int(fields[6]) * _SECTOR_BYTES,
-            "disk_busy_ms": int(fields[9]),
-        }
+        path = f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/stat"
+        fields = [int(field) for field in cgroups.content(path).split()]
+        if fields:
+            return {
+                "reads": fields[0],
+                "read_bytes": fields[2] * _SECTOR_BYTES,
+                "writes": fields[4],
+                "written_bytes": fields[6] * _SECTOR_BYTES,
+                "disk_busy_ms": fields[9],
+            }
     return {}
 
 

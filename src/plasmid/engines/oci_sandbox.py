@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,7 @@ class OciSandbox:
         self._state = state
         self._files = conmon.Files(folder, state.name)
         self._kill_time = 0.0
+        self._holding = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -206,13 +208,24 @@ class OciSandbox:
         """Stop all that its command has left running, but not who came in by `entry`."""
         await asyncio.to_thread(stopping.stop, self._first_pid())
 
+    async def hold_output(self, is_held: bool) -> None:  # noqa: FBT001 - see engine.py
+        """Stop or continue conmon: what it does not read fills the pipes of the writers."""
+        await asyncio.to_thread(self._hold_output, is_held)
+
+    def _hold_output(self, is_held: bool) -> None:  # noqa: FBT001 - as above
+        with self._holding:
+            if not (is_held and self._kill_time):  # who is being killed is waited for
+                conmon.hold(self._files, is_held=is_held)
+
     async def kill(self) -> None:
         """End every process in it at once; `wait` then returns."""
         await asyncio.to_thread(self._kill)
 
     def _kill(self) -> None:
         """Kill all; who is deaf to that because of a file system of its own is helped out of it."""
-        self._kill_time = self._kill_time or time.monotonic()
+        with self._holding:
+            self._kill_time = self._kill_time or time.monotonic()
+            conmon.hold(self._files, is_held=False)
         groups = self._state.groups
         cgroups.kill(groups, conmon.read_pid(self._files.sandbox_pid))
         if not cgroups.is_empty_within(groups, _DYING_SECONDS):

@@ -20,12 +20,12 @@ import asyncio
 import contextlib
 import os
 import platform
-import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,7 @@ from plasmid.engines import (
     entry,
     nested,
     overlay,
+    podman_conmon,
     podman_options,
     processes,
     stopping,
@@ -47,7 +48,6 @@ from plasmid.engines import (
 
 _STATE_FILE: Final = "podman.json"
 _COMMAND_SECONDS_MAX: Final = 120.0
-_SUPERVISOR_SECONDS_MAX: Final = 5.0
 _ENDED: Final = ("exited", "stopped")
 _KERNEL_MIN: Final = (5, 11)
 
@@ -76,6 +76,8 @@ class PodmanSandbox:
         self._folder = folder
         self._state = state
         self._first: Path | None = None
+        self._is_killed = False
+        self._holding = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -200,11 +202,26 @@ class PodmanSandbox:
         if status is not None and status.pid > 0:
             await asyncio.to_thread(stopping.stop, status.pid)
 
+    async def hold_output(self, is_held: bool) -> None:  # noqa: FBT001 - see engine.py
+        """Stop or continue its conmon: what it does not read fills the pipes of the writers."""
+        await asyncio.to_thread(self._hold_output, is_held)
+
+    def _hold_output(self, is_held: bool) -> None:  # noqa: FBT001 - as above
+        with self._holding:
+            if not (is_held and self._is_killed):  # who is being killed is waited for
+                podman_conmon.hold(self._folder, is_held=is_held)
+
+    def _let_go(self) -> None:
+        """Let a held sandbox end: from now on it is not held any more."""
+        self._is_killed = True
+        self._hold_output(False)  # noqa: FBT003 - as above
+
     async def kill(self) -> None:
         """End every process in it at once; `wait` then returns."""
         await asyncio.to_thread(self._kill)
 
     def _kill(self) -> None:
+        self._let_go()
         done = self._podman("kill", "--signal", "KILL", self.name)
         status = self._inspect() if done.returncode != 0 else None
         if status is not None and status.pid > 0 and status.status not in _ENDED:
@@ -218,27 +235,15 @@ class PodmanSandbox:
 
     def remove_now(self) -> None:
         """Do what `remove` does, in the calling thread."""
+        self._let_go()
         removed = self._podman("rm", "--force", "--time", "0", "--ignore", self.name)
         _succeed(removed, "podman rm")
-        _await_supervisors(self._folder)
+        podman_conmon.await_end(self._folder)
         if os.geteuid() == 0:
             overlay.unmount(self._folder / "root")
             overlay.remove_tree(self._folder)
         elif self._folder.exists():
             _succeed(_unshared("remove", self._folder), "removing its files")
-
-
-def _await_supervisors(folder: Path) -> None:
-    """Wait for the sandbox's conmon to end: podman does not, above all after a failed start."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            argv = (process / "cmdline").read_bytes().split(b"\0")
-            if not argv[0].endswith(b"conmon") or not any(os.fsencode(folder) in a for a in argv):
-                continue
-            pidfd = os.pidfd_open(int(process.name))
-            with os.fdopen(pidfd):
-                if not select.select([pidfd], [], [], _SUPERVISOR_SECONDS_MAX)[0]:
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 async def _process_end(pid: int) -> None:

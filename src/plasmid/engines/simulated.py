@@ -60,6 +60,7 @@ class SimulatedSandbox:
         self._folder = folder
         self._state = state
         self._ended = asyncio.Event()
+        self.is_held = False
         if state.started:
             self._end_unless_hanging()
 
@@ -153,6 +154,10 @@ class SimulatedSandbox:
 
     async def stop_processes(self) -> None:
         """Do nothing: it has no processes."""
+
+    async def hold_output(self, is_held: bool) -> None:  # noqa: FBT001 - see engine.py
+        """Remember it: nobody writes."""
+        self.is_held = is_held
 
     async def kill(self) -> None:
         """End it, if it has not ended; `wait` then returns 137."""

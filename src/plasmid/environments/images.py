@@ -73,8 +73,8 @@ class Images:
     """The images in a folder and the table that says which serves which release.
 
     A key of `table` is `Distribution Release Version`, `Distribution Release`, `Distribution` or
-    `*`, the nearest is taken; its value names an image. A release that no key covers is served by
-    the image of its own.
+    `*`, the nearest is taken; its value names an image, or is the digest of one. A release that no
+    key covers is served by the image of its own.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Images:
         if image is None:
             raise ImageError(self._missing(name, f"{distribution} {release}"))
         return FoundImage(
-            name=name,
+            name=image.name,
             digest=image.digest,
             root=self._folder / image.digest / "root",
             stand_in=(image.distribution, image.release) != (distribution, release),

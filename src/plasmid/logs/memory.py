@@ -86,7 +86,7 @@ class MemoryLogs:
         last = chosen[len(chosen) - count :] if 0 < count < len(chosen) else chosen
         if count <= 0:
             return Place(len(entries), len(entries)), 0
-        first = 0 if len(last) < count or not last else last[0]
+        first = last[0] if last else len(entries)
         return Place(first, first), len(last)
 
     async def remove(self, job: str) -> None:

@@ -35,13 +35,15 @@ def find_line(path: Path, end: End, line: int) -> Place:
 
 
 def find_last(path: Path, end: End, *, count: int, choice: Choice) -> tuple[Place, int]:
-    """Return where the last so many lines of a choice begin, and how many there are: no more.
+    """Return a place behind which are the last so many lines of a choice, and how many there are.
 
-    Blocks are read from the end backwards, until there are enough.
+    Blocks are read from the end backwards, until there are enough. If there are not so many, other
+    lines may come before the first of them.
     """
     missing, lines_after, upper = count, 0, end.offset
+    lowest = Place(end.offset, end.lines)
     if end.offset == 0 or missing <= 0:
-        return Place(end.offset, end.lines), 0
+        return lowest, 0
     with path.open("rb") as file:
         while upper > 0:
             lower, data = _block_before(file, upper)
@@ -52,7 +54,9 @@ def find_last(path: Path, end: End, *, count: int, choice: Choice) -> tuple[Plac
             missing -= found
             lines_after += batches.count_entries(data)
             upper = lower
-    return Place(0, 0), count - missing
+            if found:
+                lowest = Place(lower, end.lines - lines_after)
+    return lowest, count - missing
 
 
 def _batch_before(file: BinaryIO, end: End, line: int) -> Place:

@@ -70,6 +70,10 @@ class Choice:
         """Whether every line is chosen."""
         return self._others and not self._marks
 
+    def takes_none(self, data: bytes) -> bool:
+        """Say whether none of some whole lines can be chosen, if that can be told quickly."""
+        return not self._others and not any(name in data for name in self._names)
+
     def takes(self, line: bytes) -> bool:
         """Say whether a line is chosen."""
         return any(mark in line for mark in self._marks) != self._others
@@ -156,7 +160,7 @@ class LogStore(Protocol):
     async def find_last(
         self, job: str, attempt: int, *, count: int, choice: Choice = ALL
     ) -> tuple[Place, int]:
-        """Return where the last so many chosen lines begin, and how many of those there are."""
+        """Return a place behind which are the last so many chosen lines, and how many there are."""
         ...
 
     async def remove(self, job: str) -> None:

@@ -33,6 +33,9 @@ from plasmid.methods.wire import data_object
 from plasmid.methods.wire import job as job_wire
 
 TOKEN_MS: Final = 30 * 24 * 3600 * 1000
+# However much earlier tries have said, a later one may say that: this share, and so many bytes.
+LOG_SHARE_MIN: Final = 8
+LOG_BYTES_MIN: Final = 1 << 20
 
 
 async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | None:
@@ -75,7 +78,19 @@ async def assign(platform: Platform, row: JobRow, now_ms: int) -> Assignment | N
     done.metrics_ms = metrics.interval_ms(current.settings, platform.limits.metrics_ms)
     done.https_ports = web_apps.ports_of(platform, current)
     done.notes += ssh_logins.notes(current, launcher)
+    done.log_bytes_max = await _log_bytes_left(platform, current)
+    done.secrets = platform.log_secrets()
     return done
+
+
+async def _log_bytes_left(platform: Platform, row: JobRow) -> int:
+    """Return what a try's log may hold beside those of earlier tries; 0: any."""
+    limit = platform.limits.log_bytes_max
+    if not limit:
+        return 0
+    ends = [await platform.logs.end(row.id, attempt) for attempt in range(row.attempt)]
+    used = sum(end.offset for end in ends)
+    return max(limit - used, min(limit, max(limit // LOG_SHARE_MIN, LOG_BYTES_MIN)))
 
 
 def _with_resources(

@@ -95,6 +95,8 @@ class Platform:
         self.randomness = randomness
         # Where the server listens; whoever makes it listen says so.
         self.own_url = "http://127.0.0.1"
+        # The site's values that are masked in every log.
+        self.log_secrets: Callable[[], list[str]] = list
         self.app_sessions = AppSessions(signing_key, randomness)
         self.authenticator = Authenticator()
         self.rates = Rates(

@@ -152,7 +152,7 @@ class _Page:
                 bytes_max=min(_PIECE_BYTES, span.end.offset - place.offset),
             )
             lines = piece.data.split(b"\n")[:-1]
-            self._bytes_left -= piece.next_offset - place.offset
+            self._bytes_left -= len(piece.data) + 1
             for number, line in enumerate(lines, place.line):
                 if len(self.results) == self._limit:
                     self.next = Cursor(span.attempt, number)

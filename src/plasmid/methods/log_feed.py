@@ -25,6 +25,8 @@ from plasmid.methods.call import Platform
 
 RECENT_MAX: Final = 262_144
 PIECE_BYTES: Final = 16 << 10
+# Where no line was wanted, the next ones are looked for in larger pieces.
+SPARSE_BYTES: Final = 64 << 10
 POLL_SECONDS: Final = 30.0
 # A tree is looked at again at most so often, and less often the larger it is.
 LOOK_SECONDS: Final = 0.2
@@ -162,6 +164,7 @@ class _Feed:
                 position.place = _START
 
     async def _read_on(self, position: _Position) -> AsyncIterator[list[bytes]]:
+        bytes_max = PIECE_BYTES
         while True:
             place = position.place
             piece = await self._platform.logs.read(
@@ -169,10 +172,12 @@ class _Feed:
                 position.attempt,
                 offset=place.offset,
                 first_line=place.line,
-                bytes_max=PIECE_BYTES,
+                bytes_max=bytes_max,
             )
             if piece.next_offset == place.offset:
                 return
             position.place = Place(piece.next_offset, place.line + piece.data.count(b"\n"))
-            if made := self._maker.make(piece, position.job, position.shown_attempt):
+            made = self._maker.make(piece, position.job, position.shown_attempt)
+            bytes_max = PIECE_BYTES if made else SPARSE_BYTES
+            if made:
                 yield made

@@ -57,6 +57,8 @@ class Maker:
 
     def make(self, piece: Piece, job: str, attempt: int | None) -> list[bytes]:
         """Return the messages of a piece of a log, each of them JSON; with the try if given."""
+        if self.choice.takes_none(piece.data):
+            return []
         has_unusual = any(hint in piece.data for hint in _HINTS)
         takes = None if self.choice.is_all else self.choice.takes
         attempt_bytes = b"" if attempt is None else b',"jobTry":%d' % attempt

@@ -205,7 +205,7 @@ async def _add_executable(moment: Moment, run: Run, code: Code) -> None:
     if code.id.startswith("app-"):
         await _add_app(moment, run, code)
         return
-    body = _applet_body(code)
+    body = _body(code)
     found = Object(
         id=code.id,
         role="bundled",
@@ -219,12 +219,13 @@ async def _add_executable(moment: Moment, run: Run, code: Code) -> None:
     await _add_object(moment, found, run)
 
 
-def _applet_body(code: Code) -> dict[str, Any]:
-    """Return an applet as it is kept, from how the API describes it."""
+def _body(code: Code) -> dict[str, Any]:
+    """Return an executable as it is kept, from how the API describes it."""
     kept = {name: code.body[name] for name in _KEPT if code.body.get(name) is not None}
     spec = {key: value for key, value in code.body["runSpec"].items() if key not in _MIRRORS}
     kept["runSpec"] = run_spec.check_run_spec(spec)
-    kept["access"] = run_spec.check_access(code.body.get("access"), default=applet.DEFAULT_ACCESS)
+    default = None if code.id.startswith("app-") else applet.DEFAULT_ACCESS
+    kept["access"] = run_spec.check_access(code.body.get("access"), default=default)
     for name in ("inputSpec", "outputSpec"):
         checked = io_spec.check_spec(code.body.get(name), where=name)
         if checked is not None:
@@ -251,7 +252,7 @@ async def _add_app(moment: Moment, run: Run, code: Code) -> None:
         deleted_ms=None,
     )
     await moment.tx.add(version)
-    body = {**_applet_body(code), "runSpec": code.body["runSpec"]}
+    body = {**_body(code), "runSpec": code.body["runSpec"]}
     await moment.tx.add(app_making.object_of(version, body, code.details))
 
 

@@ -21,6 +21,8 @@ from plasmid.methods.call import Platform
 
 REFUSED: Final = "sshRefused"
 LASTING: Final = (State.RUNNING, State.DEBUG_HOLD)
+# What is being stopped says so to its sessions itself.
+_NOT_OVER: Final = (*LASTING, State.TERMINATING)
 
 
 def without_disabled(platform: Platform, settings: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +44,7 @@ async def granted(
     found = [
         await _access(reader, row)
         for row in rows
-        if row.state in LASTING
+        if row.state in _NOT_OVER
         and row.settings.get(ssh_access.FIELD)
         and (row.id, row.attempt) in held
     ]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a login to a job runs (contract H.4), as the user dnanexus, by the engine's `entry`:
+# What a login to a job runs (contract H.4), by the engine's `entry`; it becomes the user dnanexus:
 #
 #   login               a session of two terminals: the job's output in 1, a shell in 2
 #   login -c COMMAND    one command; nothing else is written, and its exit code is passed on
@@ -12,27 +12,45 @@ here=/opt/plasmid
 home=/home/dnanexus
 name=$PLASMID_PROJECT_NAME
 
-if [ "$(id -u)" = 0 ] && id dnanexus > /dev/null 2>&1 && command -v setpriv > /dev/null; then
-    exec setpriv --reuid=dnanexus --regid=dnanexus --init-groups "$0" "$@"
-fi
+# Images that have no such user are used as root.
+become_user() {
+    if [ "$(id -u)" = 0 ] && user=$(id -u dnanexus 2> /dev/null); then
+        group=$(id -g dnanexus)
+        if command -v setpriv > /dev/null; then
+            exec setpriv --reuid="$user" --regid="$group" --init-groups "$0" "$@"
+        elif command -v perl > /dev/null; then
+            exec perl -e '($u, $g) = splice @ARGV, 0, 2; $( = $g; $) = "$g $g"; $< = $> = $u; exec @ARGV' \
+                "$user" "$group" "$0" "$@"
+        fi
+    fi
+}
 
-# It is the job's file, which may be gone or say anything; only its variables are wanted.
-if (. "$home/environment") < /dev/null > /dev/null 2>&1; then
-    . "$home/environment" < /dev/null > /dev/null 2>&1
+# The job's file, which may be gone or say anything: only its variables are wanted.
+take_environment() {
+    if (. "$home/environment") < /dev/null > /dev/null 2>&1; then
+        . "$home/environment" < /dev/null > /dev/null 2>&1
+    fi
+    USER=$(id -un 2> /dev/null) || USER=dnanexus
+    LOGNAME=$USER
+    HOME=$home
+    export USER LOGNAME HOME
+}
+
+# Terminals of the session have all that from its first login.
+if [ -z "$TMUX" ]; then
+    become_user "$@"
+    take_environment
 fi
-USER=$(id -un 2> /dev/null) || USER=dnanexus
-LOGNAME=$USER
-HOME=$home
 unset PLASMID_PROJECT_NAME
-export USER LOGNAME HOME
 cd "$home" 2> /dev/null || cd /
 
 bash=$(command -v bash) || bash=
-tmux() {
-    command tmux -u -L dnanexus -f "$here/tmux.conf" "$@"
+multiplex() {
+    tmux -u -L dnanexus -f "$here/tmux.conf" "$@"
 }
 
 plain_shell() {
+    unset PLASMID_PROJECT_NAME
     if [ -n "$bash" ]; then
         exec "$bash" --rcfile "$here/login.bashrc" -i
     fi
@@ -61,19 +79,21 @@ banner() {
     echo
     echo "Job: $DX_JOB_ID$entry"
     echo "Project: $(project_name)"
-    if [ -n "$(tr -d ' ' < "$here/exited" 2> /dev/null)" ]; then
-        echo "The job has failed (exit code $(tr -d ' \n' < "$here/exited")) and is held: what it left running is"
-        echo "stopped, sudo kill -CONT lets it go on. Its output is in terminal 1."
-    else
-        echo "The job is running in terminal 1."
+    code=
+    [ ! -r "$here/exited" ] || code=$(tr -d ' \n' < "$here/exited")
+    if [ -n "$code" ]; then
+        echo "The job has failed (exit code $code) and is held as it was then: what it left running is"
+        echo "stopped, and goes on after sudo kill -CONT PID."
     fi
     if [ -n "$TMUX" ]; then
+        [ -z "$code" ] && echo "The job is running in terminal 1." || echo "Its output is in terminal 1."
         echo "F3 and F4 go from terminal to terminal, F2 opens one, F6 leaves all as they are."
     elif ! command -v tmux > /dev/null; then
-        echo "But this image has no tmux, so there is no terminal 1. Its output: dx watch $DX_JOB_ID"
-        echo "For the next jobs: plasmid image build makes an image that has it; here: apt-get install tmux."
+        echo "This image has no tmux for a terminal 1: plasmid image build NAME makes one that has it."
     fi
-    echo "Its whole log: dx watch $DX_JOB_ID. Its files: $home. For root: sudo."
+    root=" For root: sudo."
+    [ "$USER" != root ] || root=
+    echo "Its whole log: dx watch $DX_JOB_ID. Its files: $home.$root"
     echo "OS version: ${release:-unknown}"
     echo
 }
@@ -81,7 +101,7 @@ banner() {
 job_output() {
     trap 'exit 130' INT
     if command -v dx > /dev/null; then
-        dx watch "$DX_JOB_ID" --get-streams -n 2000
+        nice dx watch "$DX_JOB_ID" --quiet --get-streams -n 2000
     else
         echo "This image has no dx to show the job's output."
     fi
@@ -103,14 +123,15 @@ session() {
     fi
     PLASMID_PROJECT_NAME=$name
     export PLASMID_PROJECT_NAME
-    if ! tmux has-session 2> /dev/null; then
-        size=$(stty size 2> /dev/null)
-        tmux new-session -d -s job -n job -y "${size% *}" -x "${size#* }" "$here/login --job" 2> /dev/null
-    fi
-    tmux list-windows -F '#W' 2> /dev/null | grep -q '^shell$' ||
-        tmux new-window -n shell "$here/login --banner" 2> /dev/null
-    tmux attach-session || banner
+    multiplex new-session -s job -n job "$here/login --job" \; \
+        new-window -n shell "$here/login --banner" 2> /dev/null || join
     plain_shell
+}
+
+join() {
+    multiplex list-windows -F '#W' 2> /dev/null | grep -q '^shell$' ||
+        multiplex new-window -n shell "$here/login --banner" 2> /dev/null
+    multiplex attach-session || banner
 }
 
 case $1 in

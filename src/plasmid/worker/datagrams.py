@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,8 @@ from plasmid.worker import output_log
 
 APP: Final = "DX_APP"
 APP_STREAM: Final = "DX_APP_STREAM"
+# Not a line: its `msg` is a value to be masked from now on (runtime/dx-mask-value).
+MASKED: Final = "PLASMID_MASK"
 
 # The client sends syslog's number of a level; others send one of its names.
 NUMBERED: Final = ("EMERG", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG")
@@ -32,15 +35,20 @@ STREAM_LEVELS: Final = {"INFO": "STDOUT", "ERROR": "STDERR"}
 _TIMESTAMP_MAX: Final = 1 << 53
 
 
-def entries(datagram: bytes, now_ms: int) -> list[assignments.LogEntry]:
+def secret(datagram: bytes) -> str | None:
+    """Return the value that a datagram asks to be masked; None if it is a message."""
+    if MASKED.encode() not in datagram:
+        return None
+    message = _message(datagram)
+    text = message.get("msg")
+    return text if message.get("source") == MASKED and isinstance(text, str) else None
+
+
+def entries(
+    datagram: bytes, now_ms: int, mask: Callable[[bytes], bytes] = bytes
+) -> list[assignments.LogEntry]:
     """Return the lines of one datagram; what is not of the agreed form is taken as plain text."""
-    message: dict[str, Any] = {}
-    try:
-        decoded = msgspec.json.decode(datagram)
-    except (msgspec.DecodeError, RecursionError):
-        decoded = None
-    if isinstance(decoded, dict):
-        message = decoded
+    message = _message(datagram)
     text = message.get("msg")
     if not isinstance(text, str):
         text = datagram.decode("utf-8", "replace")
@@ -53,8 +61,17 @@ def entries(datagram: bytes, now_ms: int) -> list[assignments.LogEntry]:
     timestamp = sent if type(sent) is int and 0 < sent < _TIMESTAMP_MAX else now_ms
     return [
         assignments.LogEntry(timestamp, source, level, piece.decode("utf-8", "replace"))
-        for piece in output_log.split(text.encode("utf-8", "replace"))
+        for piece in output_log.split(mask(text.encode("utf-8", "replace")))
     ]
+
+
+def _message(datagram: bytes) -> dict[str, Any]:
+    """Return a datagram of the agreed form; {} for any other."""
+    try:
+        decoded = msgspec.json.decode(datagram)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def _level(sent: object) -> str:

@@ -3,7 +3,8 @@
 All lines are on disk before they are sent: the output in conmon's log, the others in spools. A
 batch carries cursors, how far each source has been read; the platform keeps both in one step. When
 the outcome of a call is unknown, the platform is asked for its cursors and reading goes on from
-there. While the server is away lines wait on disk, so memory stays flat.
+there. While the server is away lines wait on disk, so memory stays flat; when much waits, so do the
+job's writers (backlog.py). Beyond the log's limit lines are only counted (log_limit.py).
 """
 
 from __future__ import annotations
@@ -16,18 +17,36 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
 from plasmid.client import api
 from plasmid.domain import assignments, errors
 from plasmid.telemetry import failpoints
-from plasmid.worker import output_log, platform, spool, try_folder
+from plasmid.worker import (
+    backlog,
+    log_limit,
+    masking,
+    output_log,
+    platform,
+    spool,
+    task_errors,
+    try_folder,
+)
 
 SYSTEM: Final = "SYSTEM"
 SPOOLS: Final = ("system", "priority", "bulk")
-BATCH_BYTES_MAX: Final = 256 * 1024
-# Lines that come within this time of the first travel together.
+OUTPUT: Final = "output"
+# What the sources may fill the log to, in limits: what the platform says is in it in any case.
+SHARES: Final = {OUTPUT: 1, "bulk": 1, "priority": 2}
+BATCH_BYTES_MAX: Final = 1 << 20
+BATCH_BYTES_MIN: Final = 1 << 16
+# Lines that come within this time of the first travel together: longer where sending takes long.
+GATHER_SECONDS_MIN: Final = 0.02
 GATHER_SECONDS: Final = 0.1
+# What was skipped is told to the platform at the end, and each time that it is so much.
+SKIPPED_BYTES: Final = 8 << 20
+REFUSED_SECRETS_TOLD_MAX: Final = 10
 RETRY: Final = api.Retry(first_pause_ms=100, pause_ms_max=5_000)
 
 _TIMESTAMP = operator.attrgetter("timestamp")
@@ -35,7 +54,10 @@ _log = structlog.get_logger()
 
 
 class LogPump:
-    """The log of one try; `run` sends until `finish` was called and everything is kept."""
+    """The log of one try; `run` sends until `finish` was called and everything is kept.
+
+    `bytes_max` is what the log may hold (0: anything).
+    """
 
     def __init__(
         self,
@@ -43,15 +65,29 @@ class LogPump:
         held: assignments.HeldTry,
         folder: try_folder.TryFolder,
         *,
+        bytes_max: int = 0,
+        masker: masking.Masker | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._link = link
         self._held = held
+        self._folder = folder
+        self._bytes_max = bytes_max
         self._now_ms = now_ms
+        self.masker = masker or masking.Masker()
+        self._registered = folder.masked()
+        self._refused = 0
+        self._listen: Callable[[], None] = lambda: None
         self._spools = {name: spool.Spool(folder.spool_path(name)) for name in SPOOLS}
+        self._spooled = backlog.Rooms()
         self._cursors: dict[str, int] = {}
         self._kept: dict[str, int] = {}
         self._output: output_log.OutputLog | None = None
+        self._holder = backlog.Holder()
+        self._skipped: dict[str, log_limit.SpoolTrail] = {}
+        self._left_out_before = (0, 0)
+        self._send_seconds = 0.0
+        self._has_ended = False
         self._news = asyncio.Event()
         self._finishing = asyncio.Event()
 
@@ -61,11 +97,13 @@ class LogPump:
 
     def add(self, source: str, entries: list[assignments.LogEntry]) -> None:
         """Add lines of a spooled source."""
+        for entry in entries:
+            entry.msg = self.masker.mask_text(entry.msg)
         self._spools[source].add_all(entries)
         self._news.set()
 
     def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
-        """Add messages of a spooled source."""
+        """Add messages of a spooled source, which are masked already."""
         self._spools[source].add_messages(messages)
         self._news.set()
 
@@ -73,17 +111,58 @@ class LogPump:
         """Return the stamps of the last messages that an earlier worker has added to a source."""
         return self._spools[source].stamps
 
-    def attach_output(self, log_path: Path) -> None:
-        """Read the sandbox's output from now on; the file must exist."""
-        self._output = output_log.OutputLog(log_path, self._cursors)
-        self._news.set()
+    def has_room(self, source: str) -> bool:
+        """Say whether a spooled source may take more of what a job sends."""
+        waiting = self._spools[source].end - self._kept.get(source, 0)
+        return self._spooled.has_room(source, waiting)
+
+    def listen(self, take: Callable[[], None]) -> None:
+        """Call this before what a job has said is masked, and when a source has room again."""
+        self._listen = take
+
+    def _hear(self) -> None:
+        self._listen()
+
+    def register(self, value: str) -> None:
+        """Mask a value from now on, also in the next worker; the log says if that cannot be."""
+        refused = self.masker.add(value)
+        if refused is None:
+            if value not in self._registered:
+                self._registered.append(value)
+                self._folder.keep_masked(self._registered)
+        elif self._refused < REFUSED_SECRETS_TOLD_MAX:
+            self._refused += 1
+            self.say(
+                f"A value that the job registered as secret is not masked: {refused}", "WARNING"
+            )
+
+    def attach_output(self, log_path: Path, hold: backlog.Hold | None = None) -> None:
+        """Read the sandbox's output from now on; the file must exist.
+
+        `hold` makes its writers wait, or go on.
+        """
+        self._output = output_log.OutputLog(
+            log_path,
+            self._cursors,
+            masker=self.masker,
+            before_masking=self._hear,
+        )
+        self._holder.attach(hold)
+        self.wake()
 
     def wake(self) -> None:
         """Say that the sandbox's output has grown."""
         self._news.set()
+        self._holder.look()
+
+    def end_output(self) -> None:
+        """Say that the job says nothing more: what the platform says next comes after its lines."""
+        self._has_ended = True
+        self._news.set()
 
     def finish(self) -> None:
         """Say that nothing more will come."""
+        self._has_ended = True
         self._finishing.set()
         self._news.set()
 
@@ -109,51 +188,199 @@ class LogPump:
                 _log.warning("log_waits", error=str(error), failed_tries=failed_tries)
                 await asyncio.sleep(RETRY.pause_seconds(failed_tries))
         self._cursors = dict(self._kept)
+        self._skipped.clear()
+        self._left_out_before = (
+            self._kept.get(log_limit.LEFT_OUT_LINES, 0),
+            self._kept.get(log_limit.LEFT_OUT_BYTES, 0),
+        )
         if self._output is not None:
             self._output.rewind(self._cursors)
 
     async def run(self) -> None:
         """Send all lines; raises RevokedError if the try is no longer this worker's."""
+        with task_errors.unwrapped():
+            async with asyncio.TaskGroup() as group:
+                holding = group.create_task(self._holder.run(self._waiting_bytes))
+                await self._send_all()
+                holding.cancel()
+
+    async def _send_all(self) -> None:
         while True:
-            is_final = self._finishing.is_set()
-            batch = self._next_batch(is_final=is_final)
-            if batch:
+            is_final, has_ended = self._finishing.is_set(), self._has_ended
+            batch, has_skipped = self._next_batch(has_ended=has_ended)
+            if batch or self._is_skip_due():
                 await self._send(batch)
+            elif has_skipped:
+                await asyncio.sleep(0)
+            elif has_ended and self._needs_closing():
+                await self._send(self._closing())
             elif is_final:
                 return
             else:
                 await self._news.wait()
                 await self._gather()
 
-    def _next_batch(self, *, is_final: bool) -> list[assignments.LogEntry]:
-        """Return the next lines of all sources and advance the cursors past them."""
+    def _next_batch(self, *, has_ended: bool) -> tuple[list[assignments.LogEntry], bool]:
+        """Return the next lines of all sources and advance the cursors past them.
+
+        Also says whether lines were skipped.
+        """
         self._news.clear()
         sources = []
+        has_skipped = False
         for name, each in self._spools.items():
+            if self._is_beyond(name):
+                has_skipped |= self._skip_spool(name, each)
+                continue
+            if name == "system" and has_ended and self._needs_closing():
+                continue
             entries, self._cursors[name] = each.read(self._cursors.get(name, 0), BATCH_BYTES_MAX)
             sources.append(entries)
         if self._output is not None:
-            sources.append(self._output.read(BATCH_BYTES_MAX, is_final=is_final))
+            if self._is_beyond(OUTPUT):
+                has_skipped |= self._skip_output(self._output)
+            else:
+                sources.append(self._output.read(self._batch_bytes(), is_final=has_ended))
             self._cursors |= self._output.cursors
-        # A merge never changes the order within a source, whatever its times say.
-        return list(heapq.merge(*sources, key=_TIMESTAMP))
+        return _merged(sources), has_skipped
+
+    def _is_beyond(self, source: str) -> bool:
+        """Say whether the log is too full for a source."""
+        share = SHARES.get(source)
+        if share is None or not self._bytes_max:
+            return False
+        return self._cursors.get(log_limit.LOG_BYTES, 0) >= share * self._bytes_max
+
+    def _batch_bytes(self) -> int:
+        """Return how much output the next batch may have, so that the limit is met closely."""
+        if not self._bytes_max:
+            return BATCH_BYTES_MAX
+        left = self._bytes_max - self._cursors.get(log_limit.LOG_BYTES, 0)
+        return min(BATCH_BYTES_MAX, max(BATCH_BYTES_MIN, left))
+
+    def _skip_spool(self, name: str, source: spool.Spool) -> bool:
+        trail = self._skipped.get(name)
+        if trail is None:
+            trail = self._skipped[name] = log_limit.SpoolTrail(self._cursors.get(name, 0))
+        sizes, end = source.sizes(trail.position, BATCH_BYTES_MAX)
+        trail.count(sizes, end)
+        self._cursors[name] = trail.first.cursor
+        self._count_left_out()
+        return bool(sizes)
+
+    def _skip_output(self, output: output_log.OutputLog) -> bool:
+        if not output.is_skipping:
+            output.begin_skipping()
+        has_skipped = output.skip(BATCH_BYTES_MAX)
+        self._count_left_out()
+        return has_skipped
+
+    def _count_left_out(self) -> None:
+        lines, size = self._left_out_before
+        for trail in self._skipped.values():
+            lines, size = lines + trail.first.lines, size + trail.first.bytes
+        if self._output is not None:
+            more_lines, more_bytes = self._output.left_out
+            lines, size = lines + more_lines, size + more_bytes
+        self._cursors[log_limit.LEFT_OUT_LINES] = lines
+        self._cursors[log_limit.LEFT_OUT_BYTES] = size
+
+    def _is_skip_due(self) -> bool:
+        moved = output_log.lowest(self._cursors) - output_log.lowest(self._kept)
+        moved += sum(self._cursors.get(name, 0) - self._kept.get(name, 0) for name in SPOOLS)
+        return moved >= SKIPPED_BYTES
+
+    def _needs_closing(self) -> bool:
+        is_cut = self._cursors.get(log_limit.IS_CUT, 0)
+        return bool(is_cut) and not self._cursors.get(log_limit.IS_CLOSED, 0)
+
+    def _closing(self) -> list[assignments.LogEntry]:
+        """Return the line that says what was left out, and the last lines."""
+        sources = []
+        for name in self._skipped:
+            end = self._spools[name].end
+            begun = self._cursors[name]
+            entries, self._cursors[name] = self._spools[name].read(begun, end - begun)
+            sources.append(entries)
+        if self._output is not None:
+            self._output.rewind(self._cursors)
+            last: list[assignments.LogEntry] = []
+            while more := self._output.read(BATCH_BYTES_MAX, is_final=True):
+                last += more
+            sources.append(last)
+            self._cursors |= self._output.cursors
+        self._skipped.clear()
+        self._cursors[log_limit.IS_CLOSED] = 1
+        lines = self._cursors.get(log_limit.LEFT_OUT_LINES, 0)
+        size = self._cursors.get(log_limit.LEFT_OUT_BYTES, 0)
+        if not lines and not size:
+            return _merged(sources)
+        message = log_limit.left_out(lines, size, self._bytes_max)
+        return [self._own_line(message), *_merged(sources)]
+
+    def _own_line(self, message: str) -> assignments.LogEntry:
+        return assignments.LogEntry(self._now_ms(), SYSTEM, "WARNING", message)
 
     async def _gather(self) -> None:
         """Wait a moment for more lines, unless these are the last."""
+        seconds = min(GATHER_SECONDS, max(GATHER_SECONDS_MIN, 3 * self._send_seconds))
         try:
-            async with asyncio.timeout(GATHER_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._finishing.wait()
         except TimeoutError:
             return
 
     async def _send(self, batch: list[assignments.LogEntry]) -> None:
         """Send a batch; one that comes late, after others or twice, is refused by its `since`."""
+        encoded = self._encoded(batch)
         cursors = dict(self._cursors)
         failpoints.reach("S10", job=self._held.job)
+        begun = time.monotonic()
         try:
-            await self._link.add_log(self._held, batch, cursors, since=self._kept)
-            self._kept = cursors
+            await self._link.add_log(self._held, encoded, cursors, since=self._kept)
         except (api.Unreachable, errors.ApiError) as error:
             _log.warning("log_batch_unsure", error=str(error), lines=len(batch))
             await asyncio.sleep(RETRY.pause_seconds(1))
             await self.recover()
+        else:
+            self._kept = cursors
+            self._send_seconds = time.monotonic() - begun
+            await self._let_go()
+        self._holder.look()
+
+    def _encoded(self, batch: list[assignments.LogEntry]) -> msgspec.Raw:
+        """Return a batch as JSON, which counts; one that reaches the limit says so."""
+        encoded = msgspec.json.encode(batch)
+        if self._bytes_max:
+            size = self._cursors.get(log_limit.LOG_BYTES, 0) + len(encoded)
+            self._cursors[log_limit.LOG_BYTES] = size
+            if size >= self._bytes_max and not self._cursors.get(log_limit.IS_CUT):
+                self._cursors[log_limit.IS_CUT] = 1
+                batch = [*batch, self._own_line(log_limit.reached(self._bytes_max))]
+                encoded = msgspec.json.encode(batch)
+        return msgspec.Raw(encoded)
+
+    async def _let_go(self) -> None:
+        """Give back the disk of what is kept, and take more from those who had to wait."""
+        steps = [each.free(self._kept.get(name, 0)) for name, each in self._spools.items()]
+        if self._output is not None:
+            steps.append(self._output.free(output_log.lowest(self._kept)))
+        for step in steps:
+            if step is not None:
+                await asyncio.to_thread(step)
+        if self._spooled.are_full():
+            self._listen()
+
+    def _waiting_bytes(self) -> int:
+        """Return how much of the output is not with the platform yet."""
+        if self._output is None:
+            return 0
+        return self._output.size_bytes - output_log.lowest(self._kept)
+
+
+def _merged(sources: list[list[assignments.LogEntry]]) -> list[assignments.LogEntry]:
+    """Return lines by their times; the order within a source stays, whatever its times say."""
+    filled = [entries for entries in sources if entries]
+    if len(filled) > 1:
+        return list(heapq.merge(*filled, key=_TIMESTAMP))
+    return filled[0] if filled else []

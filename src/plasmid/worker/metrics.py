@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+import msgspec
 import structlog
 
 from plasmid.domain import assignments, metrics, totals
@@ -25,6 +26,8 @@ LOOK_SECONDS: Final = 5.0
 FIRST_SAMPLE_MS: Final = 5_000
 LINE_MS: Final = 600_000
 _KEEP_MS: Final = 4_000
+# A look may come so much before a sample is due and be it: timers are not exact.
+_EARLY_MS_MAX: Final = 500
 _log = structlog.get_logger()
 
 
@@ -94,9 +97,12 @@ class Sampler:
     async def run(self) -> None:
         """Look again and again, until cancelled or the sandbox is held for debugging."""
         await self.begin()
+        loop = asyncio.get_running_loop()
         pause = FIRST_LOOK_SECONDS
-        while not self._folder.is_held():
-            await asyncio.sleep(min(pause, self._assignment.metrics_ms / 1000))
+        while not (self._assignment.debug_on and self._folder.is_held()):
+            # All samplers look at the same moments: to wake this process costs more than a look.
+            seconds = min(pause, self._assignment.metrics_ms / 1000)
+            await asyncio.sleep(seconds - loop.time() % seconds)
             await self.look()
             pause = LOOK_SECONDS
         await self.end()
@@ -111,7 +117,10 @@ class Sampler:
             usage = await self._usage()
             if usage is None:
                 return
-            began_ms = self._folder.started_ms() or self._now_ms()
+            began_ms = self._folder.started_ms()
+            if began_ms is not None:  # by a worker that could not keep anything any more
+                usage = msgspec.structs.replace(usage, cpu_user_ms=0, cpu_system_ms=0)
+            began_ms = began_ms or self._now_ms()
             self._meter = meter.Meter.begin(room, self._traffic, usage, now_ms=began_ms)
         last = self._meter.state.last
         self._sampled = self._lined = last
@@ -128,7 +137,7 @@ class Sampler:
         if reading is None or self._meter is None:
             return
         interval_ms = self._assignment.metrics_ms
-        if reading.at_ms + interval_ms // 10 >= self._next_sample_ms:
+        if reading.at_ms + min(interval_ms // 10, _EARLY_MS_MAX) >= self._next_sample_ms:
             self._add_sample(self._meter.state.room, reading)
             self._next_sample_ms = reading.at_ms + interval_ms
         if reading.at_ms - self._lined.at_ms >= LINE_MS:

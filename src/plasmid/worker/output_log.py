@@ -1,11 +1,10 @@
-"""Reads the log that conmon writes of a sandbox's stdout and stderr.
+"""Reads the log that conmon writes of a sandbox's stdout and stderr (records.py has its form).
 
-A record is `<time> <stdout|stderr> <P|F> <bytes>`; P means that its line goes on in the next
-record of the same stream (conmon's k8s-file format). Lines are put together and split at 8 KiB.
-
-Each stream has a cursor: the byte of the file after its last line that was taken. A cursor may
-stand inside a record, behind a piece of a long line. A reader that starts at given cursors returns
-exactly what was not taken before, whichever process took it.
+Lines are put together, masked, and split at 8 KiB. Each stream has a cursor: the byte of the file
+after its last line that was taken. A cursor may stand inside a record, behind a piece of a long
+line; where it stands between two records, an odd `<stream>_splits` says that a line goes on there.
+A reader that starts at given cursors returns exactly what was not taken before, whichever process
+took it. A reader that skips only counts, and its cursors stay before the last lines (log_limit.py).
 """
 
 from __future__ import annotations
@@ -13,38 +12,74 @@ from __future__ import annotations
 import calendar
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from plasmid.domain import assignments
+from plasmid.worker import holes, log_limit, masking, records
 
 STREAMS: Final = {b"stdout": "STDOUT", b"stderr": "STDERR"}
+SPLITS: Final = "_splits"
 LINE_BYTES_MAX: Final = 8192
 # A piece ends before a character that does not fit: up to three bytes early.
 PIECE_BYTES_MIN: Final = LINE_BYTES_MAX - 3
 # No record of conmon is longer: its buffer is 32 KiB at most.
 RECORD_BYTES_MAX: Final = 1 << 16
+# A line that does not end is told after so much other output: all after it would wait on disk.
+OPEN_BYTES_MAX: Final = 4 << 20
+_CHARACTER_BYTES_MAX: Final = 4
 SOURCE: Final = "DX_APP_STREAM"
 
 
 class _Stream:
-    """What is known of a stream's line that is not complete yet."""
+    """How far a stream was taken, and its line that is not complete: pieces and their offsets."""
 
-    def __init__(self, level: str, cursor: int) -> None:
+    def __init__(self, level: str, cursor: int, splits: int) -> None:
         self.level = level
         self.cursor = cursor
-        self.pieces: list[bytes] = []
+        self.splits = splits
+        self.is_split = splits % 2 == 1
+        self.pieces: list[tuple[int, bytes]] = []
         self.length = 0
         self.timestamp = 0
-        self.is_split = False
+        self.trail: log_limit.Trail | None = None
+
+    def place(self, position: int) -> tuple[int, int]:
+        """Return the cursor and how often it has gone into a line and out of one."""
+        if self.trail is not None:
+            cursor, is_split = self.trail.first.cursor, self.trail.first.is_split
+        elif self.pieces:
+            return self.cursor, self.splits
+        else:
+            cursor, is_split = max(self.cursor, position), self.is_split
+        return cursor, self.splits + (self.splits % 2 != is_split)
+
+    def entry(self, data: bytes) -> assignments.LogEntry:
+        text = data.decode("utf-8", "replace")
+        return assignments.LogEntry(self.timestamp, SOURCE, self.level, text)
 
 
 class OutputLog:
     """The lines of a sandbox's output from given cursors on."""
 
-    def __init__(self, path: Path, cursors: dict[str, int] | None = None) -> None:
-        """Open a log file, which must exist; cursors are those of an earlier reader."""
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def __init__(
+        self,
+        path: Path,
+        cursors: dict[str, int] | None = None,
+        *,
+        masker: masking.Masker | None = None,
+        before_masking: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open a log file, which must exist; cursors are those of an earlier reader.
+
+        `before_masking` is called between reading and masking: what is registered as secret before
+        it is written is masked.
+        """
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._masker = masker or masking.Masker()
+        self._before_masking = before_masking
+        self._beginning = holes.Beginning(margin_bytes=1 << 20)
         self._seconds: dict[bytes, int] = {}
         self._streams: dict[bytes, _Stream] = {}
         self._position = 0
@@ -53,15 +88,34 @@ class OutputLog:
     def rewind(self, cursors: dict[str, int]) -> None:
         """Read again from cursors: {"stdout": byte, "stderr": byte}; none means 0."""
         self._streams = {
-            name: _Stream(level, cursors.get(name.decode(), 0)) for name, level in STREAMS.items()
+            name: _Stream(
+                level, cursors.get(name.decode(), 0), cursors.get(name.decode() + SPLITS, 0)
+            )
+            for name, level in STREAMS.items()
         }
-        first = min(stream.cursor for stream in self._streams.values())
-        self._position = self._record_start(first)
+        self._position = self._record_start(lowest(cursors))
 
     @property
     def cursors(self) -> dict[str, int]:
         """How far each stream has been taken."""
-        return {name.decode(): stream.cursor for name, stream in self._streams.items()}
+        found = {}
+        for name, stream in self._streams.items():
+            key = name.decode()
+            found[key], splits = stream.place(self._position)
+            if splits:
+                found[key + SPLITS] = splits
+        return found
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the file is."""
+        return os.fstat(self._file).st_size
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """How many lines and bytes were skipped before the cursors."""
+        firsts = [stream.trail.first for stream in self._streams.values() if stream.trail]
+        return sum(first.lines for first in firsts), sum(first.bytes for first in firsts)
 
     def read(self, bytes_max: int, *, is_final: bool = False) -> list[assignments.LogEntry]:
         """Return the next lines, from about `bytes_max` of the file; none at its end only.
@@ -69,20 +123,49 @@ class OutputLog:
         With `is_final` nothing more will be written: what is left of lines without an end is
         returned once the end of the file is reached.
         """
-        wanted = max(bytes_max, RECORD_BYTES_MAX)
         entries: list[assignments.LogEntry] = []
         at_end = False
         while not entries and not at_end:
-            block = os.pread(self._file, wanted, self._position)
-            at_end = len(block) < wanted
-            end = block.rfind(b"\n") + 1
-            for record in block[:end].split(b"\n")[:-1]:
-                self._take(record, entries)
+            block, end, at_end = self._block(bytes_max)
+            has_secrets = self._masker.finds(block)
+            base = self._position
+            for run in records.runs(block, end):
+                self._take(block, base, run, entries, has_secrets=has_secrets)
+            self._position = base + end
             if is_final and at_end:
-                if end < len(block):
-                    self._take(block[end:], entries)  # conmon was killed while it wrote
+                self._take_half(block[end:], entries)  # conmon was killed while it wrote
                 self._flush(entries)
+            self._flush(entries, before=self._position - OPEN_BYTES_MAX)
         return entries
+
+    def begin_skipping(self) -> None:
+        """From now on only count, from the cursors on."""
+        cursors = self.cursors
+        self.rewind(cursors)
+        for stream in self._streams.values():
+            stream.trail = log_limit.Trail(stream.cursor, is_split=stream.is_split)
+
+    @property
+    def is_skipping(self) -> bool:
+        """Whether lines are only counted."""
+        return any(stream.trail is not None for stream in self._streams.values())
+
+    def skip(self, bytes_max: int) -> bool:
+        """Count about so many bytes of the file; says whether there were any."""
+        block = os.pread(self._file, max(bytes_max, RECORD_BYTES_MAX), self._position)
+        end = block.rfind(b"\n") + 1
+        base = self._position
+        for run in records.runs(block, end):
+            self._count(block, base, run)
+        self._position = base + end
+        for stream in self._streams.values():
+            if stream.trail is not None:
+                stream.trail.leave_behind(self._position)
+        return end > 0
+
+    def free(self, below: int) -> Callable[[], None] | None:
+        """Return what gives the disk below an offset back, in any thread; None if it is little."""
+        return self._beginning.free(self._file, below)
 
     def close(self) -> None:
         """Close the file."""
@@ -94,35 +177,143 @@ class OutputLog:
         before = os.pread(self._file, offset - back, back)
         return back + before.rfind(b"\n") + 1
 
-    def _take(self, record: bytes, entries: list[assignments.LogEntry]) -> None:
-        """Add a record to its stream's line, and the line to the entries when it is complete."""
-        end = self._position = self._position + len(record) + 1
-        stamp, _, rest = record.partition(b" ")
-        name, _, rest = rest.partition(b" ")
-        mark, _, content = rest.partition(b" ")
-        stream = self._streams.get(name)
-        if stream is None or stream.cursor >= end:
-            return
-        content_start = end - 1 - len(content)
-        if stream.cursor >= content_start:
-            content = content[stream.cursor - content_start :]
-            stream.is_split = stream.is_split or stream.cursor > content_start
-        if not stream.pieces:
-            stream.timestamp = self._milliseconds(stamp)
-        stream.pieces.append(content)
-        stream.length += len(content)
-        if mark == b"F":
-            _emit_line(stream, entries)
-            stream.cursor = end
-        elif stream.length >= PIECE_BYTES_MIN:
-            # The cursor stays inside the record: whoever starts there knows that a line goes on.
-            stream.cursor = end - 1 - _emit_pieces(stream, entries)
+    def _block(self, bytes_max: int) -> tuple[bytes, int, bool]:
+        """Return what comes next, where its last whole record ends, and whether it is the last."""
+        wanted = max(bytes_max, RECORD_BYTES_MAX)
+        block = os.pread(self._file, wanted, self._position)
+        self._before_masking()
+        return block, block.rfind(b"\n") + 1, len(block) < wanted
 
-    def _flush(self, entries: list[assignments.LogEntry]) -> None:
+    def _take(
+        self,
+        block: bytes,
+        base: int,
+        run: records.Run,
+        entries: list[assignments.LogEntry],
+        *,
+        has_secrets: bool,
+    ) -> None:
+        """Take the records of a run: one by one until a line begins, the others at once."""
+        stream = self._streams.get(run.stream)
+        if stream is None or stream.cursor >= base + run.end + 1:
+            return
+        at = run.start
+        while at < run.end + 1:
+            is_between = not stream.pieces and not stream.is_split and stream.cursor <= base + at
+            if run.is_whole and is_between:
+                stream.timestamp = self._milliseconds(run.stamp)
+                text = block[at + run.head_bytes : run.end]
+                head = b"\n" + block[at : at + run.head_bytes]
+                entries += self._lines(stream, text, head, has_secrets=has_secrets)
+                stream.cursor = base + run.end + 1
+                return
+            stop = block.index(b"\n", at)
+            content = block[at + run.head_bytes : stop]
+            self._take_record(stream, run, base + at + run.head_bytes, content, entries)
+            at = stop + 1
+
+    def _lines(
+        self, stream: _Stream, text: bytes, head: bytes, *, has_secrets: bool
+    ) -> list[assignments.LogEntry]:
+        """Return the lines of a run without its first head."""
+        if has_secrets:
+            text = self._masker.mask(text.replace(head, b"\n"))
+            head = b"\n"
+        texts = text.decode("utf-8", "replace").split(head.decode("utf-8", "replace"))
+        if len(text) > LINE_BYTES_MAX:
+            longest = max(map(len, texts))
+            if longest * _CHARACTER_BYTES_MAX > LINE_BYTES_MAX:
+                pieces = [piece for line in text.split(head) for piece in split(line)]
+                return [stream.entry(piece) for piece in pieces]
+        timestamp, level, entry = stream.timestamp, stream.level, assignments.LogEntry
+        return [entry(timestamp, SOURCE, level, text) for text in texts]
+
+    def _take_record(
+        self,
+        stream: _Stream,
+        run: records.Run,
+        start: int,
+        content: bytes,
+        entries: list[assignments.LogEntry],
+    ) -> None:
+        """Add a record to its stream's line, and the line to the entries when it is complete."""
+        end = start + len(content) + 1
+        if stream.cursor >= end:
+            return
+        if stream.cursor >= start:
+            content = content[stream.cursor - start :]
+            stream.is_split = stream.is_split or stream.cursor > start
+            start = stream.cursor
+        if not stream.pieces:
+            stream.timestamp = self._milliseconds(run.stamp)
+        stream.pieces.append((start, content))
+        stream.length += len(content)
+        if run.is_whole:
+            self._emit_line(stream, entries)
+            stream.is_split = False
+            stream.cursor = end
+        elif stream.length >= PIECE_BYTES_MIN + self._masker.margin:
+            # The cursor stays inside the record: whoever starts there knows that a line goes on.
+            self._emit_pieces(stream, entries)
+
+    def _take_half(self, record: bytes, entries: list[assignments.LogEntry]) -> None:
+        block = record + b"\n"
+        for run in records.runs(block, len(block)):
+            self._take(block, self._position, run, entries, has_secrets=True)
+        self._position += len(record)
+
+    def _flush(self, entries: list[assignments.LogEntry], before: int | None = None) -> None:
+        """Take lines that have no end; only those that begin before an offset, if one is given."""
         for stream in self._streams.values():
-            if stream.pieces:
-                _emit_line(stream, entries)
+            if stream.pieces and (before is None or stream.pieces[0][0] < before):
+                self._emit_line(stream, entries)
+                stream.is_split = True
                 stream.cursor = self._position
+
+    def _emit_line(self, stream: _Stream, entries: list[assignments.LogEntry]) -> None:
+        """Take a whole line; the empty rest of a line that was split is none."""
+        data = b"".join([piece for _, piece in stream.pieces])
+        if data or not stream.is_split:
+            entries += [stream.entry(piece) for piece in split(self._masker.mask(data))]
+        stream.pieces, stream.length = [], 0
+
+    def _emit_pieces(self, stream: _Stream, entries: list[assignments.LogEntry]) -> None:
+        """Take what fills whole pieces of a line that goes on, but no part of a secret."""
+        data = b"".join([piece for _, piece in stream.pieces])
+        end = self._masker.whole_before(data, len(data) - self._masker.margin)
+        masked = self._masker.mask(data[:end])
+        if masked == data[:end]:
+            pieces = split(masked)
+            if len(pieces[-1]) < PIECE_BYTES_MIN:
+                end -= len(pieces.pop())
+            elif half := _half_character(pieces[-1]):
+                end -= half
+                pieces[-1] = pieces[-1][:-half]
+        else:
+            half = _half_character(data[:end])
+            end -= half
+            pieces = split(self._masker.mask(data[:end]))
+        if not end:
+            return
+        entries += [stream.entry(piece) for piece in pieces]
+        _cut(stream, end)
+        stream.is_split = True
+
+    def _count(self, block: bytes, base: int, run: records.Run) -> None:
+        """Count the records of a run that are behind its stream's cursor."""
+        stream = self._streams.get(run.stream)
+        if stream is None or stream.trail is None or stream.cursor >= base + run.end + 1:
+            return
+        lines, size, start = run.records if run.is_whole else 0, run.content_bytes, run.start
+        if stream.cursor > base + run.start:
+            passed = block.count(b"\n", run.start, stream.cursor - base)
+            begun = block.rfind(b"\n", 0, stream.cursor - base) + 1
+            into = max(0, stream.cursor - base - begun - run.head_bytes)
+            of_passed = begun - run.start - passed * (run.head_bytes + 1)
+            lines, size = lines - passed * run.is_whole, size - of_passed - into
+            start = stream.cursor - base
+        stream.trail.add(base + start, lines=lines, size=size, is_open=not run.is_whole)
+        stream.cursor = base + run.end + 1
 
     def _milliseconds(self, stamp: bytes) -> int:
         """Return a time such as 2026-01-02T03:04:05.678901234+00:00 in ms since 1970."""
@@ -138,6 +329,11 @@ class OutputLog:
         return seconds * 1000 + (int(fraction) if fraction.isdigit() else 0)
 
 
+def lowest(cursors: dict[str, int]) -> int:
+    """Return up to where all streams have been taken."""
+    return min(cursors.get(name.decode(), 0) for name in STREAMS)
+
+
 def _zone_seconds(zone: bytes) -> int:
     """Return the seconds of a zone such as +05:30; Z and anything else is 0."""
     if zone[:1] not in b"+-" or not zone[1:3].isdigit():
@@ -146,30 +342,20 @@ def _zone_seconds(zone: bytes) -> int:
     return -seconds if zone[:1] == b"-" else seconds
 
 
-def _emit_line(stream: _Stream, entries: list[assignments.LogEntry]) -> None:
-    """Take a whole line; the empty rest of a line that was split is none."""
-    data = b"".join(stream.pieces)
-    if data or not stream.is_split:
-        for piece in split(data):
-            entries.append(_entry(stream, piece))  # noqa: PERF401 - hot: no second list
-    stream.pieces, stream.length, stream.is_split = [], 0, False
-
-
-def _emit_pieces(stream: _Stream, entries: list[assignments.LogEntry]) -> int:
-    """Take what fills whole pieces of a line that goes on; return the length of the rest.
-
-    The rest is shorter than the last record, as all before it made less than a piece.
-    """
-    pieces = split(b"".join(stream.pieces))
-    last = pieces.pop()
-    keep = len(last) if len(last) < PIECE_BYTES_MIN else _half_character(last)
-    rest = last[len(last) - keep :]
-    if keep < len(last):
-        pieces.append(last[: len(last) - keep])
-    entries += [_entry(stream, piece) for piece in pieces]
-    stream.pieces, stream.length = ([rest], len(rest)) if rest else ([], 0)
-    stream.is_split = True
-    return len(rest)
+def _cut(stream: _Stream, taken: int) -> None:
+    """Drop so many bytes from the beginning of a stream's line, and set the cursor there."""
+    stream.length -= taken
+    left = []
+    for start, piece in stream.pieces:
+        rest = piece[taken:] if taken < len(piece) else b""
+        if rest:
+            left.append((start + len(piece) - len(rest), rest))
+        else:
+            stream.cursor = start + len(piece)
+        taken = max(0, taken - len(piece))
+    stream.pieces = left
+    if left:
+        stream.cursor = left[0][0]
 
 
 def _half_character(data: bytes) -> int:
@@ -180,12 +366,6 @@ def _half_character(data: bytes) -> int:
             needed = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
             return length if needed > length else 0
     return 0
-
-
-def _entry(stream: _Stream, data: bytes) -> assignments.LogEntry:
-    return assignments.LogEntry(
-        stream.timestamp, SOURCE, stream.level, data.decode("utf-8", "replace")
-    )
 
 
 def split(data: bytes) -> list[bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
+
 from plasmid.client import api
 from plasmid.domain import assignments, errors
 
@@ -12,6 +14,16 @@ T = TypeVar("T")
 
 # The answers that say: this try is no longer this worker's.
 _LOST_ERRORS: Final = (errors.InvalidState, errors.ResourceNotFound)
+
+
+class _Batch(msgspec.Struct):
+    """assignments.LogBatch, with lines that are JSON already."""
+
+    worker: str
+    attempt: int
+    entries: msgspec.Raw
+    cursors: dict[str, int]
+    since: dict[str, int] | None
 
 
 class RevokedError(Exception):
@@ -47,16 +59,17 @@ class Platform:
     async def add_log(
         self,
         held: assignments.HeldTry,
-        entries: list[assignments.LogEntry],
+        entries: msgspec.Raw,
         cursors: dict[str, int],
         *,
         since: dict[str, int] | None = None,
     ) -> None:
         """Append lines to a try's log; once only, since the outcome of a failure is unknown.
 
-        With `since`, the cursors before them, the platform refuses them where they do not fit.
+        They are JSON already, as `LogBatch.entries` has them. With `since`, the cursors before
+        them, the platform refuses them where they do not fit.
         """
-        body = assignments.LogBatch(self._worker, held.attempt, entries, cursors, since)
+        body = _Batch(self._worker, held.attempt, entries, cursors, since)
         await self._ask(f"/internal/{held.job}/log", body, assignments.Acknowledged)
 
     async def log_cursors(self, held: assignments.HeldTry) -> dict[str, int]:

@@ -25,6 +25,7 @@ from plasmid.worker import (
     beside,
     log_pump,
     making,
+    masking,
     outcome,
     platform,
     task_errors,
@@ -63,6 +64,7 @@ class Try:
         self.folder = folder
         self.is_adopted = is_adopted
         self.held = assignments.HeldTry(assignment.job, assignment.attempt)
+        self.masker = masking.of(assignment, folder.masked())
         self.stopping = asyncio.Event()
         self.abandoned = asyncio.Event()
         self.traffic = Traffic()
@@ -136,7 +138,13 @@ async def _report_without_folder(
 
 async def _told(world: World, current: Try) -> assignments.Finished:
     """Return how the try ended, once its log is with the platform."""
-    pump = log_pump.LogPump(world.link, current.held, current.folder)
+    pump = log_pump.LogPump(
+        world.link,
+        current.held,
+        current.folder,
+        bytes_max=current.assignment.log_bytes_max,
+        masker=current.masker,
+    )
     try:
         if current.is_adopted:
             await _unless_stopped(current, pump.recover())
@@ -262,6 +270,7 @@ async def _hold(
     """
     if failed.failure_reason in current.assignment.debug_on:
         failed.not_enforced = current.folder.unenforced()
+        await hold.stop_what_runs(sandbox, current.folder)
         told = hold.hold(world.link, current.held, failed, folder=current.folder, pump=pump)
         await _unless_stopped(current, told)
     else:
@@ -274,7 +283,7 @@ async def _connected(
     world: World, current: Try, sandbox: engine.Sandbox, pump: log_pump.LogPump
 ) -> AsyncIterator[None]:
     """Follow what the sandbox says and give it its network, for the time of the block."""
-    pump.attach_output(sandbox.log_path)
+    pump.attach_output(sandbox.log_path, sandbox.hold_output)
     watched = world.watch.add(sandbox.log_path, pump.wake)
     refusals: set[str] = set()
 
@@ -297,8 +306,10 @@ async def _connected(
         ):
             yield
         sockets.drain()
+        pump.end_output()
     except (StoppedError, engine.SupervisorLostError):
         sockets.drain()  # its processes are dead: nobody sends any more
+        pump.end_output()
         raise
     finally:
         sockets.close()
@@ -366,7 +377,7 @@ def _failed(world: World, current: Try, reason: str, message: str) -> assignment
         worker=world.settings.name,
         attempt=current.held.attempt,
         failure_reason=reason,
-        failure_message=message,
+        failure_message=current.masker.mask_text(message),
         usage=current.folder.usage(),
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +19,13 @@ import msgspec
 import structlog
 
 from plasmid.domain import assignments
+from plasmid.worker import holes
 
 WAITING_BYTES_MAX: Final = 1 << 20
 # More than what one call of `add_messages` may write.
 _TAIL_BYTES: Final = 4 << 20
+# What has been read is given back, but for what the next process looks at.
+_MARGIN_BYTES: Final = 2 * _TAIL_BYTES
 
 _log = structlog.get_logger()
 
@@ -56,6 +59,7 @@ class Spool:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._end = os.fstat(self._file).st_size
         self._waiting = b""
+        self._beginning = holes.Beginning(_MARGIN_BYTES)
         self.stamps: set[int] = set()
         if self._end:
             self._cut_half()
@@ -91,8 +95,31 @@ class Spool:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
 
+    @property
+    def end(self) -> int:
+        """Where the next line will begin."""
+        return self._end + len(self._waiting)
+
+    def free(self, below: int) -> Callable[[], None] | None:
+        """Return what gives the disk below an offset back, in any thread; None if it is little."""
+        return self._beginning.free(self._file, below)
+
     def read(self, offset: int, bytes_max: int) -> tuple[list[assignments.LogEntry], int]:
         """Return whole lines from a byte offset on, and the offset after them."""
+        block, offset = self._block(offset, bytes_max)
+        return [_DECODER.decode(line) for line in block.splitlines()], offset + len(block)
+
+    def sizes(self, offset: int, bytes_max: int) -> tuple[list[tuple[int, int]], int]:
+        """Return where lines begin and how many bytes each says, and the offset after them."""
+        block, offset = self._block(offset, bytes_max)
+        found = []
+        for line in block.splitlines(keepends=True):
+            found.append((offset, len(_DECODER.decode(line).msg.encode())))
+            offset += len(line)
+        return found, offset
+
+    def _block(self, offset: int, bytes_max: int) -> tuple[bytes, int]:
+        """Return whole lines as they are, and where they begin."""
         block = b""
         # What waited in the memory of a killed process is gone, and was counted.
         offset = min(offset, self._end + len(self._waiting))
@@ -101,8 +128,7 @@ class Spool:
         if offset + len(block) >= self._end:
             rest = offset + len(block) - self._end
             block += self._waiting[rest : rest + bytes_max - len(block)]
-        block = block[: block.rfind(b"\n") + 1]
-        return [_DECODER.decode(line) for line in block.splitlines()], offset + len(block)
+        return block[: block.rfind(b"\n") + 1], offset
 
     def close(self) -> None:
         """Close the file."""

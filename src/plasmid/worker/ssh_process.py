@@ -15,9 +15,11 @@ import signal
 import struct
 import termios
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Final, Protocol, cast
+from typing import Final, Protocol
 
 import msgspec
+
+from plasmid.worker import descriptors
 
 _INTERRUPTS: Final = {"INT": b"\x03", "QUIT": b"\x1c"}
 _END_OF_INPUT: Final = b"\x04"
@@ -63,80 +65,44 @@ class Carrier(Protocol):
         ...
 
 
-class _Reading(asyncio.Protocol):
-    """The reading end of a pipe or a terminal."""
-
-    def __init__(self, carrier: Carrier, *, is_error: bool) -> None:
-        self._carrier = carrier
-        self._is_error = is_error
-        self.ended = asyncio.Event()
-
-    def data_received(self, data: bytes) -> None:
-        self._carrier.carry(data, is_error=self._is_error)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ended.set()
-
-
-class _Writing(asyncio.Protocol):
-    """The writing end of a pipe or a terminal."""
-
-    def __init__(self, carrier: Carrier) -> None:
-        self._carrier = carrier
-        self.is_lost = False
-
-    def pause_writing(self) -> None:
-        self._carrier.pause_input()
-
-    def resume_writing(self) -> None:
-        # Not from within: the transport loses what is written here and then closed.
-        asyncio.get_running_loop().call_soon(self._carrier.resume_input)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_lost = True
-        self._carrier.resume_input()  # what comes for a closed pipe is dropped, not kept
-
-
 class Process:
     """A running command; `wait` returns when it has ended and its output was carried."""
 
-    def __init__(self, running: asyncio.subprocess.Process, terminal: int | None) -> None:
-        self._running = running
-        self._terminal = terminal
-        self._readings: list[tuple[asyncio.ReadTransport, _Reading]] = []
-        self._input: tuple[asyncio.WriteTransport, _Writing] | None = None
-
-    async def join(self, carrier: Carrier, ends: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        running: asyncio.subprocess.Process,
+        carrier: Carrier,
+        ends: Mapping[str, int],
+        *,
+        is_terminal: bool,
+    ) -> None:
         """Read and write the given ends of pipes (`in`, `out`, `error`); they are ours now."""
-        loop = asyncio.get_running_loop()
-        for name in ("out", "error"):
-            if name in ends:
-                reading = _Reading(carrier, is_error=name == "error")
-                pipe, _ = await loop.connect_read_pipe(
-                    functools.partial(_itself, reading), _file(ends[name], "rb")
-                )
-                self._readings.append((pipe, reading))
-        self._input = await loop.connect_write_pipe(
-            lambda: _Writing(carrier), _file(ends["in"], "wb")
+        self._running = running
+        self._terminal = ends["out"] if is_terminal else None
+        self._outputs = [
+            descriptors.Reading(ends[name], functools.partial(carrier.carry, is_error=is_error))
+            for name, is_error in (("out", False), ("error", True))
+            if name in ends
+        ]
+        self._input = descriptors.Writing(
+            ends["in"], on_full=carrier.pause_input, on_room=carrier.resume_input
         )
 
     def feed(self, content: bytes) -> None:
         """Give it input."""
-        if self._input is not None and not self._input[0].is_closing():
-            self._input[0].write(content)
+        self._input.write(content)
 
     def feed_end(self) -> None:
         """Say that no more input comes: a terminal is told as by Ctrl-D."""
         if self._terminal is not None:
             self.feed(_END_OF_INPUT)
-        elif self._input is not None:
-            self._input[0].close()
+        else:
+            self._input.end()
 
     def resize(self, size: tuple[int, int, int, int]) -> None:
         """Give its terminal another size; what runs in it is told."""
-        if self._terminal is not None:
-            with contextlib.suppress(OSError):
-                _resize(self._terminal, size)
+        if self._terminal is not None and not self._outputs[0].ended.is_set():
+            _resize(self._terminal, size)
 
     def send_signal(self, name: str) -> None:
         """Send a signal by its name in RFC 4254, 6.9; interrupts go by the terminal's keys."""
@@ -149,15 +115,13 @@ class Process:
 
     def pause_output(self) -> None:
         """Carry nothing more until `resume_output`; a command that writes on will wait."""
-        for pipe, _ in self._readings:
-            if not pipe.is_closing():
-                pipe.pause_reading()
+        for output in self._outputs:
+            output.pause()
 
     def resume_output(self) -> None:
         """Carry output again."""
-        for pipe, _ in self._readings:
-            if not pipe.is_closing():
-                pipe.resume_reading()
+        for output in self._outputs:
+            output.resume()
 
     def hang_up(self) -> None:
         """End it as if its user had gone away."""
@@ -173,19 +137,15 @@ class Process:
         with contextlib.suppress(TimeoutError):
             # A terminal is over with its first process, whoever else may still hold it.
             async with asyncio.timeout(None if self._terminal is None else _REST_SECONDS_MAX):
-                for _, reading in self._readings:
-                    await reading.ended.wait()
+                for output in self._outputs:
+                    await output.ended.wait()
         self._close()
         return code if 0 <= code < _CODE_NONE else 128 - code if code < 0 else _CODE_NONE
 
     def _close(self) -> None:
-        for pipe, _ in self._readings:
-            pipe.close()
-        if self._input is not None and not self._input[1].is_lost:
-            self._input[0].abort()
-        if self._terminal is not None:
-            os.close(self._terminal)
-            self._terminal = None
+        for output in self._outputs:
+            output.close()
+        self._input.close()
 
 
 async def start(command: Sequence[str], carrier: Carrier, *, terminal: Terminal | None) -> Process:
@@ -205,13 +165,7 @@ async def start(command: Sequence[str], carrier: Carrier, *, terminal: Terminal 
         raise
     finally:
         _close_all(set(theirs.values()))
-    process = Process(running, os.dup(ours["in"]) if terminal is not None else None)
-    await process.join(carrier, ours)
-    return process
-
-
-def _itself(reading: _Reading) -> _Reading:
-    return reading
+    return Process(running, carrier, ours, is_terminal=terminal is not None)
 
 
 def _pipe_ends() -> tuple[dict[str, int], dict[str, int]]:
@@ -246,10 +200,6 @@ def _set_modes(terminal: int, modes: Mapping[int, int]) -> None:
             character = bytes([modes[code] if 0 <= modes[code] < _CODE_NONE else 0])
             attributes[_CHARACTERS_FIELD][getattr(termios, name)] = character
     termios.tcsetattr(terminal, termios.TCSANOW, attributes)
-
-
-def _file(descriptor: int, mode: str) -> IO[bytes]:
-    return cast("IO[bytes]", os.fdopen(descriptor, mode, buffering=0))
 
 
 def _close_all(descriptors: Iterable[int]) -> None:

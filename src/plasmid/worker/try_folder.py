@@ -7,6 +7,7 @@ downloads/        bundled archives, by the ids of their files
 layers.json       the keys of the layers that the sandbox is made of
 image.json        the base image that it lies over
 system.jsonl  priority.jsonl  bulk.jsonl   log lines
+masked.json       values that the job has registered to be masked in its log
 started           when the job's sandbox was started, in ms
 unenforced.json   which limits of its instance type this machine cannot enforce
 measured.json     what it has used so far
@@ -128,6 +129,15 @@ class TryFolder:
     def unenforced(self) -> list[str]:
         """Return which limits the sandbox does not have, one reason each."""
         content = self._get("unenforced.json")
+        return [] if content is None else _decoded(content, list[str]) or []
+
+    def keep_masked(self, values: list[str]) -> None:
+        """Remember the values that the job has registered to be masked."""
+        self._put("masked.json", msgspec.json.encode(values))
+
+    def masked(self) -> list[str]:
+        """Return the values that the job has registered to be masked."""
+        content = self._get("masked.json")
         return [] if content is None else _decoded(content, list[str]) or []
 
     def keep_finished(self, finished: assignments.Finished) -> None:

@@ -21,11 +21,12 @@ from plasmid.client import api
 from plasmid.domain import assignments, errors
 from plasmid.engines import engine
 from plasmid.network import into, relay
-from plasmid.worker import log_pump, platform, try_folder
+from plasmid.worker import platform, try_folder
 from plasmid.worker.world import World
 
 NAME: Final = "app"
 OWNER_ONLY: Final = 0o600
+RETRY: Final = api.Retry()
 _BACKLOG: Final = 128
 _log = structlog.get_logger()
 
@@ -113,7 +114,7 @@ async def _tell(
         except (api.Unreachable, errors.ApiError) as error:
             failed_tries += 1
             _log.warning("web_app_not_told", job=held.job, error=str(error))
-        await asyncio.sleep(log_pump.RETRY.pause_seconds(failed_tries))
+        await asyncio.sleep(RETRY.pause_seconds(failed_tries))
 
 
 @contextlib.contextmanager

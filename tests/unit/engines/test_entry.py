@@ -88,3 +88,31 @@ def test_groups_are_seen_inside_where_programs_look_for_them() -> None:
         "/sys/fs/cgroup/cpu,cpuacct": "/sys/fs/cgroup/cpu,cpuacct/plasmid/j",
     }
     assert entry.cgroups_inside(V2) == {"/sys/fs/cgroup": "/sys/fs/cgroup/plasmid/j"}
+
+
+def entered(runtime: str = "/usr/bin/runc", *, terminal: bool = False) -> list[str]:
+    command = entry.Command(("/bin/sh", "-c", "x y"), {"A": "b c"}, "1000:1000", "/h", terminal)
+    return entry.entered(V1, [runtime, "--root", "/r"], "job-1", command)
+
+
+def test_a_command_runs_besides_in_the_same_groups() -> None:
+    made = entered()
+    at = made.index("/usr/bin/runc")
+    assert made[at:] == [
+        *("/usr/bin/runc", "--root", "/r", "exec", "--cwd=/h", "--user=1000:1000"),
+        *("--env=PLASMID_ENTERED=1", "--env=A=b c", "job-1", "/bin/sh", "-c", "x y"),
+    ]
+    assert made[at - 3 : at] == joined(V1)[4:7]
+    assert subprocess.run(["/bin/sh", "-n", "-c", made[2]], check=False).returncode == 0
+
+
+def test_a_terminal_is_asked_for_and_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = entered(terminal=True)
+    assert "--tty" in made
+    assert "--tty" not in entered()
+    assert "/proc/self/fd/0" in made[2]
+    monkeypatch.setattr(entry, "_hidden_mount", lambda: None)
+    monkeypatch.setattr("plasmid.engines.window.follows", lambda _: False)
+    assert "window.py" in entered("/usr/bin/crun", terminal=True)[3]
+    monkeypatch.setattr("plasmid.engines.window.follows", lambda _: True)
+    assert entered("/usr/bin/crun", terminal=True)[0] == "/bin/sh"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from plasmid.domain.assignments import LogEntry
 from plasmid.logs import batches, folder
 from plasmid.logs.folder import FolderLogs
+from plasmid.logs.store import READ_BYTES
 
 JOB = "job-" + "B" * 24
 
@@ -18,11 +21,11 @@ def entries(*lines: str) -> list[LogEntry]:
     return [LogEntry(timestamp=1, source="s", level="STDOUT", msg=line) for line in lines]
 
 
-async def lines_of(logs: FolderLogs) -> list[str]:
+async def lines_of(logs: FolderLogs, *, bytes_max: int = READ_BYTES) -> list[str]:
     found: list[str] = []
     offset = 0
     while True:
-        piece = await logs.read(JOB, 0, offset=offset, first_line=len(found))
+        piece = await logs.read(JOB, 0, offset=offset, first_line=len(found), bytes_max=bytes_max)
         if piece.next_offset == offset:
             return found
         found += [entry.msg for entry in piece.entries]
@@ -88,13 +91,13 @@ async def test_the_end_is_found_however_long_the_torn_tail_is(
 
 @pytest.mark.parametrize("read_bytes", [1, 10, 50, 51, 52, 53, 54, 55])
 async def test_pieces_end_between_lines_wherever_the_limit_falls(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
+    tmp_path: Path, read_bytes: int
 ) -> None:
-    monkeypatch.setattr(folder, "READ_BYTES", read_bytes)
     logs = FolderLogs(tmp_path)
     for number in range(20):
         await logs.append(JOB, 0, entries=entries("x" * number), cursors={"stdout": number})
-    assert await lines_of(logs) == ["x" * number for number in range(20)]
+    expected = ["x" * number for number in range(20)]
+    assert await lines_of(logs, bytes_max=read_bytes) == expected
 
 
 async def test_a_batch_is_on_disk_when_it_is_acknowledged(
@@ -163,3 +166,30 @@ async def test_other_troubles_of_the_disk_are_not_called_full(
     with pytest.raises(OSError, match=error.strerror):
         await logs.append(JOB, 0, entries=entries("x"), cursors={})
     assert await lines_of(logs) == []
+
+
+async def test_a_reader_that_comes_while_a_batch_is_kept_does_not_undo_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It saw the file as it was before; what it remembers must not be where the next is written."""
+    await two_batches(tmp_path)
+    logs = FolderLogs(tmp_path)
+    original = batches.find_end
+    has_seen, may_go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> batches.End:
+        found = original(path)
+        if not has_seen.is_set():
+            has_seen.set()
+            may_go_on.wait(5)
+        return found
+
+    monkeypatch.setattr(batches, "find_end", slow)
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(logs.read(JOB, 0, offset=0, first_line=0))
+        await asyncio.to_thread(has_seen.wait, 5)
+        await logs.append(JOB, 0, entries=entries("d"), cursors={"stdout": 4})
+        may_go_on.set()
+    assert [entry.msg for entry in reading.result().entries][:3] == ["a", "b", "c"]
+    await logs.append(JOB, 0, entries=entries("e"), cursors={"stdout": 5})
+    assert await lines_of(FolderLogs(tmp_path)) == ["a", "b", "c", "d", "e"]

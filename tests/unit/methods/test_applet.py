@@ -139,6 +139,7 @@ async def test_bundled_objects_are_kept_as_plain_links_of_the_applet(
         ({"title": 5}, "title"),
         ({"ignoreReuse": "no"}, "ignoreReuse"),
         ({"httpsApp": "yes"}, "httpsApp"),
+        ({"httpsApp": {"ports": [80]}}, "ports"),
     ],
 )
 async def test_what_is_wrong_in_an_applet_is_named(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.domain.test_ssh_access import ED25519
 from tests.worlds import BOB, World
 
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
@@ -44,7 +45,7 @@ async def test_an_unknown_user_is_not_found(world: World) -> None:
 
 
 async def test_a_public_key_is_kept_byte_for_byte_until_it_is_unset(world: World) -> None:
-    key = "ssh-rsa AAAA+/= alice@host ü \n\n"
+    key = f"{ED25519} alice@host ü \n\n"
     assert await world.call("/user-alice/update", {"sshPublicKey": key}) == {"id": "user-alice"}
     assert (await world.describe("user-alice"))["sshPublicKey"] == key
     assert "sshPublicKey" not in await world.describe("user-alice", as_=BOB)
@@ -55,7 +56,11 @@ async def test_a_public_key_is_kept_byte_for_byte_until_it_is_unset(world: World
 
 @pytest.mark.parametrize(
     "key, text",
-    [(PRIVATE, "Tried to put a private key in the sshPublicKey field"), (5, '"sshPublicKey"')],
+    [
+        (PRIVATE, "Tried to put a private key in the sshPublicKey field"),
+        (5, '"sshPublicKey"'),
+        ("nonsense", '"sshPublicKey"'),
+    ],
 )
 async def test_a_wrong_key_is_refused(world: World, key: Any, text: str) -> None:
     refusal = await world.refused("/user-alice/update", {"sshPublicKey": key})

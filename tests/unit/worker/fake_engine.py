@@ -30,6 +30,7 @@ class FakeSandbox:
         self.ended = asyncio.Event()
         self.kept: dict[str, list[socket.socket]] = {}
         self.used = engine.Usage()
+        self.holds: list[bool] = []
         self.root.mkdir()
         self.log_path.touch()
         for path, content in spec.files.items():
@@ -98,6 +99,9 @@ class FakeSandbox:
 
     async def usage(self) -> engine.Usage:
         return self.used
+
+    async def hold_output(self, is_held: bool) -> None:
+        self.holds.append(is_held)
 
     async def kill(self) -> None:
         self.kills += 1

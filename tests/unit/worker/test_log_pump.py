@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
 from plasmid.client import api
@@ -168,11 +169,12 @@ async def test_a_batch_is_bounded(
 
     async def counted(
         held: assignments.HeldTry,
-        entries: list[assignments.LogEntry],
+        entries: msgspec.Raw,
         cursors: dict[str, int],
         **more: Any,
     ) -> None:
-        sizes.append(sum(len(entry.msg) for entry in entries))
+        lines = msgspec.json.decode(entries, type=list[assignments.LogEntry])
+        sizes.append(sum(len(line.msg) for line in lines))
         await add_log(held, entries, cursors, **more)
 
     link.add_log = counted  # type: ignore[method-assign]

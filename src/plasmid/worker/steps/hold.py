@@ -76,6 +76,16 @@ def _exit_code(sandbox: engine.Sandbox) -> int | None:
     return None
 
 
+async def stop_what_runs(sandbox: engine.Sandbox, folder: try_folder.TryFolder) -> None:
+    """Stop what a failed job has left running, so that it stays as it was left.
+
+    Only as the hold begins: later it is for those who look to say what runs.
+    """
+    if not folder.is_held():
+        with contextlib.suppress(engine.EngineError):  # it has ended meanwhile
+            await sandbox.stop_processes()
+
+
 async def hold(
     link: platform.Platform,
     held: assignments.HeldTry,
@@ -92,7 +102,8 @@ async def hold(
         pump.say(f"{failed.failure_reason}: {failed.failure_message}", "ERROR")
         pump.say(
             f"The job is held for debugging, as debugOn names {failed.failure_reason}: its sandbox "
-            f"stays as it is until `dx terminate {held.job}` or the site's limit for holds"
+            f"stays as it is, and what it left running is stopped, until `dx terminate {held.job}` "
+            f"or the site's limit for holds; `dx ssh {held.job}` leads into it"
         )
     failed_tries = 0
     while True:

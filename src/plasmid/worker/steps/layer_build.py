@@ -26,6 +26,7 @@ from plasmid.worker import (
     adapters,
     inside,
     layer_builds,
+    masking,
     output_log,
     spool,
     task_errors,
@@ -209,6 +210,7 @@ class _Said:
 
     def __init__(self, building: layer_builds.Build) -> None:
         self._building = building
+        self.masker = masking.Masker()
 
     def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
         """Pass the lines of messages on."""
@@ -217,6 +219,17 @@ class _Said:
     def stamps(self, source: str) -> set[int]:
         """Return nothing: no earlier worker has left anything."""
         return set()
+
+    def has_room(self, source: str) -> bool:
+        """Return True: whoever listens takes all."""
+        return True
+
+    def listen(self, take: Callable[[], None]) -> None:
+        """Do nothing: nobody masks the output of a build, which knows nothing of the job."""
+
+    def register(self, value: str) -> None:
+        """Mask a value in what the sockets bring."""
+        self.masker.add(value)
 
 
 @contextlib.asynccontextmanager

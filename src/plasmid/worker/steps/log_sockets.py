@@ -1,8 +1,10 @@
 """The two log sockets of a sandbox (contract G.3).
 
 They are bound here, outside, in a folder that the sandbox sees at /opt/dnanexus/log. A sender waits
-while the queue of a socket is full, so a flood is slowed down and nothing is dropped. Where the
-engine can keep them open a job does not notice the death of a worker; else its next line fails.
+while the queue of a socket is full, so a flood is slowed down and nothing is dropped; while too
+much of it is not with the platform yet, nothing is taken. What a job registers as secret is no
+line: it is masked in all that was sent or written later. Where the engine can keep them open a job
+does not notice the death of a worker; else its next line fails.
 
 A datagram leaves its queue only after it is on disk or, while that is full, in the spool's memory.
 A worker that dies in between leaves it at
@@ -17,12 +19,12 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from plasmid.engines import engine
-from plasmid.worker import datagrams, spool
+from plasmid.worker import datagrams, masking, spool
 
 INSIDE: Final = "/opt/dnanexus/log"
 NAMES: Final = ("priority", "bulk")
@@ -31,6 +33,9 @@ DATAGRAM_BYTES_MAX: Final = 1 << 16
 # One socket's turn, so that a flood leaves the loop to others and a spool's tail holds it.
 DATAGRAMS_AT_ONCE_MAX: Final = 64
 BYTES_AT_ONCE_MAX: Final = 1 << 18
+# More than any queue holds: what comes later was sent later.
+TURNS_AT_ONCE_MAX: Final = 16
+URGENT: Final = "priority"
 _KEPT_AS: Final = "log"
 # asm-generic/socket.h; Python has no names for them.
 _SO_TIMESTAMPNS: Final = 35
@@ -50,6 +55,23 @@ class Lines(Protocol):
         """Return the stamps of the last messages on disk."""
         ...
 
+    def has_room(self, source: str) -> bool:
+        """Say whether more of a source may be taken now."""
+        ...
+
+    def listen(self, take: Callable[[], None]) -> None:
+        """Call this when secrets are to be known, or there is room again."""
+        ...
+
+    def register(self, value: str) -> None:
+        """Mask a value from now on."""
+        ...
+
+    @property
+    def masker(self) -> masking.Masker:
+        """What masks them."""
+        ...
+
 
 class LogSockets:
     """The sockets of one sandbox."""
@@ -58,6 +80,7 @@ class LogSockets:
         self._folder = folder
         self._lines = lines
         self._sockets: dict[str, socket.socket] = {}
+        self._paused: set[str] = set()
 
     async def open(self, sandbox: engine.Sandbox | None = None) -> None:
         """Take both sockets over from an earlier worker, or bind new ones, and listen."""
@@ -72,6 +95,7 @@ class LogSockets:
                 await sandbox.keep_open(_KEPT_AS, list(self._sockets.values()))
         for name, bound in self._sockets.items():
             asyncio.get_running_loop().add_reader(bound, self._receive, name)
+        self._lines.listen(self._take_all)
 
     def _bind(self) -> None:
         """Bind both in the place of those that an earlier worker may have left."""
@@ -94,9 +118,24 @@ class LogSockets:
         stamps, bound = self._lines.stamps(name), self._sockets[name]
         while True:
             waiting = _peek(bound, is_first=True)
-            if waiting is None or waiting[1] not in stamps:
+            if waiting is None:
+                return
+            value = datagrams.secret(waiting[0])
+            if value is not None:
+                self._lines.register(value)
+            elif waiting[1] not in stamps:
                 return
             bound.recv(1)
+
+    def _take_all(self) -> None:
+        """Take what was sent before now, as far as there is room for it."""
+        for name in NAMES:
+            if name in self._paused and self._lines.has_room(name):
+                self._paused.remove(name)
+                asyncio.get_running_loop().add_reader(self._sockets[name], self._receive, name)
+            for _ in range(TURNS_AT_ONCE_MAX):
+                if name in self._paused or name not in self._sockets or not self._receive(name):
+                    break
 
     def drain(self) -> None:
         """Take what is still in the queues; nobody sends any more."""
@@ -106,6 +145,7 @@ class LogSockets:
 
     def close(self) -> None:
         """Stop listening."""
+        self._lines.listen(lambda: None)
         loop = asyncio.get_running_loop()
         for bound in self._sockets.values():
             loop.remove_reader(bound)
@@ -115,23 +155,43 @@ class LogSockets:
     def _receive(self, name: str) -> bool:
         """Take what waits, up to a turn's limit; say whether there was anything."""
         bound = self._sockets[name]
+        waiting = _first(bound)
+        if name != URGENT:  # a secret may have been registered there before these were sent
+            for _ in range(TURNS_AT_ONCE_MAX):
+                if not self._receive(URGENT):
+                    break
         messages: list[spool.Message] = []
         now_ms = time.time_ns() // 1_000_000
-        length = 0
-        while len(messages) < DATAGRAMS_AT_ONCE_MAX and length < BYTES_AT_ONCE_MAX:
-            waiting = _peek(bound, is_first=not messages)
-            if waiting is None:
-                break
-            content, stamp = waiting
-            length += len(content)
-            messages.append(spool.Message(stamp, datagrams.entries(content, now_ms)))
-            if len(content) == DATAGRAM_BYTES_MAX:
-                break  # the next look would give the rest of it, which goes with it
+        for content, stamp in waiting:
+            value = datagrams.secret(content)
+            if value is not None:
+                self._lines.register(value)
+                continue
+            entries = datagrams.entries(content, now_ms, self._lines.masker.mask)
+            messages.append(spool.Message(stamp, entries))
         if messages:
             self._lines.add_messages(name, messages)
-        for _ in messages:
+        for _ in waiting:
             bound.recv(1)  # what is not asked for of a datagram goes with it
-        return bool(messages)
+        if not self._lines.has_room(name):
+            self._paused.add(name)
+            asyncio.get_running_loop().remove_reader(bound)
+        return bool(waiting)
+
+
+def _first(bound: socket.socket) -> list[tuple[bytes, int]]:
+    """Return the first datagrams of a queue, a turn's number at most; they stay in it."""
+    found: list[tuple[bytes, int]] = []
+    length = 0
+    while len(found) < DATAGRAMS_AT_ONCE_MAX and length < BYTES_AT_ONCE_MAX:
+        waiting = _peek(bound, is_first=not found)
+        if waiting is None:
+            break
+        length += len(waiting[0])
+        found.append(waiting)
+        if len(waiting[0]) == DATAGRAM_BYTES_MAX:
+            break  # the next look would give the rest of it, which goes with it
+    return found
 
 
 def _peek(bound: socket.socket, *, is_first: bool) -> tuple[bytes, int] | None:

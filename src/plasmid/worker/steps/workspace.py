@@ -38,6 +38,7 @@ _TOOLS: Final = {
     "/usr/bin/dx-git-ssh-helper": "dx-git-ssh-helper",
     "/usr/bin/dx-dstat": "dx-dstat",
     "/usr/bin/pcp-dstat": "pcp-dstat",
+    "/usr/bin/dx-mask-value": "dx-mask-value",
 }
 # An app may bring its own of these; what tells of the job is always ours.
 _YIELDING: Final = (

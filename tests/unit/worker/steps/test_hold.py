@@ -57,12 +57,15 @@ async def test_a_failure_that_is_to_be_debugged_is_reported_and_the_sandbox_stay
         assert report.peak_memory_bytes == 1 << 20
         sandbox = place.engine.made[0]
         assert (sandbox.kills, sandbox.removals, JOB in place.platform.finished) == (0, 0, False)
+        assert sandbox.stops == 1
         await place.platform.stop(assignments.HeldTry(JOB, 0))
         await place.platform.until(lambda: JOB in place.platform.finished)
     assert (sandbox.kills, place.folders()) == (1, [])
     assert place.platform.finished[JOB].failure_reason == "Terminated"
     told = place.platform.messages(JOB)
-    assert any("held for debugging" in line and f"dx terminate {JOB}" in line for line in told)
+    (line,) = [line for line in told if "held for debugging" in line]
+    assert f"dx terminate {JOB}" in line
+    assert f"dx ssh {JOB}" in line
 
 
 async def test_a_failure_that_debug_on_does_not_name_ends_the_sandbox(place: Place) -> None:
@@ -73,6 +76,7 @@ async def test_a_failure_that_debug_on_does_not_name_ends_the_sandbox(place: Pla
     report = place.platform.finished[JOB]
     assert (report.failure_reason, report.failure_message) == ("AppError", "bad input")
     assert place.platform.reports_of_holds == {}
+    assert place.engine.made[0].stops == 0
     assert (place.engine.made[0].kills, place.folders()) == (1, [])
 
 
@@ -110,6 +114,8 @@ async def test_a_hold_lasts_longer_than_the_jobs_timeout_and_its_worker(place: P
         await until_held(place)
         sandbox = place.engine.made[0]
         assert (len(place.engine.made), sandbox.starts, sandbox.kills) == (1, 1, 0)
+        # by now somebody may have let some of it go on
+        assert sandbox.stops == 1
         await place.platform.stop(assignments.HeldTry(JOB, 0))
         await place.platform.until(lambda: JOB in place.platform.finished)
     held_lines = [line for line in place.platform.messages(JOB) if "held for debugging" in line]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
+import json
 import logging
 import socket
 import stat
@@ -15,7 +17,7 @@ import pytest
 
 from plasmid.domain import assignments
 from plasmid.engines import engine
-from plasmid.worker import spool
+from plasmid.worker import masking, spool
 from plasmid.worker.steps import log_sockets
 from tests.unit.worker import fake_engine
 
@@ -27,6 +29,18 @@ class Kept:
         self.lines: dict[str, list[assignments.LogEntry]] = {"priority": [], "bulk": []}
         self.last: dict[str, set[int]] = {"priority": set(), "bulk": set()}
         self.then: Callable[[], None] = lambda: None
+        self.masker = masking.Masker()
+        self.take: Callable[[], None] = lambda: None
+        self.full: set[str] = set()
+
+    def has_room(self, source: str) -> bool:
+        return source not in self.full
+
+    def listen(self, take: Callable[[], None]) -> None:
+        self.take = take
+
+    def register(self, value: str) -> None:
+        self.masker.add(value)
 
     def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
         self.lines[source] += [entry for message in messages for entry in message.entries]
@@ -183,6 +197,86 @@ async def test_a_worker_killed_between_disk_and_queue_loses_and_doubles_nothing(
     second.drain()
     second.close()
     assert [line.msg for line in kept.lines["bulk"]] == ["the same"] * 5 + ["meanwhile", "later"]
+
+
+def registration(value: str) -> bytes:
+    return json.dumps({"source": "PLASMID_MASK", "msg": value}).encode()
+
+
+async def test_a_registered_secret_is_no_line_and_is_masked_in_all_that_is_sent_later(
+    tmp_path: Path,
+) -> None:
+    kept = Kept()
+    sockets = log_sockets.LogSockets(tmp_path, kept)
+    await sockets.open()
+    with sender(tmp_path, "priority") as urgent, sender(tmp_path, "bulk") as bulk:
+        urgent.send(registration("hunter2hunter2"))
+        bulk.send(b"password: hunter2hunter2.")
+        bulk.send(json.dumps({"msg": "x" * 8190 + "hunter2hunter2", "level": "info"}).encode())
+    sockets.drain()
+    sockets.close()
+    assert kept.lines["priority"] == []
+    said = [line.msg for line in kept.lines["bulk"]]
+    assert said[0] == "password: ***."
+    assert "".join(said[1:]) == "x" * 8190 + "***"
+
+
+async def test_a_registration_that_a_killed_worker_left_hides_no_line_that_is_kept(
+    tmp_path: Path, sandbox: fake_engine.FakeSandbox
+) -> None:
+    kept = Kept()
+    first = log_sockets.LogSockets(tmp_path, kept)
+    await first.open(sandbox)
+    out = sender(tmp_path, "bulk")
+    for content in (b"one", registration("hunter2"), b"two"):
+        out.send(content)
+
+    def killed() -> None:
+        raise KilledError
+
+    kept.then = killed
+    with pytest.raises(KilledError):
+        first.drain()
+    kept.then = lambda: None
+    kept.masker = masking.Masker()
+    first.close()
+    second = log_sockets.LogSockets(tmp_path, kept)
+    await second.open(sandbox)
+    out.send(b"hunter2")
+    out.close()
+    second.drain()
+    second.close()
+    assert [line.msg for line in kept.lines["bulk"]] == ["one", "two", "***"]
+
+
+async def test_while_too_much_waits_nothing_is_taken_and_the_sender_waits(tmp_path: Path) -> None:
+    kept = Kept()
+    sockets = log_sockets.LogSockets(tmp_path, kept)
+    await sockets.open()
+    kept.full.add("bulk")
+    with sender(tmp_path, "bulk") as out:
+        out.send(b"the first is taken before it is known")
+        await arrived(lambda: len(kept.lines["bulk"]) == 1)
+        out.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                out.send(b"y" * 1000)
+        kept.take()
+        assert len(kept.lines["bulk"]) == 1
+        kept.full.clear()
+        kept.take()
+        assert len(kept.lines["bulk"]) > 1
+        before = len(kept.lines["bulk"])
+        out.send(b"again")
+        await arrived(lambda: len(kept.lines["bulk"]) == before + 1)
+    sockets.close()
+
+
+async def arrived(condition: Callable[[], bool]) -> None:
+    """Let the loop run until it has read."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.to_thread(bool)
 
 
 async def test_a_folder_with_a_long_path_will_do(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""The records of conmon's log, taken in runs.
+
+A record is `<time> <stdout|stderr> <P|F> <bytes>`; P means that its line goes on in the next
+record of the same stream (conmon's k8s-file format). conmon stamps all that it reads at once with
+one time, so many records in a row begin with the same bytes: those are a run, which can be split,
+counted or skipped without a look at each of its lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+# conmon reads 8 KiB at once; with an end of line and a head for each line that is more.
+WINDOW_BYTES: Final = 16 << 10
+# Time, stream and mark are shorter.
+_HEAD_BYTES_MAX: Final = 80
+_HEAD_PARTS: Final = 3
+
+
+class Run(NamedTuple):
+    """Records with the same head: `start` to `end` of a block, without the last line break."""
+
+    stream: bytes
+    is_whole: bool
+    stamp: bytes
+    start: int
+    end: int
+    records: int
+    head_bytes: int
+
+    @property
+    def content_bytes(self) -> int:
+        """How much its records hold without their heads and line breaks."""
+        return self.end - self.start - self.records * self.head_bytes - (self.records - 1)
+
+
+def runs(block: bytes, end: int) -> Iterator[Run]:
+    """Give the runs of a block up to an end, which is after a line break."""
+    at = 0
+    while at < end:
+        stop = block.index(b"\n", at)
+        parts = block[at : min(stop, at + _HEAD_BYTES_MAX)].split(b" ", _HEAD_PARTS)
+        if len(parts) < _HEAD_PARTS:
+            at = stop + 1
+            continue
+        stamp, stream, mark = parts[:_HEAD_PARTS]
+        head_bytes = min(len(stamp) + len(stream) + len(mark) + _HEAD_PARTS, stop - at)
+        count = 1
+        head = b"\n" + block[at : at + head_bytes]
+        if block.startswith(head, stop):
+            stop, count = _last(block, head, at, stop)
+        yield Run(stream, mark == b"F", stamp, at, stop, count, head_bytes)
+        at = stop + 1
+
+
+def _last(block: bytes, head: bytes, at: int, stop: int) -> tuple[int, int]:
+    """Return where the run ends of which at least the first two records are known, and its length.
+
+    Of a longer one than the window only the beginning is taken.
+    """
+    last = block.rfind(head, stop, at + WINDOW_BYTES)
+    if last > stop:
+        end = block.find(b"\n", last + 1)
+        if end >= 0:
+            count = block.count(head, stop, end) + 1
+            if count == block.count(b"\n", at, end) + 1:
+                return end, count
+    count = 1
+    while block.startswith(head, stop):
+        end = block.find(b"\n", stop + 1)
+        if end < 0:
+            break
+        stop, count = end, count + 1
+    return stop, count

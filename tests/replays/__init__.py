@@ -1,0 +1,1 @@
+"""Seeded failures of jobs, each replayed: the same end, reason and last words."""

@@ -1,0 +1,192 @@
+"""Who writes faster than it can be kept waits; nobody else does, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from plasmid.client import api
+from plasmid.domain import assignments, errors
+from plasmid.engines import engine
+from plasmid.worker import backlog, holes, log_pump, platform, spool, try_folder
+from tests.unit.worker import fake_platform
+from tests.unit.worker.test_log_limit import HELD, JOB, as_conmon, numbered, text
+
+
+@pytest.fixture
+def server() -> fake_platform.FakePlatform:
+    return fake_platform.FakePlatform()
+
+
+@pytest.fixture
+def link(server: fake_platform.FakePlatform) -> platform.Platform:
+    transport = httpx2.ASGITransport(app=server.app)
+    return platform.Platform(api.ApiClient("http://server", "t", transport=transport), "w1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> try_folder.TryFolder:
+    return try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment(job=JOB))
+
+
+class Valve:
+    """What an engine was told, and when."""
+
+    def __init__(self) -> None:
+        self.told: list[bool] = []
+        self.news = asyncio.Condition()
+        self.breaks = False
+
+    async def hold(self, is_held: bool) -> None:
+        if self.breaks:
+            raise engine.EngineError("cannot")
+        async with self.news:
+            self.told.append(is_held)
+            self.news.notify_all()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20), self.news:
+            await self.news.wait_for(condition)
+
+
+async def test_writers_wait_from_a_limit_on_to_half_of_it() -> None:
+    valve, holder, waiting = Valve(), backlog.Holder(), 0
+    holder.attach(valve.hold)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(holder.run(lambda: waiting))
+        told = []
+        for waiting, expected in (  # noqa: B007 - read by the holder
+            (0, [False]),
+            (backlog.OUTPUT_BYTES_MAX + 1, [False, True]),
+            (backlog.OUTPUT_BYTES_MAX // 2, [False, True, False]),
+            (backlog.OUTPUT_BYTES_MAX + 1, [False, True, False, True]),
+        ):
+            holder.look()
+            await valve.until(lambda expected=expected: valve.told == expected)  # type: ignore[misc]
+            told = valve.told
+        running.cancel()
+    assert told == [False, True, False, True]
+
+
+async def test_what_an_earlier_worker_has_held_goes_on_at_once() -> None:
+    valve, holder = Valve(), backlog.Holder()
+    holder.attach(valve.hold)
+    holder.look()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(holder.run(lambda: 0))
+        await valve.until(lambda: valve.told == [False])
+        running.cancel()
+
+
+async def test_a_flood_waits_while_the_server_is_away_and_loses_nothing(
+    server: fake_platform.FakePlatform,
+    link: platform.Platform,
+    folder: try_folder.TryFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backlog, "OUTPUT_BYTES_MAX", 200_000)
+    is_away = True
+
+    def away(_: str) -> None:
+        if is_away:
+            raise errors.ServiceUnavailable("away")
+
+    server.before = away
+    log, valve = tmp_path / "log", Valve()
+    log.touch()
+    wanted = numbered(20_000)
+    pump = log_pump.LogPump(link, HELD, folder)
+    pump.attach_output(log, valve.hold)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pump.run())
+        await valve.until(lambda: valve.told == [False])
+        log.write_bytes(as_conmon(text(wanted)))
+        pump.wake()
+        await valve.until(lambda: valve.told == [False, True])
+        is_away = False
+        await valve.until(lambda: valve.told == [False, True, False])
+        pump.finish()
+    assert server.messages(JOB) == wanted
+
+
+async def test_an_engine_that_cannot_hold_stops_no_log(
+    server: fake_platform.FakePlatform,
+    link: platform.Platform,
+    folder: try_folder.TryFolder,
+    tmp_path: Path,
+) -> None:
+    valve = Valve()
+    valve.breaks = True
+    (tmp_path / "log").write_bytes(as_conmon(text(numbered(100))))
+    pump = log_pump.LogPump(link, HELD, folder)
+    pump.attach_output(tmp_path / "log", valve.hold)
+    pump.finish()
+    await pump.run()
+    assert server.messages(JOB) == numbered(100)
+
+
+async def test_what_is_kept_takes_no_disk_and_is_not_missed(
+    server: fake_platform.FakePlatform,
+    link: platform.Platform,
+    folder: try_folder.TryFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(holes, "STEP_BYTES", 1 << 20)
+    log = tmp_path / "log"
+    wanted = [f"{number:08} {'x' * 2000}" for number in range(6_000)]
+    log.write_bytes(as_conmon(text(wanted) + b"half "))
+    on_disk = log.stat().st_blocks * 512
+    if not can_punch(tmp_path):
+        pytest.skip("this file system frees no part of a file")
+    first = log_pump.LogPump(link, HELD, folder)
+    first.attach_output(log)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(first.run())
+        await server.until(lambda: len(server.lines[JOB]) == len(wanted))
+        running.cancel()
+    first.close()
+    assert log.stat().st_blocks * 512 < on_disk // 2
+    with log.open("ab") as more:
+        more.write(as_conmon(b"a line\nnew\n", first=900_000))
+    second = log_pump.LogPump(link, HELD, folder)
+    await second.recover()
+    second.attach_output(log)
+    second.finish()
+    await second.run()
+    assert server.messages(JOB) == [*wanted, "half a line", "new"]
+
+
+def can_punch(folder: Path) -> bool:
+    path = folder / "punched"
+    path.write_bytes(b"x" * (4 << 20))
+    opened = os.open(path, os.O_RDWR)
+    step = holes.Beginning(0).free(opened, 4 << 20)
+    assert step is not None
+    step()
+    os.close(opened)
+    return path.stat().st_blocks == 0
+
+
+async def test_a_spool_that_is_full_has_no_room_before_half_of_it_is_sent(
+    link: platform.Platform, folder: try_folder.TryFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "SPOOL_BYTES_MAX", 10_000)
+    pump = log_pump.LogPump(link, HELD, folder)
+    told: list[bool] = []
+    pump.listen(lambda: told.append(pump.has_room("bulk")))
+    line = assignments.LogEntry(1, "DX_APP", "INFO", "x" * 5_000)
+    pump.add_messages("bulk", [spool.Message(1, [line])])
+    assert pump.has_room("bulk")
+    pump.add_messages("bulk", [spool.Message(2, [line])])
+    assert not pump.has_room("bulk")
+    assert pump.has_room("priority")
+    pump.finish()
+    await pump.run()
+    assert told == [True]
