@@ -62,6 +62,10 @@ faults-bugs *args:
 floods *args:
     {{ tool }} python -m tests.floods {{ args }}
 
+# fifty seeded failures of jobs, each replayed: the same exit code, reason and last lines
+replays *args:
+    {{ tool }} python -m tests.replays {{ args }}
+
 # take all of the machine for a time: no worker may be taken for lost meanwhile
 busy seconds="3600":
     BUSY_SECONDS={{ seconds }} ./plasmid test tests/e2e/test_leases.py -k busy --timeout 0

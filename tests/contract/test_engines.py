@@ -1149,9 +1149,11 @@ def first_line(process: subprocess.Popen[bytes]) -> str:
     return process.stdout.readline().decode().strip()
 
 
-async def idle(workshop: Workshop, script: str = "") -> engine.Sandbox:
+async def idle(workshop: Workshop, script: str = "", **changes: object) -> engine.Sandbox:
     """Return a sandbox that has done its script and then does nothing."""
-    sandbox = await workshop.started(f"{script}\necho idle; while :; do sleep 1000; done")
+    sandbox = await workshop.started(
+        f"{script}\necho idle; while :; do sleep 1000; done", **changes
+    )
     await until(lambda: "idle" in output(sandbox))
     return sandbox
 
@@ -1195,6 +1197,24 @@ def said(process: Path) -> str:
     with contextlib.suppress(OSError):
         return (process / "cmdline").read_text(errors="replace").replace("\0", " ")
     return ""
+
+
+ATTACH = """
+import ctypes, os
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+seize, detach, listing = 0x4206, 17, os.popen("pgrep -f 'sleep 10[12]5$'").read().split()
+for pid in map(int, listing):
+    print(ptrace(seize, pid, 0, 0), os.strerror(ctypes.get_errno()))
+    assert open(f"/proc/{pid}/environ").read() and os.listdir(f"/proc/{pid}/fd")
+"""
+
+
+async def test_who_comes_in_as_root_can_debug_what_runs(workshop: Workshop) -> None:
+    script = "sleep 1015 & setpriv --reuid=1000 --clear-groups sleep 1025 &"
+    sandbox = await idle(workshop, script, files={"/attach": ATTACH.encode()})
+    await until(lambda: "sleep 1025" in everything())
+    await sandbox.stop_processes()
+    assert entered(sandbox, "python3 /attach") == ["0 Success", "0 Success"]
 
 
 async def test_bytes_and_exit_codes_of_such_a_command_pass_as_they_are(

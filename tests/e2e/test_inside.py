@@ -179,7 +179,7 @@ def main(n, **rest):
 
     def test_code_that_calls_nothing_fails(self, dx: Dx) -> None:
         ended = dx.ran("def main():\n    pass\n", interpreter="python3")
-        assert ended.why == "AppInternalError: KeyError: 'main'"
+        assert ended.why.startswith("AppInternalError: KeyError: 'main'; replay it: ")
 
     def test_log_handlers_reach_the_log(self, dx: Dx) -> None:
         code = (

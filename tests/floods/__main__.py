@@ -44,7 +44,7 @@ def cap(dx: Dx, given: argparse.Namespace) -> stories.Told:
 def stalled(dx: Dx, given: argparse.Namespace) -> stories.Told:
     """Readers of a long log that do not read."""
     job = stories.ran(dx, flooder.numbered(1_000_000))
-    return stories.stalled(dx, job, given.stalled)
+    return stories.stalled(dx, job, given.stalled, to_the_end=True)
 
 
 def idle(dx: Dx, given: argparse.Namespace) -> stories.Told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from tests.e2e.driver import Site
@@ -40,6 +40,13 @@ def say(stream: socket.socket, text: bytes) -> None:
     assert len(text) < 1 << 16
     size = len(text).to_bytes(2, "big")
     stream.sendall(b"\x81" + (b"\xfe" + size) + bytes(4) + text)
+
+
+def sip(streams: Sequence[socket.socket]) -> None:
+    """Read one byte of each that has one."""
+    for stream in streams:
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+            stream.recv(1, socket.MSG_DONTWAIT)
 
 
 @contextlib.contextmanager

@@ -152,18 +152,33 @@ READER_BYTES_MAX: Final = 64 * 1024
 OWN_BYTES_MAX: Final = 16 * measuring.MB
 
 
-def stalled(dx: Dx, job: str, count: int) -> Told:
-    """Let that many readers ask for a long log and never read; who reads beside them gets it."""
+def stalled(dx: Dx, job: str, count: int, *, to_the_end: bool = False) -> Told:
+    """Let that many readers ask for a long log and never read; who reads beside them gets it.
+
+    With `to_the_end` half of them read a byte now and then, and all are waited for to be dropped.
+    """
     site = dx.site
     wanted = [line.msg for line in site.log(job)]
     before, memory, begun = measuring.sockets(site), measuring.Memory(site), time.monotonic()
-    with readers.crowd(site, job, count):
+    with readers.crowd(site, job, count) as streams:
         assert [line.msg for line in site.log(job)] == wanted
+        if to_the_end:
+            until(lambda: are_dropped(site, streams[::2], before), DROPPED_SECONDS_MAX)
         growth_bytes = memory.growth_bytes
     grown_mb, allowed = growth_bytes / measuring.MB, count * READER_BYTES_MAX + OWN_BYTES_MAX
     assert growth_bytes < allowed, f"+{grown_mb:.0f} MB"
     until(lambda: measuring.sockets(site) <= before)
     return Told(len(wanted), time.monotonic() - begun, growth_bytes)
+
+
+# A reader that takes nothing for a minute is dropped; some begin late.
+DROPPED_SECONDS_MAX: Final = 200.0
+
+
+def are_dropped(site: Site, sipping: list[socket.socket], before: int) -> bool:
+    """Let some readers read a byte each; say whether the server has dropped all of them."""
+    readers.sip(sipping)
+    return measuring.sockets(site) <= before
 
 
 def idle(dx: Dx, job: str, count: int) -> Told:

@@ -51,6 +51,8 @@ class LogFeed:
                 question = await self._question(socket)
                 call = await self._call_of(socket, question)
                 job = await targets.get_job(call, socket.path_params["job"])
+                if question.attempt is not None and not 0 <= question.attempt <= job.attempt:
+                    raise errors.ResourceNotFound(f"{job.id} has no try {question.attempt}")
                 await self._send(socket, job, question)
             except errors.ApiError as error:
                 await socket.close(4000, _reason(error))

@@ -32,7 +32,7 @@ class Wanted(msgspec.Struct, frozen=True):
     @property
     def is_filter(self) -> bool:
         """Whether lines have to be looked at to know that they are wanted."""
-        return not (self.since_ms is self.expression is self.levels is None)
+        return any(one is not None for one in (self.since_ms, self.expression, self.levels))
 
 
 class Form(msgspec.Struct, frozen=True):

@@ -14,12 +14,10 @@ from typing import Any, Final
 import httpx2
 import msgspec
 
-from plasmid.bootstrap import Keys
 from plasmid.cli.log_choice import Form, Printer, Wanted
-from plasmid.cli.serve import SERVER_FILE, ServerFile
 from plasmid.cli.trouble import CommandError
 from plasmid.domain import ids, job_states, terminal_text
-from plasmid.methods.log_feed import RECENT_MAX
+from plasmid.methods.log_messages import RECENT_MAX
 
 FAILED: Final = 3
 NOT_THERE: Final = 2
@@ -69,6 +67,18 @@ class _Head(msgspec.Struct, frozen=True):
     line: int
 
 
+class _Keys(msgspec.Struct):
+    """What is needed of bootstrap.Keys, whose module brings the whole server along."""
+
+    user_token: str
+
+
+class _ServerFile(msgspec.Struct):
+    """What is needed of serve.ServerFile."""
+
+    url: str
+
+
 class CutOffError(Exception):
     """The server does not answer, or has stopped in the middle."""
 
@@ -86,8 +96,8 @@ def find_door(given: Path | None, usual: Path) -> Door:
         return Door(f"{protocol}://{environ['DX_APISERVER_HOST']}:{port}", str(token))
     data = given or usual
     try:
-        keys = msgspec.json.decode((data / "keys.json").read_bytes(), type=Keys)
-        server = msgspec.json.decode((data / SERVER_FILE).read_bytes(), type=ServerFile)
+        keys = msgspec.json.decode((data / "keys.json").read_bytes(), type=_Keys)
+        server = msgspec.json.decode((data / "server.json").read_bytes(), type=_ServerFile)
     except OSError as error:
         raise CommandError(
             f"no server runs on the data folder {data}; start one with: plasmid serve", NOT_THERE

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from plasmid.blobs.store import NoSpaceError
 from plasmid.cli import (
     applet_folder,
     images,
@@ -209,6 +210,8 @@ async def _started(
             await restoring.start(platform, run_of, code, manner)
         except errors.ApiError as error:
             raise CommandError(error.message, BAD_INPUT) from error
+        except (NoSpaceError, restoring.UnlikeError) as error:
+            raise CommandError(str(error)) from error
         yield client
 
 

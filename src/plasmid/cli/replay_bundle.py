@@ -129,6 +129,8 @@ def _contents(source: gzip.GzipFile, capture: Capture, folder: Path) -> dict[str
         _skip_padding(source, entry.size)
     if wanted:
         raise _BadBundleError(f"{min(wanted)} is missing")
+    if len(source.read(READ_BYTES)) == READ_BYTES:
+        raise _BadBundleError("something follows its end")
     return found
 
 

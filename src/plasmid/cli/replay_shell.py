@@ -121,11 +121,11 @@ def _at_terminal(argv: Sequence[str]) -> int:
 def _raw() -> Iterator[None]:
     """Take every key as it comes for the time of the block."""
     before = termios.tcgetattr(sys.stdin)
-    tty.setraw(sys.stdin)
+    tty.setraw(sys.stdin, termios.TCSADRAIN)  # what was typed ahead is not thrown away
     try:
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def _hand_on(ours: int, child: subprocess.Popen[bytes]) -> None:

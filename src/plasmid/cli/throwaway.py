@@ -61,11 +61,13 @@ async def _worker(config: Config, running: Running, scratch: Path) -> AsyncItera
     stop = resident.Stop()
     settings = bootstrap.worker_settings(config, url=url, token=token, work=scratch / "work")
     async with asyncio.TaskGroup() as group:
-        group.create_task(resident.run_worker(settings, stop=stop))
+        working = group.create_task(resident.run_worker(settings, stop=stop))
         try:
             yield
         finally:
             stop.stop_all()
+            # also when the block has failed: the group would cancel it, and sandboxes would stay
+            await asyncio.wait([working])
 
 
 def dead_beside(scratch: Path) -> Iterator[Path]:

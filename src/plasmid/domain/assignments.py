@@ -116,7 +116,7 @@ class SyncReply(msgspec.Struct):
     ssh: list[SshAccess] | None = None
 
 
-class LogEntry(msgspec.Struct):
+class LogEntry(msgspec.Struct, gc=False):
     """One line of a job's log; level as in contract G.2 (STDOUT, STDERR, INFO, ...)."""
 
     timestamp: int

@@ -204,7 +204,7 @@ class Sandbox(Protocol):
     async def stop_processes(self) -> None:
         """Stop (SIGSTOP) all that its command has left running, but not who came in by `entry`.
 
-        The first process goes on, too. Podman without root leaves out those of other users.
+        The first process goes on, too.
         """
         ...
 

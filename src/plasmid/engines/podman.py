@@ -26,7 +26,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,16 +34,13 @@ import msgspec
 
 from plasmid.engines import (
     cgroups,
-    cpus,
     engine,
     entry,
-    nested,
     overlay,
     podman_conmon,
     podman_options,
     processes,
     stopping,
-    views,
 )
 
 _STATE_FILE: Final = "podman.json"
@@ -329,7 +326,7 @@ class PodmanEngine:
             score = max(500, int(Path("/proc/self/oom_score_adj").read_text()))
             held = podman_options.controllers()
             options = podman_options.create_options(
-                _with_views(_with_storage(spec), held),
+                podman_options.with_views(podman_options.with_storage(spec), held),
                 as_root=os.geteuid() == 0,
                 oom_score=score,
                 limits=podman_options.own_limits(),
@@ -351,23 +348,6 @@ class PodmanEngine:
             return PodmanSandbox(folder, msgspec.json.decode(content, type=_State))
         except (OSError, msgspec.DecodeError):
             return None
-
-
-def _with_views(spec: engine.SandboxSpec, held: Collection[str]) -> engine.SandboxSpec:
-    """Return a spec with the files that show the sandbox what it has of the machine."""
-    if "memory" not in held:
-        return spec
-    own = podman_options.own_cpus(spec, held) or cpus.here()
-    seen = views.make(spec.folder / "views", limit_bytes=spec.memory_bytes, own=own)
-    return msgspec.structs.replace(spec, mounts=(*seen, *spec.mounts))
-
-
-def _with_storage(spec: engine.SandboxSpec) -> engine.SandboxSpec:
-    """Return a spec with what it needs to run containers, if it shall."""
-    if not spec.runs_containers:
-        return spec
-    inner = nested.prepare(spec.folder, overlay.ROOT_ID if os.geteuid() == 0 else os.geteuid())
-    return msgspec.structs.replace(spec, mounts=(*spec.mounts, *inner))
 
 
 def _make_root(spec: engine.SandboxSpec) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from plasmid.engines import cgroups, cpus, engine, nested, oci_config
+import msgspec
+
+from plasmid.engines import cgroups, cpus, engine, nested, oci_config, overlay, views
 
 _MIB: Final = 1 << 20
 
@@ -39,7 +41,7 @@ def create_options(
         "--no-hosts",
         "--http-proxy=false",
         *(f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in limits.items()),
-        "--cap-add=AUDIT_WRITE,MKNOD",
+        "--cap-add=AUDIT_WRITE,MKNOD,SYS_PTRACE",
         *(["--cap-add=SYS_ADMIN"] if spec.runs_containers else []),
         *(
             [f"--device={nested.FUSE}"]
@@ -62,6 +64,23 @@ def create_options(
         "--rootfs",
         str(spec.folder / "root"),
     ]
+
+
+def with_views(spec: engine.SandboxSpec, held: Collection[str]) -> engine.SandboxSpec:
+    """Return a spec with the files that show the sandbox what it has of the machine."""
+    if "memory" not in held:
+        return spec
+    own = own_cpus(spec, held) or cpus.here()
+    seen = views.make(spec.folder / "views", limit_bytes=spec.memory_bytes, own=own)
+    return msgspec.structs.replace(spec, mounts=(*seen, *spec.mounts))
+
+
+def with_storage(spec: engine.SandboxSpec) -> engine.SandboxSpec:
+    """Return a spec with what it needs to run containers, if it shall."""
+    if not spec.runs_containers:
+        return spec
+    inner = nested.prepare(spec.folder, overlay.ROOT_ID if os.geteuid() == 0 else os.geteuid())
+    return msgspec.structs.replace(spec, mounts=(*spec.mounts, *inner))
 
 
 def unenforced(spec: engine.SandboxSpec, controllers: Collection[str]) -> list[str]:

@@ -17,7 +17,7 @@ from plasmid.logs.store import Choice, Place
 from plasmid.metadata.rows import JobRow
 from plasmid.methods import log_messages
 from plasmid.methods.call import Call, Platform
-from plasmid.methods.log_feed import RECENT_MAX
+from plasmid.methods.log_messages import RECENT_MAX
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
 
@@ -169,7 +169,7 @@ async def _start(
     """Return the try and the line at which to begin."""
     attempt, recent_max = question.attempt, question.recent_max
     if attempt is not None and not 0 <= attempt <= row.attempt:
-        raise errors.ResourceNotFound(f"There is no try {attempt} of {row.id}")
+        raise errors.ResourceNotFound(f"The entity {row.id} has no try {attempt}")
     if question.starting is not None:
         found = _CURSOR.fullmatch(question.starting)
         if found is None or int(found[1]) > row.attempt or attempt not in (None, int(found[1])):

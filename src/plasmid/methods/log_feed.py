@@ -22,8 +22,8 @@ from plasmid.metadata.members import Member
 from plasmid.metadata.rows import JobRow
 from plasmid.methods import log_messages
 from plasmid.methods.call import Platform
+from plasmid.methods.log_messages import RECENT_MAX
 
-RECENT_MAX: Final = 262_144
 PIECE_BYTES: Final = 16 << 10
 # Where no line was wanted, the next ones are looked for in larger pieces.
 SPARSE_BYTES: Final = 64 << 10

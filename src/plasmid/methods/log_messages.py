@@ -23,6 +23,8 @@ LEVELS: Final = frozenset(
     }
 )  # fmt: skip
 END_LOG: Final = "END_LOG"
+# More of the past is given to nobody at once; contract M.14: it is no error to ask for more.
+RECENT_MAX: Final = 262_144
 # The client ends at a line of this text from SYSTEM, whoever wrote it.
 _NOT_SYSTEM: Final = "DX_APP"
 _UNUSUAL: Final = re.compile(

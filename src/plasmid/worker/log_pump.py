@@ -189,10 +189,7 @@ class LogPump:
                 await asyncio.sleep(RETRY.pause_seconds(failed_tries))
         self._cursors = dict(self._kept)
         self._skipped.clear()
-        self._left_out_before = (
-            self._kept.get(log_limit.LEFT_OUT_LINES, 0),
-            self._kept.get(log_limit.LEFT_OUT_BYTES, 0),
-        )
+        self._left_out_before = _left_out(self._kept)
         if self._output is not None:
             self._output.rewind(self._cursors)
 
@@ -311,8 +308,7 @@ class LogPump:
             self._cursors |= self._output.cursors
         self._skipped.clear()
         self._cursors[log_limit.IS_CLOSED] = 1
-        lines = self._cursors.get(log_limit.LEFT_OUT_LINES, 0)
-        size = self._cursors.get(log_limit.LEFT_OUT_BYTES, 0)
+        self._left_out_before = lines, size = _left_out(self._cursors)
         if not lines and not size:
             return _merged(sources)
         message = log_limit.left_out(lines, size, self._bytes_max)
@@ -376,6 +372,10 @@ class LogPump:
         if self._output is None:
             return 0
         return self._output.size_bytes - output_log.lowest(self._kept)
+
+
+def _left_out(cursors: dict[str, int]) -> tuple[int, int]:
+    return cursors.get(log_limit.LEFT_OUT_LINES, 0), cursors.get(log_limit.LEFT_OUT_BYTES, 0)
 
 
 def _merged(sources: list[list[assignments.LogEntry]]) -> list[assignments.LogEntry]:

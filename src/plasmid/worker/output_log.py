@@ -152,8 +152,7 @@ class OutputLog:
 
     def skip(self, bytes_max: int) -> bool:
         """Count about so many bytes of the file; says whether there were any."""
-        block = os.pread(self._file, max(bytes_max, RECORD_BYTES_MAX), self._position)
-        end = block.rfind(b"\n") + 1
+        block, end, at_end = self._block(bytes_max)
         base = self._position
         for run in records.runs(block, end):
             self._count(block, base, run)
@@ -161,7 +160,7 @@ class OutputLog:
         for stream in self._streams.values():
             if stream.trail is not None:
                 stream.trail.leave_behind(self._position)
-        return end > 0
+        return end > 0 or not at_end
 
     def free(self, below: int) -> Callable[[], None] | None:
         """Return what gives the disk below an offset back, in any thread; None if it is little."""
@@ -182,7 +181,11 @@ class OutputLog:
         wanted = max(bytes_max, RECORD_BYTES_MAX)
         block = os.pread(self._file, wanted, self._position)
         self._before_masking()
-        return block, block.rfind(b"\n") + 1, len(block) < wanted
+        end = block.rfind(b"\n") + 1
+        if not end and len(block) == wanted:  # conmon never wrote this: the file is damaged
+            self._position += wanted
+            return b"", 0, False
+        return block, end, len(block) < wanted
 
     def _take(
         self,
@@ -202,9 +205,8 @@ class OutputLog:
             is_between = not stream.pieces and not stream.is_split and stream.cursor <= base + at
             if run.is_whole and is_between:
                 stream.timestamp = self._milliseconds(run.stamp)
-                text = block[at + run.head_bytes : run.end]
-                head = b"\n" + block[at : at + run.head_bytes]
-                entries += self._lines(stream, text, head, has_secrets=has_secrets)
+                whole = block[at : run.end]
+                entries += self._lines(stream, whole, run.head_bytes, has_secrets=has_secrets)
                 stream.cursor = base + run.end + 1
                 return
             stop = block.index(b"\n", at)
@@ -213,18 +215,19 @@ class OutputLog:
             at = stop + 1
 
     def _lines(
-        self, stream: _Stream, text: bytes, head: bytes, *, has_secrets: bool
+        self, stream: _Stream, whole: bytes, head_bytes: int, *, has_secrets: bool
     ) -> list[assignments.LogEntry]:
-        """Return the lines of a run without its first head."""
+        """Return the lines of records that are whole lines and have heads of one length."""
         if has_secrets:
-            text = self._masker.mask(text.replace(head, b"\n"))
-            head = b"\n"
-        texts = text.decode("utf-8", "replace").split(head.decode("utf-8", "replace"))
-        if len(text) > LINE_BYTES_MAX:
+            contents = [record[head_bytes:] for record in whole.split(b"\n")]
+            whole = self._masker.mask(b"\n".join(contents))
+            head_bytes = 0
+        texts = [text[head_bytes:] for text in whole.decode("utf-8", "replace").split("\n")]
+        if len(whole) > LINE_BYTES_MAX:
             longest = max(map(len, texts))
             if longest * _CHARACTER_BYTES_MAX > LINE_BYTES_MAX:
-                pieces = [piece for line in text.split(head) for piece in split(line)]
-                return [stream.entry(piece) for piece in pieces]
+                lines = [record[head_bytes:] for record in whole.split(b"\n")]
+                return [stream.entry(piece) for line in lines for piece in split(line)]
         timestamp, level, entry = stream.timestamp, stream.level, assignments.LogEntry
         return [entry(timestamp, SOURCE, level, text) for text in texts]
 

@@ -124,6 +124,8 @@ class _Door:
         """Let in whom the platform names now, and cut off who is not among them any more."""
         key = ssh_server.key_of(access.public_key) if access is not None else b""
         is_other_key = key != self._key
+        if access is not None and not key:
+            self._pump.say("No SSH: the account's key is of a kind that is not known", "WARNING")
         self._access, self._key = access, key
         for visitor in list(self._visitors):
             if is_other_key or not self._is_allowed(visitor.address):
@@ -134,7 +136,7 @@ class _Door:
         settings = self._world.settings
         try:
             host_key = self._folder.ssh_host_key()
-            if host_key is None:
+            if host_key is None or not ssh_server.is_host_key(host_key):
                 host_key = ssh_server.new_host_key()
                 self._folder.keep_ssh_host_key(host_key)
             self._server = await ssh_server.Server.make(host_key)
@@ -225,6 +227,7 @@ class _Door:
             lobby.enter(visitor)
         try:
             await server.serve(visitor, made)
+            await visitor.rest()
         finally:
             for lobby in self._lobbies:
                 lobby.leave(visitor)

@@ -24,6 +24,7 @@ from plasmid.worker import descriptors
 _INTERRUPTS: Final = {"INT": b"\x03", "QUIT": b"\x1c"}
 _END_OF_INPUT: Final = b"\x04"
 _REST_SECONDS_MAX: Final = 1.0
+_END_SECONDS_MAX: Final = 1.0
 # RFC 4254, 8: the codes of control characters, and of flags by the field of termios they are in.
 _CHARACTERS: Final = {
     1: "VINTR", 2: "VQUIT", 3: "VERASE", 4: "VKILL", 5: "VEOF", 6: "VEOL", 7: "VEOL2",
@@ -127,6 +128,15 @@ class Process:
         """End it as if its user had gone away."""
         self.send_signal("HUP")
         self._close()
+
+    async def end(self) -> None:
+        """Return once it has ended; one that does not by itself, soon, is killed."""
+        try:
+            async with asyncio.timeout(_END_SECONDS_MAX):
+                await self._running.wait()
+        except TimeoutError:
+            self.send_signal("KILL")
+            await self._running.wait()
 
     async def wait(self) -> int:
         """Return its exit code once it has ended and all that it wrote was carried.

@@ -15,13 +15,14 @@ from typing import Final, Protocol
 import asyncssh
 import structlog
 
-from plasmid.worker.ssh_sessions import Forward, Place, Session
+from plasmid.worker.ssh_sessions import Forward, Opened, Place, Session
 
 USER: Final = "dnanexus"
 SESSIONS_MAX: Final = 10
 FORWARDS_MAX: Final = 100
 KEYS_MAX: Final = 20
 LEAVING_SECONDS_MAX: Final = 1.0
+_LOOK_SECONDS: Final = 0.02
 LOGIN_SECONDS_MAX: Final = 30
 KEY_KIND: Final = "ssh-ed25519"
 
@@ -37,6 +38,15 @@ _log = structlog.get_logger()
 def new_host_key() -> bytes:
     """Return a new private key."""
     return asyncssh.generate_private_key(KEY_KIND).export_private_key()
+
+
+def is_host_key(content: bytes) -> bool:
+    """Say whether this is a private key, and not half of one."""
+    try:
+        asyncssh.import_private_key(content)
+    except asyncssh.KeyImportError:
+        return False
+    return True
 
 
 def public_line(host_key: bytes) -> str:
@@ -73,8 +83,7 @@ class Visitor(asyncssh.SSHServer):
         self.address = address
         self.gone = asyncio.Event()
         self._link = link
-        self.sessions: set[Session] = set()
-        self.forwards: set[Forward] = set()
+        self._opened = Opened()
         self._place = place
         self._connection: asyncssh.SSHServerConnection | None = None
         self._keys = 0
@@ -86,7 +95,7 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Close what is open inside, also what no channel was opened for any more."""
-        for forward in list(self.forwards):
+        for forward in list(self._opened.forwards):
             forward.connection_lost(exc)
 
     def begin_auth(self, username: str) -> bool:
@@ -116,9 +125,9 @@ class Visitor(asyncssh.SSHServer):
 
     def session_requested(self) -> Session | bool:
         """Open a session, up to a limit."""
-        if len(self.sessions) >= SESSIONS_MAX or self._connection is None:
+        if len(self._opened.sessions) >= SESSIONS_MAX or self._connection is None:
             return False
-        return Session(self._place, self._connection, self.sessions)
+        return Session(self._place, self._connection, self._opened)
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
@@ -129,7 +138,7 @@ class Visitor(asyncssh.SSHServer):
                 asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED,
                 f"only ports of the job itself are forwarded (localhost:{dest_port})",
             )
-        if not 0 < dest_port < 1 << 16 or len(self.forwards) >= FORWARDS_MAX:
+        if not 0 < dest_port < 1 << 16 or len(self._opened.forwards) >= FORWARDS_MAX:
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_RESOURCE_SHORTAGE, "no such port, or too many connections"
             )
@@ -140,15 +149,25 @@ class Visitor(asyncssh.SSHServer):
         with contextlib.suppress(OSError):
             self._link.shutdown(socket.SHUT_RDWR)
 
+    async def rest(self) -> None:
+        """Return once nothing of it runs any more, after its connection has ended."""
+        for process in list(self._opened.processes):
+            await process.end()
+
     def send_away(self, line: str) -> None:
         """End all of it, with a line that says why; who does not go is turned away soon."""
-        for session in list(self.sessions):
+        for session in list(self._opened.sessions):
             session.end(line)
-        delay = LEAVING_SECONDS_MAX if self.sessions else 0
-        asyncio.get_running_loop().call_later(delay, self._disconnect, line)
+        self._leave(line, LEAVING_SECONDS_MAX)
 
-    def _disconnect(self, line: str) -> None:
-        if self._connection is not None and not self._connection.is_closed():
+    def _leave(self, line: str, seconds_left: float) -> None:
+        """Close the connection as soon as the client has all that was sent to its sessions."""
+        if self._connection is None or self._connection.is_closed():
+            return
+        if self._opened.sessions and seconds_left > 0:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_LOOK_SECONDS, self._leave, line, seconds_left - _LOOK_SECONDS)
+        else:
             self._connection.disconnect(asyncssh.DISC_BY_APPLICATION, line)
 
     async def _forward(self, port: int) -> asyncssh.SSHTCPSession[bytes]:
@@ -158,7 +177,7 @@ class Visitor(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_CONNECT_FAILED, f"port {port} of the job: {error.strerror}"
             ) from error
-        forward = Forward(there, self.forwards)
+        forward = Forward(there, self._opened)
         await forward.open()
         return forward
 

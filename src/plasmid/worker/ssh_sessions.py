@@ -50,13 +50,22 @@ class Place(Protocol):
         ...
 
 
+class Opened:
+    """What a client has opened and not closed; a process may end later than its session."""
+
+    def __init__(self) -> None:
+        self.sessions: set[Session] = set()
+        self.processes: set[ssh_process.Process] = set()
+        self.forwards: set[Forward] = set()
+
+
 class Session(asyncssh.SSHServerSession[bytes]):
     """A shell, a command or the file server: a process inside, and the channel that it is on."""
 
     def __init__(
-        self, place: Place, connection: asyncssh.SSHServerConnection, open_ones: set[Session]
+        self, place: Place, connection: asyncssh.SSHServerConnection, opened: Opened
     ) -> None:
-        self._open_ones = open_ones
+        self._opened = opened
         self._place = place
         self._connection = connection
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
@@ -66,7 +75,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._arguments: list[str] = []
         self._is_paused = False
         self._early: list[bytes | None] = []
-        open_ones.add(self)
+        opened.sessions.add(self)
 
     # ------------------------------------------------------------------ what the client asks for
 
@@ -145,7 +154,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the process as if its user had gone."""
-        self._open_ones.discard(self)
+        self._opened.sessions.discard(self)
         if self._process is not None:
             self._process.hang_up()
 
@@ -196,7 +205,11 @@ class Session(asyncssh.SSHServerSession[bytes]):
             else:
                 self._process.feed(content)
         self.resume_input()
-        code = await self._process.wait()
+        self._opened.processes.add(self._process)
+        try:
+            code = await self._process.wait()
+        finally:
+            self._opened.processes.discard(self._process)
         self.end(await self._place.last_words(code), code)
 
     def _environment(self, channel: asyncssh.SSHServerChannel[bytes]) -> dict[str, str]:
@@ -217,10 +230,10 @@ class Session(asyncssh.SSHServerSession[bytes]):
 class Forward(asyncssh.SSHTCPSession[bytes]):
     """A connection to a port inside the sandbox, and the channel that it is on."""
 
-    def __init__(self, there: socket.socket, open_ones: set[Forward]) -> None:
-        self._open_ones = open_ones
+    def __init__(self, there: socket.socket, opened: Opened) -> None:
+        self._opened = opened
         self._there = there
-        open_ones.add(self)
+        opened.forwards.add(self)
         self._link: asyncio.Transport | None = None
         self._side = _Inner(self)
         self._channel: asyncssh.SSHTCPChannel[bytes] | None = None
@@ -269,7 +282,7 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Close what is open inside."""
-        self._open_ones.discard(self)
+        self._opened.forwards.discard(self)
         if self._link is not None:
             self._link.close()
         else:

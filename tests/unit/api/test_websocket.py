@@ -270,7 +270,7 @@ async def test_a_reader_follows_a_job_from_try_to_try(world: World, job: str) ->
     assert await said(world, job, **{"try": 0}) == ["first try"]
 
 
-@pytest.mark.parametrize("attempt, expected", [(0, ["first"]), (1, ["second"]), (2, [])])
+@pytest.mark.parametrize("attempt, expected", [(0, ["first"]), (1, ["second"])])
 async def test_one_try_can_be_asked_for(
     world: World, job: str, attempt: int, expected: list[str]
 ) -> None:
@@ -286,6 +286,14 @@ async def test_one_try_can_be_asked_for(
         (line, attempt) for line in expected
     ]
     assert (messages[-1], code) == (END, 1000)
+
+
+@pytest.mark.parametrize("attempt", [1, -1, 10**30])
+async def test_a_try_that_there_is_not_is_told_by_the_close(
+    world: World, job: str, attempt: int
+) -> None:
+    question = msgspec.json.encode({"access_token": ALICE, "try": attempt}).decode()
+    assert await refusal(world, job, question) == "ResourceNotFound"
 
 
 # ------------------------------------------------------------------------------ ends and errors

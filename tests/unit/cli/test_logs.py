@@ -13,6 +13,7 @@ import pytest
 from plasmid.bootstrap import Keys
 from plasmid.cli import log_choice, logs
 from plasmid.cli.logs import Door
+from plasmid.cli.serve import SERVER_FILE, ServerFile
 from plasmid.cli.trouble import CommandError
 from tests.worlds import ALICE, EVE, World
 
@@ -200,7 +201,7 @@ async def test_why_nothing_is_printed_is_said_in_one_line(
 
 
 async def test_a_try_that_there_is_not_is_said(world: World, job: str) -> None:
-    with pytest.raises(CommandError, match="no try 5"):
+    with pytest.raises(CommandError, match="has no try 5"):
         await shown(world, job, attempt=5)
 
 
@@ -224,7 +225,7 @@ def test_the_server_is_that_of_the_data_folder(
     assert raised.value.exit_code == 2
     fields = dict.fromkeys(Keys.__struct_fields__, "x") | {"user_token": "t"}
     (tmp_path / "keys.json").write_bytes(msgspec.json.encode(fields))
-    (tmp_path / "server.json").write_bytes(msgspec.json.encode({"url": "http://h:1", "pid": 1}))
+    (tmp_path / SERVER_FILE).write_bytes(msgspec.json.encode(ServerFile("http://h:1", 1)))
     assert logs.find_door(None, tmp_path) == Door("http://h:1", "t")
     monkeypatch.setenv("DX_SECURITY_CONTEXT", '{"auth_token": "other"}')
     monkeypatch.setenv("DX_APISERVER_HOST", "far")

@@ -105,9 +105,8 @@ def test_the_end_of_a_large_log_is_found_with_few_reads(
     assert seeking.find_line(path, end, 123_456).line == 123_456
     assert seeking.find_last(path, end, count=10, choice=ALL)[0].line == 199_990
     assert blocks < 5
-    with path.open("rb") as file:
-        file.seek(seeking.find_line(path, end, 77).offset)
-        assert msgspec.json.decode(file.readline())["msg"] == "x" * 80
+    rest = path.read_bytes()[seeking.find_line(path, end, 77).offset :]
+    assert msgspec.json.decode(rest.splitlines()[0])["msg"] == "x" * 80
 
 
 def test_a_level_is_told_from_text_that_looks_like_one() -> None:

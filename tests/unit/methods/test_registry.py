@@ -27,6 +27,7 @@ from plasmid.methods import (
     identity,
     internal,
     job,
+    job_log,
     project,
     record,
     registry,
@@ -34,6 +35,7 @@ from plasmid.methods import (
     system,
     tokens,
     user,
+    web_apps,
 )
 from plasmid.methods.registry import METHODS, Mode
 from plasmid.methods.targets import Access
@@ -41,7 +43,7 @@ from tests.worlds import ALICE, BOB, EVE, RUN_SPEC, World
 
 MODULES = (
     adopt, app, app_people, applet, file, find, find_apps, find_executions, find_projects, folders,
-    identity, internal, job, project, record, shared, system, tokens, user,
+    identity, internal, job, job_log, project, record, shared, system, tokens, user, web_apps,
 )  # fmt: skip
 NONCE = "0123456789abcdef" * 4 + "1700000000.5"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -16,11 +17,11 @@ from plasmid.network import inside, into, namespaces
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="entering a namespace needs root")
 
 
-@pytest.fixture
-def namespace() -> Iterator[Path]:
+@contextlib.contextmanager
+def held(*kinds: str) -> Iterator[Path]:
     """A network namespace with nothing in it, held by a process that waits for its input."""
     holder = subprocess.Popen(
-        ["unshare", "--net", "sh", "-c", "echo ready; read line"],
+        ["unshare", *kinds, "sh", "-c", "echo ready; read line"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -28,6 +29,19 @@ def namespace() -> Iterator[Path]:
     assert holder.stdout.readline() == b"ready\n"
     yield Path(f"/proc/{holder.pid}/ns/net")
     holder.communicate(b"\n")
+
+
+@pytest.fixture
+def namespace() -> Iterator[Path]:
+    with held("--net") as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def of_a_user() -> Iterator[Path]:
+    """One that belongs to a user namespace, as all do that are made without root."""
+    with held("--user", "--map-root-user", "--net") as namespace:
+        yield namespace
 
 
 @as_root
@@ -55,3 +69,14 @@ async def test_a_port_out_here_is_not_what_is_reached(namespace: Path) -> None:
 async def test_a_sandbox_that_is_gone_is_an_error() -> None:
     with pytest.raises(OSError, match="cannot listen"):
         await into.connect(Path("/proc/0/ns/net"), 8080)
+
+
+@as_root
+async def test_without_root_a_helper_enters_for_us(
+    of_a_user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (listener,) = (await namespaces.open_sockets(of_a_user, inside.Plan((8080,)))).sockets
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with listener, await into.connect(of_a_user, 8080):
+        served, _ = await asyncio.get_running_loop().sock_accept(listener)
+        served.close()

@@ -27,6 +27,9 @@ class FakePlatform:
         self.held: list[assignments.HeldTry] = []
         self.syncs = 0
         self.is_stopping = False
+        self.ssh: list[assignments.SshAccess] = []
+        self.ssh_known: list[assignments.SshAccess] = []
+        self.doors: dict[str, assignments.Doors] = {}
         self.lines: dict[str, list[assignments.LogEntry]] = defaultdict(list)
         self.cursors: dict[str, dict[str, int]] = defaultdict(dict)
         self.finished: dict[str, assignments.Finished] = {}
@@ -98,13 +101,14 @@ class FakePlatform:
                     return self._log(job, msgspec.json.decode(body, type=assignments.LogBatch))
                 case "logCursors":
                     return assignments.LogCursors(self.cursors[job])
+                case "doors":
+                    self.doors[job] = msgspec.json.decode(body, type=assignments.Doors)
                 case "held":
                     report = msgspec.json.decode(body, type=assignments.Finished)
                     self.reports_of_holds[job] = report
-                    return assignments.Acknowledged(job)
                 case _:
                     self.finished[job] = msgspec.json.decode(body, type=assignments.Finished)
-                    return assignments.Acknowledged(job)
+            return assignments.Acknowledged(job)
         given = msgspec.json.decode(body) if body else {}
         self.api_calls.append((route, given))
         return self._api(target, rest[0], given)
@@ -121,14 +125,18 @@ class FakePlatform:
 
     async def _sync(self, asked: assignments.SyncRequest) -> assignments.SyncReply:
         self.held = asked.holding
+        self.ssh_known = asked.ssh
         self.syncs += 1
         try:
             async with asyncio.timeout(asked.wait_ms / 1000), self.news:
                 self.news.notify_all()
-                await self.news.wait_for(lambda: self.to_start or self.to_stop)
+                await self.news.wait_for(
+                    lambda: self.to_start or self.to_stop or self.ssh != asked.ssh
+                )
         except TimeoutError:
             pass
-        reply = assignments.SyncReply(self.to_start, self.to_stop, self.is_stopping)
+        ssh = None if self.ssh == asked.ssh else self.ssh
+        reply = assignments.SyncReply(self.to_start, self.to_stop, self.is_stopping, ssh)
         self.to_start, self.to_stop = [], []
         return reply
 

@@ -339,11 +339,10 @@ def test_what_is_skipped_and_what_is_left_is_all_there_is(
         for at, (name, size, ends) in enumerate(given)
     ]
     path.write_bytes(b"".join(record + b"\n" for record in written))
-    monkey = pytest.MonkeyPatch()
-    monkey.setattr(log_limit, "TAIL_LINES", 3)
-    monkey.setattr(log_limit, "TAIL_BYTES", 700)
-    monkey.setattr(output_log, "RECORD_BYTES_MAX", 512)
-    with monkey.context():
+    with pytest.MonkeyPatch.context() as monkey:
+        monkey.setattr(log_limit, "TAIL_LINES", 3)
+        monkey.setattr(log_limit, "TAIL_BYTES", 700)
+        monkey.setattr(output_log, "RECORD_BYTES_MAX", 512)
         cursors: dict[str, int] = {}
         lines = size = 0
         for _ in range(data.draw(st.integers(1, 3))):
@@ -359,7 +358,6 @@ def test_what_is_skipped_and_what_is_left_is_all_there_is(
         while more := log.read(0, is_final=True):
             entries += more
         log.close()
-    monkey.undo()
     assert size + sum(len(entry.msg) for entry in entries) == sum(4 + n for _, n, _ in given)
     ended = sum(ends for _, _, ends in given)
     open_lines = len(entries) - (ended - lines)

@@ -179,3 +179,24 @@ def test_one_streams_open_line_does_not_hold_up_the_other_streams_cursor(path: P
 )
 def test_times_are_read_with_their_zones(path: Path, stamp: bytes, expected: int) -> None:
     assert read_all(path, stamp + b" stdout F x\n")[0].timestamp == expected
+
+
+def test_what_conmon_never_wrote_is_passed_over(path: Path) -> None:
+    damaged = record(b"before") + b"\0" * 300_000 + b"\n" + record(b"after")
+    assert [e.msg for e in read_all(path, damaged)] == ["before", "after"]
+    log = output_log.OutputLog(path)
+    log.begin_skipping()
+    while log.skip(0):
+        pass
+    log.rewind(log.cursors)
+    assert [e.msg for e in log.read(0, is_final=True)] == ["before"]
+    assert [e.msg for e in log.read(0, is_final=True)] == ["after"]
+    log.close()
+
+
+def test_records_of_a_coarse_clock_are_told_by_their_streams_and_marks(path: Path) -> None:
+    content = (record(b"a") + record(b"b", b"P")) * 3 + record(b"e", stream=b"stderr")
+    content += record(b"c") + record(b"d", b"P") + record(b"") + record(b"f")
+    entries = read_all(path, content)
+    assert [e.msg for e in entries if e.level == "STDOUT"] == ["a", "ba", "ba", "bc", "d", "f"]
+    assert [e.msg for e in entries if e.level == "STDERR"] == ["e"]

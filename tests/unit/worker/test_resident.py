@@ -300,3 +300,21 @@ async def test_a_try_whose_folder_cannot_be_made_fails_with_the_reason(
     assert said in str(place.platform.finished[JOB].failure_message)
     assert place.platform.finished[other].failure_reason is None
     assert place.folders() == []
+
+
+async def test_who_may_log_in_is_handed_to_the_try_and_named_at_the_next_sync(
+    place: Place,
+) -> None:
+    place.engine.job = fake_engine.run_on
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFlm/N/eTR3HgyEQAFGRmyT3tOvRTjdIXCVuGI4bDoB3"
+    async with place.worker():
+        await place.platform.assign(fake_platform.an_assignment())
+        await place.platform.until(lambda: HELD in place.platform.held)
+        assert not place.platform.doors
+        place.platform.ssh = [assignments.SshAccess(JOB, 0, key, ("127.0.0.1",))]
+        await place.platform.until(lambda: JOB in place.platform.doors)
+        await place.platform.until(lambda: place.platform.ssh_known == place.platform.ssh)
+        port = place.platform.doors[JOB].ssh_port
+        (await asyncio.open_connection("127.0.0.1", port))[1].close()
+        place.platform.ssh = []
+        await place.platform.until(lambda: place.platform.ssh_known == [])
