@@ -60,8 +60,9 @@ def user_name() -> str:
 async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
     """Open or make the data folder; returns the platform and the folder's tokens.
 
-    Raises DatabaseUnusableError, OSError for a folder that cannot be used.
+    Raises ConfigError, DatabaseUnusableError, OSError for a folder that cannot be used.
     """
+    log_secrets = _log_secrets(config)
     everything.declare()
     _make_folders(data)
     database = Database(data / "plasmid.sqlite")
@@ -89,15 +90,16 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
         ),
         public_url=config.server.public_url.rstrip("/"),
     )
-    if config.logs.secrets_file:
-        platform.log_secrets = _log_secrets(config).read
+    platform.log_secrets = log_secrets
     return platform, await _keys(platform, data)
 
 
-def _log_secrets(config: Config) -> SecretValues:
-    """Return the values that are masked in logs; raises ConfigError if they cannot be read."""
+def _log_secrets(config: Config) -> Callable[[], list[str]]:
+    """Return what gives the values that are masked in logs; ConfigError if they cannot be read."""
+    if not config.logs.secrets_file:
+        return list
     try:
-        return SecretValues(Path(config.logs.secrets_file))
+        return SecretValues(Path(config.logs.secrets_file)).read
     except (OSError, ValueError) as error:
         where = config.origins.get("logs.secrets_file", "")
         raise ConfigError(f"{where}: [logs] secrets_file: {error}") from error

@@ -194,8 +194,7 @@ def starts_beside_a_flood(scratch: Path, images: Path, *, cap_bytes: int, rounds
             if state != "running":
                 raise RuntimeError(f"the flood was over too soon: {state}")
             after = max(after, served.rss_bytes())
-            served.call(f"/{job}/terminate", {})
-            served.wait_over(job)
+            served.terminate(job)
     return Beside(alone, flooded, before, after)
 
 

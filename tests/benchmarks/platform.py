@@ -98,6 +98,13 @@ class Served:
                 return described
             time.sleep(every)
 
+    def terminate(self, job: str) -> None:
+        """End a job, and return when nothing of it is left."""
+        self.call(f"/{job}/terminate", {})
+        self.wait_over(job)
+        while list((self.data / "work").glob(f"{job}.*")):
+            time.sleep(0.02)
+
     def job_seconds(self, applet: str, project: str) -> float:
         """Return how long one job takes, from the run call to done."""
         started = time.perf_counter()

@@ -53,8 +53,7 @@ def seconds(scratch: Path, images: Path, rounds: int) -> tuple[list[float], list
             (prompt_seconds(ours, f"dnanexus@{job}"), prompt_seconds(other, "root@"))
             for _ in range(rounds + 1)
         ][1:]
-        served.call(f"/{job}/terminate", {})
-        served.wait_over(job)
+        served.terminate(job)
     mine, theirs = zip(*pairs, strict=True)
     return list(mine), list(theirs)
 

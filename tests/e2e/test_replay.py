@@ -144,9 +144,11 @@ def test_a_shell_has_a_real_terminal(dx: Dx, jobs: dict[str, tuple[str, seeded.F
     os.close(its)
     try:
         _read_until(ours, b"Leave: exit")
-        os.write(ours, b"[ -t 0 ] && echo is-a-$((41+1))-terminal\nsleep 1000\n")
+        os.write(ours, b"[ -t 0 ] && (echo is-a-$((41+1))-terminal; sleep 1000)\n")
         _read_until(ours, b"is-a-42-terminal")
-        os.write(ours, b"\x03exit 5\n")
+        os.write(ours, b"\x03")
+        _read_until(ours, b"# ")
+        os.write(ours, b"exit 5\n")
         _read_until(ours, None)
         assert shell.wait(timeout=60) == 5
     finally:

@@ -38,10 +38,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"data: last\n\n")
             self.close_connection = True
         else:
-            {"/release": RELEASED, "/stop": ENDED}.get(self.path, threading.Event()).set()
             headers = {name.lower(): value for name, value in self.headers.items()}
-            said = {"path": self.path, "port": self.server.server_address[1], "headers": headers}
+            said = {"path": self.path, "port": self.connection.getsockname()[1], "headers": headers}
             self.answer(said, "own=1; Domain=localhost; Path=/")
+            {"/release": RELEASED, "/stop": ENDED}.get(self.path, threading.Event()).set()
 
     def do_POST(self) -> None:
         found, size = hashlib.sha256(), 0

@@ -71,9 +71,14 @@ class LogFeed:
         if protocol is not None:
             protocol.hold_little()
         try:
-            async for messages in log_feed.messages(self._platform, job, question):
-                async with asyncio.timeout(self._send_seconds_max):
-                    await _send_some(socket, protocol, messages)
+            async with contextlib.aclosing(
+                log_feed.messages(self._platform, job, question)
+            ) as feed:
+                async for messages in feed:
+                    async with asyncio.timeout(self._send_seconds_max):
+                        await _send_some(socket, protocol, messages)
+                    if self._platform.is_stopping:
+                        break
             async with asyncio.timeout(self._send_seconds_max):
                 if self._platform.is_stopping:
                     await socket.close(1001, RESTART)

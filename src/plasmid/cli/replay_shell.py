@@ -25,7 +25,7 @@ from plasmid.cli.server import Running
 from plasmid.cli.trouble import CommandError
 from plasmid.client.api import ApiClient
 from plasmid.config import Config
-from plasmid.domain import job_states
+from plasmid.domain import job_states, replays
 from plasmid.domain.replays import Run
 from plasmid.engines import choice, engine
 from plasmid.worker import inside, try_folder
@@ -49,7 +49,7 @@ async def enter(
         described = await client.call(f"/{job.job}/describe", {})
         raise CommandError(
             f"the sandbox could not be prepared: {described.get('failureReason')}: "
-            f"{described.get('failureMessage')}"
+            f"{replays.without_command(described.get('failureMessage') or '')}"
         )
     is_terminal = sys.stdin.isatty()
     terminal = {"TERM": os.environ.get("TERM", "dumb")} if is_terminal else {}
@@ -61,7 +61,7 @@ async def enter(
     )
     _greet(job, interpreter)
     try:
-        return await asyncio.to_thread(_at_terminal if is_terminal else _with_pipes, argv)
+        return await _run(argv, is_terminal=is_terminal)
     finally:
         await client.call(f"/{job.job}/terminate", {})
 
@@ -95,26 +95,38 @@ def _greet(job: Run, interpreter: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _with_pipes(argv: Sequence[str]) -> int:
-    ended = subprocess.run(list(argv), check=False)
-    return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
-
-
-def _at_terminal(argv: Sequence[str]) -> int:
-    """Run a command at a terminal of its own, and hand on what is typed and shown."""
-    ours, its = pty.openpty()
+async def _run(argv: Sequence[str], *, is_terminal: bool) -> int:
+    """Run a command to its end, which a signal to us hastens; return its exit code."""
+    child, ours = _started(argv, is_terminal=is_terminal)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the command gets it, too
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, child.send_signal, signal.SIGHUP)
     try:
-        _follow_size(ours)
-        child = subprocess.Popen(
-            list(argv), stdin=its, stdout=its, stderr=its, start_new_session=True
-        )
-        os.close(its)
-        with _raw():
-            _hand_on(ours, child)
-        code = child.wait()
+        if is_terminal:
+            await asyncio.to_thread(_at_terminal, ours, child)
+        code = await asyncio.to_thread(child.wait)
     finally:
-        os.close(ours)
+        if is_terminal:
+            os.close(ours)
     return code if code >= 0 else 128 - code
+
+
+def _started(argv: Sequence[str], *, is_terminal: bool) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a command, maybe at a terminal of its own; return it with our end of that, or -1."""
+    if not is_terminal:
+        return subprocess.Popen(list(argv)), -1
+    ours, its = pty.openpty()
+    _follow_size(ours)
+    child = subprocess.Popen(list(argv), stdin=its, stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    return child, ours
+
+
+def _at_terminal(ours: int, child: subprocess.Popen[bytes]) -> None:
+    """Hand on what is typed to a terminal of the command's own, and what is shown there."""
+    with _raw():
+        _hand_on(ours, child)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from plasmid.cli.trouble import CommandError
 from plasmid.client import upload
 from plasmid.client.api import ApiClient
 from plasmid.config import Config
-from plasmid.domain import errors, failures, links, lock
+from plasmid.domain import errors, failures, links, lock, replays
 from plasmid.metadata import jobs
 from plasmid.methods import log_feed
 
@@ -163,7 +163,8 @@ def _line(message: dict[str, Any]) -> str:
 def _report(described: dict[str, Any], output: Any, *, as_json: bool) -> None:
     """Print the output on stdout; why the job failed comes last, on stderr."""
     reason = described.get("failureReason")
-    message = described.get("failureMessage")
+    # there is nobody to replay it from: the platform goes with this process
+    message = replays.without_command(described.get("failureMessage") or "")
     if described["state"] == "terminated":
         reason, message = failures.TERMINATED, "the job was terminated"
     if as_json:

@@ -14,7 +14,7 @@ ID_FIRST: Final = 300000
 ID_COUNT: Final = 65536
 
 # What root may do inside its own user namespace: own files of any id, switch users (sudo, su, apt's
-# own user), chroot, debug what it runs. Nothing that reaches the kernel as a whole.
+# own user), chroot. Nothing that reaches the kernel as a whole.
 CAPABILITIES: Final = (
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -29,7 +29,6 @@ CAPABILITIES: Final = (
     "CAP_NET_BIND_SERVICE",
     "CAP_MKNOD",
     "CAP_AUDIT_WRITE",
-    "CAP_SYS_PTRACE",
 )
 
 # What docker and FUSE in a job need on top (SandboxSpec.runs_containers): mounting, and namespaces

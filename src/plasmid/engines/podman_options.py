@@ -41,7 +41,7 @@ def create_options(
         "--no-hosts",
         "--http-proxy=false",
         *(f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in limits.items()),
-        "--cap-add=AUDIT_WRITE,MKNOD,SYS_PTRACE",
+        "--cap-add=AUDIT_WRITE,MKNOD",
         *(["--cap-add=SYS_ADMIN"] if spec.runs_containers else []),
         *(
             [f"--device={nested.FUSE}"]

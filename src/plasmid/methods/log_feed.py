@@ -7,7 +7,7 @@ memory. Without a try asked for, a job's latest is shown, and those that follow 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 import msgspec
@@ -65,7 +65,7 @@ class _Position:
 
 async def messages(
     platform: Platform, row: JobRow, question: Question
-) -> AsyncIterator[list[bytes]]:
+) -> AsyncGenerator[list[bytes], None]:
     """Give the log's messages in order, some at a time; ends when all is said, or on a stop.
 
     The last `numRecentMessages` of the past come first. With `recurseJobs` the logs of the jobs

@@ -211,7 +211,8 @@ class OutputLog:
                 return
             stop = block.index(b"\n", at)
             content = block[at + run.head_bytes : stop]
-            self._take_record(stream, run, base + at + run.head_bytes, content, entries)
+            start = base + at + run.head_bytes
+            self._take_record(stream, run, entries, start=start, content=content)
             at = stop + 1
 
     def _lines(
@@ -235,9 +236,10 @@ class OutputLog:
         self,
         stream: _Stream,
         run: records.Run,
+        entries: list[assignments.LogEntry],
+        *,
         start: int,
         content: bytes,
-        entries: list[assignments.LogEntry],
     ) -> None:
         """Add a record to its stream's line, and the line to the entries when it is complete."""
         end = start + len(content) + 1

@@ -64,9 +64,9 @@ def _last(block: bytes, head: bytes, at: int, stop: int) -> tuple[int, int]:
         end = block.find(b"\n", last + 1)
         if end >= 0:
             records = block[at:end].split(b"\n")
-            # Almost sure, but a coarse clock gives one time to several reads.
-            length = len(head) - 1
-            if len({record[:length] for record in records}) == 1:
+            # Almost sure, but a coarse clock gives one time to several reads. What is between two
+            # of the same begin, in the order of bytes, begins so, too.
+            if min(records).startswith(head[1:]) and max(records).startswith(head[1:]):
                 return end, len(records)
     count = 1
     while block.startswith(head, stop):

@@ -21,9 +21,9 @@ Frame = MutableMapping[str, Any]
 class Socket:
     """A reader of a log, as the server sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames_max: int = 0) -> None:
         self.to_server: asyncio.Queue[Frame] = asyncio.Queue()
-        self.from_server: asyncio.Queue[Frame] = asyncio.Queue()
+        self.from_server: asyncio.Queue[Frame] = asyncio.Queue(frames_max)
 
     def ask(self, **question: Any) -> None:
         """Send the first frame."""
@@ -49,9 +49,12 @@ class Socket:
 
 
 @contextlib.asynccontextmanager
-async def a_socket(world: World, job: str) -> AsyncIterator[Socket]:
-    """Give a connected reader; it goes away at the end of the block, and the feed with it."""
-    socket = Socket()
+async def a_socket(world: World, job: str, *, frames_max: int = 0) -> AsyncIterator[Socket]:
+    """Give a connected reader; it goes away at the end of the block, and the feed with it.
+
+    No more than `frames_max` frames wait for it, if that is not 0.
+    """
+    socket = Socket(frames_max)
     path = f"/{job}/getLog/websocket"
     scope = {
         "type": "websocket", "path": path, "raw_path": path.encode(), "scheme": "ws",
@@ -357,6 +360,16 @@ async def test_a_reader_is_asked_to_come_back_when_the_server_stops(world: World
     assert websocket.RESTART == "Server restart, please reconnect later"
 
 
+async def test_a_reader_of_a_long_past_is_asked_to_come_back_too(world: World, job: str) -> None:
+    await world.log(job, *("x" * 1000 for _ in range(100)))
+    async with a_socket(world, job, frames_max=2) as socket:
+        socket.ask()
+        await socket.message()
+        world.platform.stop()
+        messages, code, _ = await socket.rest()
+    assert (code, len(messages) < 99) == (1001, True)
+
+
 @pytest.mark.parametrize("when", ["before a word", "in the middle"])
 async def test_a_reader_that_goes_away_leaves_nothing_behind(
     world: World, job: str, when: str
@@ -385,4 +398,4 @@ async def test_a_long_log_is_not_held_in_memory_to_be_sent(world: World, job: st
     first = await anext(feed)
     assert asked == [log_feed.PIECE_BYTES]
     assert sum(map(len, first)) < 2 * log_feed.PIECE_BYTES <= 64 << 10
-    await feed.aclose()  # type: ignore[attr-defined]
+    await feed.aclose()

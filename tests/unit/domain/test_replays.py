@@ -48,7 +48,7 @@ def a_capture(**changes: Any) -> Capture:
         id=FILE, role="input", container=PROJECT, name="reads.fq", size_bytes=5, sha256="0" * 64
     )
     project = Container(PROJECT, "mine", "aws:us-east-1", "user-alice", "ADMINISTER")
-    parts = {"run": run, "code": code, "object": item, "container": project}
+    parts: dict[str, Any] = {"run": run, "code": code, "object": item, "container": project}
     for where, value in changes.items():
         part, _, name = where.rpartition("__")
         parts[part or "run"] = msgspec.structs.replace(parts[part or "run"], **{name: value})

@@ -149,13 +149,16 @@ async def test_an_unknown_name_is_an_error_that_names_the_known(store: images.Im
 
 
 async def test_the_newest_image_is_used_and_the_older_stays(
-    store: images.Images, builds: Builds
+    store: images.Images, builds: Builds, tmp_path: Path
 ) -> None:
     first = await store.build("debian-12", ignore)
     builds.version = 2
     second = await store.build("debian-12", ignore)
     assert store.find("Ubuntu", "20.04", "0").digest == second.digest
     assert {image.digest for image in store.list()} == {first.digest, second.digest}
+    older = images.Images(tmp_path / "images", {"*": first.digest})
+    found = older.find("Ubuntu", "20.04", "0")
+    assert (found.name, found.digest) == ("debian-12", first.digest)
 
 
 async def test_building_the_same_again_leaves_the_root_that_sandboxes_use(

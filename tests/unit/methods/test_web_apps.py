@@ -125,8 +125,12 @@ async def test_none_is_the_launcher_not_an_administrator(world: World, project: 
     assert (await world.refused(f"/{job}/openHttpsApp", as_=BOB)).type == "PermissionDenied"
 
 
-async def test_the_token_of_a_job_opens_nothing(world: World, job: str) -> None:
+async def test_the_token_of_a_job_opens_nothing(world: World, project: str) -> None:
     offer(world)
+    applet = await world.an_applet(
+        project, httpsApp={"ports": [443]}, access={"project": "ADMINISTER"}
+    )
+    job = await world.a_job(applet)
     await world.lease(job)
     token = world.assignments[job]["token"]
     refusal = await world.refused(f"/{job}/openHttpsApp", as_=token)

@@ -273,6 +273,7 @@ async def test_a_worker_whose_server_stops_ends_and_leaves_its_sandbox_running(
         monkeypatch.setattr(stop, "leave", lambda: None)
         await place.platform.assign(fake_platform.an_assignment())
         await place.platform.until(lambda: place.platform.held == [HELD])
+        await place.platform.until(lambda: bool(place.engine.made))
         place.platform.is_stopping = True
     (sandbox,) = place.engine.made
     assert (sandbox.kills, sandbox.removals, place.platform.finished) == (0, 0, {})

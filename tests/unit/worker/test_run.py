@@ -86,7 +86,26 @@ async def test_a_failure_is_reported_and_told_in_the_log(place: Place) -> None:
     place.engine.job = job
     report = await finished(place, fake_platform.an_assignment())
     assert (report.failure_reason, report.failure_message) == ("AppError", "wrong input")
+    assert report.ran is not None
+    assert (bool(report.ran.image), bool(report.ran.image_digest)) == (True, True)
+    assert report.ran.exit_code == 1
     assert place.platform.messages(JOB, "ERROR") == ["AppError: wrong input"]
+
+
+async def test_a_secret_is_in_no_failure_message(place: Place) -> None:
+    assignment = fake_platform.an_assignment()
+    assignment.secrets = ["of the site"]
+
+    def job(sandbox: fake_engine.FakeSandbox) -> None:
+        message = f"{assignment.token} and of the site"
+        error = {"error": {"type": "AppError", "message": message}}
+        sandbox.put("/home/dnanexus/job_error.json", json.dumps(error).encode())
+        sandbox.end(1)
+
+    place.engine.job = job
+    report = await finished(place, assignment)
+    assert report.failure_message == "*** and ***"
+    assert place.platform.messages(JOB, "ERROR") == ["AppError: *** and ***"]
 
 
 async def test_an_engine_that_cannot_is_no_fault_of_the_job(place: Place) -> None:

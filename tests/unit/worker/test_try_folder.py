@@ -24,6 +24,14 @@ def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
     assert (found.assignment(), found.started_ms(), found.finished()) == (given, 17, finished)
 
 
+def test_on_what_a_try_runs_is_known_once_its_image_is(tmp_path: Path) -> None:
+    folder = try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment())
+    assert folder.ran() is None
+    folder.keep_image("debian-12", "abc")
+    folder.keep_layers(["one", "two"])
+    assert folder.ran() == assignments.Ran("debian-12", "abc", ["one", "two"])
+
+
 def test_the_token_is_for_the_workers_user_only(tmp_path: Path) -> None:
     folder = try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment())
     mode = (folder.path / "assignment.json").stat().st_mode

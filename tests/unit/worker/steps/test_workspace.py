@@ -70,7 +70,7 @@ def test_an_input_file_that_no_folder_can_hold_fails_the_job() -> None:
 
 def test_the_tools_that_apps_call_are_executable_by_their_first_bytes() -> None:
     made = files()
-    for name in ("dx-unpack", "dx-git-ssh-helper", "dx-dstat", "pcp-dstat"):
+    for name in ("dx-unpack", "dx-git-ssh-helper", "dx-dstat", "pcp-dstat", "dx-mask-value"):
         assert made[f"/usr/bin/{name}"].startswith(b"#!/")
 
 
@@ -82,3 +82,9 @@ def test_sudo_keeps_the_proxy_of_a_job_with_network() -> None:
 def test_the_command_names_the_interpreter() -> None:
     given = fake_platform.an_assignment(interpreter="python3")
     assert workspace.command(given) == ("/bin/sh", "/opt/plasmid/start.sh", "python3")
+
+
+def test_the_code_of_a_job_that_waits_is_not_run() -> None:
+    given = fake_platform.an_assignment(interpreter="python3")
+    given.waits = True
+    assert workspace.command(given)[2:] == ("python3", "wait")
