@@ -121,10 +121,11 @@ for n in $(seq {LAST}); do echo "last $n"; done
 DROPPED: Final = re.compile(r"(\d[\d,]*) (?:lines|messages)")
 
 
-def capped(dx: Dx, count: int, *, bytes_max: int) -> Told:
+def capped(dx: Dx, count: int, *, bytes_max: int, width: int = 60) -> Told:
     """Let a job say far more than its log may hold, on a server that has that cap."""
     memory, begun = measuring.Memory(dx.site), time.monotonic()
-    code = flooder.code(flooder.LINES, count, 1, 0, 60, before=SPEAKS_FIRST, after=SPEAKS_LAST)
+    arguments = (count, 1, 0, width)
+    code = flooder.code(flooder.LINES, *arguments, before=SPEAKS_FIRST, after=SPEAKS_LAST)
     job = ran(dx, code)
     told = Told(count + count // 10, time.monotonic() - begun, memory.growth_bytes)
     found = checking.Numbered(may_lack=True).take(stored(dx.site, job))

@@ -104,6 +104,7 @@ def object_of(object_id: str, described: dict[str, Any], role: str) -> Object:
         links=described.get("links") or [],
         media=described.get("media"),
         size_bytes=described.get("size") or 0,
+        body=described if object_id.startswith("applet-") else {},
     )
 
 

@@ -162,11 +162,10 @@ class Source:
     async def _describe(self, object_id: str, place: str) -> dict[str, Any] | None:
         """Return what an object is, in a place if it is there; None if it is nowhere to be seen."""
         wanted: dict[str, Any] = {"fields": dict.fromkeys(_OF_OBJECT, True)}
-        if object_id.startswith("applet-"):
-            wanted = {"defaultFields": True, "fields": {"details": True, "properties": True}}
+        route = f"/{object_id}/{'get' if object_id.startswith('applet-') else 'describe'}"
         for hint in ({"project": place}, {}) if place else ({},):
             try:
-                return await self._call(f"/{object_id}/describe", {**wanted, **hint})
+                return await self._call(route, {**wanted, **hint})
             except (errors.ResourceNotFound, errors.PermissionDenied):
                 continue
         return None

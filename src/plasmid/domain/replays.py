@@ -297,6 +297,8 @@ def _check_object(item: Object) -> None:
     properties.check_tags(item.tags)
     properties.check_properties(item.properties)
     keys.check_depth(item.body, "objects")
+    if item.id.startswith("applet-"):
+        run_spec.check_run_spec(item.body.get("runSpec"), where="objects.body.runSpec")
     keys.check_depth(item.details, "objects")
     _require(item.size_bytes >= 0, "objects.size_bytes", item.size_bytes)
     is_whole = not item.has_bytes or bool(_SHA256.fullmatch(item.sha256))

@@ -258,6 +258,9 @@ async def _add_app(moment: Moment, run: Run, code: Code) -> None:
 
 async def _add_object(moment: Moment, item: Object, run: Run) -> None:
     class_name = ids.class_of(item.id) or ""
+    body = item.body
+    if class_name == "applet":
+        body = _body(Code(id=item.id, name=item.name, body=body))
     await moment.tx.add(
         ObjectRow(
             id=item.id,
@@ -273,7 +276,7 @@ async def _add_object(moment: Moment, item: Object, run: Run) -> None:
             created_by_executable=None,
             media=item.media,
             size_bytes=item.size_bytes if item.has_bytes else None,
-            body=item.body,
+            body=body,
         )
     )
     await cloning.add_folder_with_parents(moment, item.container, item.folder)

@@ -97,7 +97,9 @@ async def test_another_job_does_not_wake_a_reader(world: World, job: str) -> Non
     feed = await feed_of(world, job)
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         reading = group.create_task(told(feed))
-        await asyncio.sleep(0)  # its turn comes
+        begun = asyncio.Event()
+        asyncio.get_running_loop().call_soon(begun.set)
+        await begun.wait()
         other = await world.a_job(await world.an_applet(await world.a_project()))
         await world.lease(other)
         (subscription,) = world.platform.changes._subscriptions[f"log:{job}"]

@@ -187,6 +187,28 @@ async def test_the_input_of_a_sub_job_is_what_its_references_came_to(
     assert now["environment"] == then["environment"]
 
 
+async def test_an_applet_and_a_record_with_a_hidden_file_may_be_inputs(
+    world: World, other: World, tmp_path: Path
+) -> None:
+    project = await world.a_project()
+    tool = await world.an_applet(project, name="tool")
+    hidden = await world.a_closed_file(project, b"secret", hidden=True)
+    record = await world.a_record(project, details={"f": _link(hidden)}, close=True)
+    spec = [{"name": "tool", "class": "applet"}, {"name": "r", "class": "record"}]
+    applet = await world.an_applet(project, inputSpec=spec)
+    job = await world.a_job(applet, {"tool": _link(tool), "r": _link(record)})
+    await world.lease(job)
+    await world.fail(job)
+    capture, contents = await captured(world, job, tmp_path)
+    await started(other, capture, contents)
+    token = other.token_of(job)
+    told = await other.call(f"/{tool}/get", as_=token)
+    assert (told["name"], told["runSpec"]["code"]) == ("tool", "main() { true; }")
+    described = await other.describe(record, as_=token, details=True)
+    assert described["details"] == {"f": _link(hidden)}
+    assert await other.read(hidden, as_=token) == b"secret"
+
+
 async def test_a_file_of_another_size_is_refused(
     world: World, other: World, tmp_path: Path
 ) -> None:

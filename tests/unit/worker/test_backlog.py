@@ -55,22 +55,23 @@ class Valve:
 
 
 async def test_writers_wait_from_a_limit_on_to_half_of_it() -> None:
-    valve, holder, waiting = Valve(), backlog.Holder(), 0
+    valve, holder, limit = Valve(), backlog.Holder(), backlog.OUTPUT_BYTES_MAX
+    amounts = iter([0, limit, limit + 1, limit * 3 // 4, limit // 2, limit * 3 // 4, limit + 1])
     holder.attach(valve.hold)
+    told: list[list[bool]] = []
+
+    def waiting() -> int:
+        told.append(list(valve.told))
+        holder.look()
+        return next(amounts)
+
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(holder.run(lambda: waiting))
-        told = []
-        for waiting, expected in (  # noqa: B007 - read by the holder
-            (0, [False]),
-            (backlog.OUTPUT_BYTES_MAX + 1, [False, True]),
-            (backlog.OUTPUT_BYTES_MAX // 2, [False, True, False]),
-            (backlog.OUTPUT_BYTES_MAX + 1, [False, True, False, True]),
-        ):
-            holder.look()
-            await valve.until(lambda expected=expected: valve.told == expected)  # type: ignore[misc]
-            told = valve.told
+        holder.look()
+        running = group.create_task(holder.run(waiting))
+        await valve.until(lambda: len(valve.told) == 4)
         running.cancel()
-    assert told == [False, True, False, True]
+    assert valve.told == [False, True, False, True]
+    assert [len(each) for each in told] == [0, 1, 1, 2, 2, 3, 3]
 
 
 async def test_what_an_earlier_worker_has_held_goes_on_at_once() -> None:
