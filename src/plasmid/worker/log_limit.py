@@ -65,7 +65,9 @@ class Trail:
         first = self._marks[0]
         is_empty = (first.lines, first.bytes) == (self._lines, self._bytes)
         if is_empty or first.cursor < limit:
-            self._marks[0] = Mark(position, self._lines, self._bytes, self._is_open)
+            # It may be behind: a reader begins where the stream that lags most was taken.
+            cursor = max(position, first.cursor)
+            self._marks[0] = Mark(cursor, self._lines, self._bytes, self._is_open)
 
     def _is_enough_after(self, mark: Mark) -> bool:
         return self._lines - mark.lines >= TAIL_LINES or self._bytes - mark.bytes >= TAIL_BYTES

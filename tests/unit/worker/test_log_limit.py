@@ -325,7 +325,7 @@ records = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(given=records, data=st.data())
 def test_what_is_skipped_and_what_is_left_is_all_there_is(
     tmp_path_factory: pytest.TempPathFactory,
@@ -362,3 +362,15 @@ def test_what_is_skipped_and_what_is_left_is_all_there_is(
     ended = sum(ends for _, _, ends in given)
     open_lines = len(entries) - (ended - lines)
     assert 0 <= open_lines <= 2
+
+
+def test_a_reader_that_starts_with_a_stream_that_lags_takes_nothing_back(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    lagging = stamp(0) + b" stdout P " + b"y" * 600 + b"\n"
+    path.write_bytes(lagging * 200 + as_conmon(b"taken\n", b"stderr", first=3))
+    taken = path.stat().st_size
+    log = output_log.OutputLog(path, {"stdout": 0, "stderr": taken})
+    log.begin_skipping()
+    log.skip(0)
+    assert log.cursors["stderr"] == taken
+    log.close()
