@@ -13,7 +13,7 @@ import asyncio
 import heapq
 import operator
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,8 @@ OUTPUT: Final = "output"
 SHARES: Final = {OUTPUT: 1, "bulk": 1, "priority": 2}
 BATCH_BYTES_MAX: Final = 1 << 20
 BATCH_BYTES_MIN: Final = 1 << 16
+# A batch of so many is one of a flood.
+FLOOD_LINES: Final = 1000
 # Lines that come within this time of the first travel together: longer where sending takes long.
 GATHER_SECONDS_MIN: Final = 0.02
 GATHER_SECONDS: Final = 0.1
@@ -53,10 +55,15 @@ _TIMESTAMP = operator.attrgetter("timestamp")
 _log = structlog.get_logger()
 
 
+async def _go_on() -> None:
+    """Wait for nothing."""
+
+
 class LogPump:
     """The log of one try; `run` sends until `finish` was called and everything is kept.
 
-    `bytes_max` is what the log may hold (0: anything).
+    `bytes_max` is what the log may hold (0: anything); `give_way` returns when what is more urgent
+    than a flood is done.
     """
 
     def __init__(
@@ -68,8 +75,10 @@ class LogPump:
         bytes_max: int = 0,
         masker: masking.Masker | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        give_way: Callable[[], Awaitable[None]] = _go_on,
     ) -> None:
         self._link = link
+        self._give_way = give_way
         self._held = held
         self._folder = folder
         self._bytes_max = bytes_max
@@ -207,8 +216,11 @@ class LogPump:
             batch, has_skipped = self._next_batch(has_ended=has_ended)
             if batch or self._is_skip_due():
                 await self._send(batch)
+                if len(batch) >= FLOOD_LINES:
+                    await self._give_way()
             elif has_skipped:
                 await asyncio.sleep(0)
+                await self._give_way()
             elif has_ended and self._needs_closing():
                 await self._send(self._closing())
             elif is_final:

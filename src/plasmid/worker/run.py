@@ -144,6 +144,7 @@ async def _told(world: World, current: Try) -> assignments.Finished:
         current.folder,
         bytes_max=current.assignment.log_bytes_max,
         masker=current.masker,
+        give_way=world.starts.give_way,
     )
     try:
         if current.is_adopted:
@@ -204,37 +205,40 @@ async def _ended(world: World, current: Try, pump: log_pump.LogPump) -> assignme
 
 async def _run(world: World, current: Try, pump: log_pump.LogPump) -> assignments.Finished:
     """Run the job in its sandbox; raises JobFailure, EngineError or StoppedError without output."""
-    sandbox = None
-    if current.is_adopted:
-        sandbox = await execute.adopt(world.adapters.engine, current.folder)
-    if sandbox is None:
-        story = making.prepare(world, current.assignment, folder=current.folder, pump=pump)
-        sandbox = await world.adapters.engine.create(await _unless_stopped(current, story))
-    async with (
-        _connected(world, current, sandbox, pump),
-        beside.beside(
-            world,
-            current.assignment,
-            sandbox,
-            folder=current.folder,
-            pump=pump,
-            traffic=current.traffic,
-        ),
-    ):
-        await execute.start(sandbox, current.folder)
-        seconds = execute.seconds_left(current.folder, current.assignment.timeout_ms)
-        try:
-            ended = await _unless_stopped(
-                current, hold.wait(sandbox, current.assignment, timeout_seconds=seconds)
-            )
-            failpoints.reach("S11", job=current.held.job)
-            finished = _judged(world, current, sandbox, ended)
-            if ended.lives:
-                await _hold(world, current, sandbox, pump=pump, failed=finished)
-        except StoppedError:
-            await sandbox.kill()
-            await sandbox.wait()
-            raise
+    with contextlib.ExitStack() as starting:
+        starting.enter_context(world.starts.one())
+        sandbox = None
+        if current.is_adopted:
+            sandbox = await execute.adopt(world.adapters.engine, current.folder)
+        if sandbox is None:
+            story = making.prepare(world, current.assignment, folder=current.folder, pump=pump)
+            sandbox = await world.adapters.engine.create(await _unless_stopped(current, story))
+        async with (
+            _connected(world, current, sandbox, pump),
+            beside.beside(
+                world,
+                current.assignment,
+                sandbox,
+                folder=current.folder,
+                pump=pump,
+                traffic=current.traffic,
+            ),
+        ):
+            await execute.start(sandbox, current.folder)
+            starting.close()
+            seconds = execute.seconds_left(current.folder, current.assignment.timeout_ms)
+            try:
+                ended = await _unless_stopped(
+                    current, hold.wait(sandbox, current.assignment, timeout_seconds=seconds)
+                )
+                failpoints.reach("S11", job=current.held.job)
+                finished = _judged(world, current, sandbox, ended)
+                if ended.lives:
+                    await _hold(world, current, sandbox, pump=pump, failed=finished)
+            except StoppedError:
+                await sandbox.kill()
+                await sandbox.wait()
+                raise
     return finished
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmid.environments import layers
-from plasmid.worker import adapters, file_watch, layer_builds, platform, ssh_grants
+from plasmid.worker import adapters, file_watch, layer_builds, platform, ssh_grants, starts
 from plasmid.worker.settings import WorkerSettings
 
 
@@ -19,3 +19,4 @@ class World(msgspec.Struct, frozen=True):
     layers: layers.Layers
     builds: layer_builds.LayerBuilds
     ssh: ssh_grants.Grants = msgspec.field(default_factory=ssh_grants.Grants)
+    starts: starts.Starts = msgspec.field(default_factory=starts.Starts)
