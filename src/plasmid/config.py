@@ -39,6 +39,7 @@ from plasmid.environments.mirrors import Settings as Mirrors
 FILE_NAME: Final = "plasmid.toml"
 DEFAULT: Final = "default"
 MACHINE: Final = "this machine"
+_PORT_MAX: Final = 65_535
 _CA_BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -321,6 +322,13 @@ def _check_networks(networks: list[str], origin: str) -> None:
             raise ConfigError(f"{where}: {error}; write it as 10.0.0.0/8") from error
 
 
+def _check_ports(ports: str, origin: str) -> None:
+    first, _, last = ports.partition("-")
+    if ports and not 1 <= int(first) <= int(last) <= _PORT_MAX:
+        where = f"{origin}: [ssh] ports"
+        raise ConfigError(f"{where}: {ports} is no range of ports; write it as 22000-22999")
+
+
 def disk_bytes(folder: Path) -> int:
     """Return how large the disk is that a folder is on, or will be."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -332,6 +340,7 @@ def _with_machine(config: Config, environ: Mapping[str, str], origins: dict[str,
     """Fill what is left to the machine: how much memory, which certificates."""
     jobs, network = config.jobs, config.network
     _check_networks(network.closed_addresses, origins.get("network.closed_addresses", ""))
+    _check_ports(config.ssh.ports, origins.get("ssh.ports", ""))
     if jobs.memory_bytes == 0:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         jobs = msgspec.structs.replace(jobs, memory_bytes=total * 4 // 5)

@@ -326,6 +326,19 @@ async def test_root_inside_is_nobody_outside(workshop: Workshop) -> None:
     assert outside == (300000 if os.geteuid() == 0 else os.geteuid())
 
 
+async def test_nobody_else_on_the_host_reads_what_a_sandbox_was_given(workshop: Workshop) -> None:
+    """Its environment holds a token; its folder is where another user could come to it."""
+    if workshop.kind == "podman" and os.geteuid() != 0:
+        return  # there all is in podman's own folder
+    sandbox = await workshop.started("sleep 60", environment={"TOKEN": "s3cret", "PATH": "/bin"})
+    (folder,) = workshop.folder.iterdir()
+    assert folder.stat().st_mode & 0o007 == 0
+    for config in folder.glob("bundle/config.json"):
+        assert b"s3cret" in config.read_bytes()
+        assert config.stat().st_mode & 0o077 == 0
+    await sandbox.kill()
+
+
 async def test_users_can_be_switched_and_files_given_away(workshop: Workshop) -> None:
     _, lines = await workshop.ran(
         "su dnanexus -c 'id -un; sudo id -un'; touch /f; chown nobody:1234 /f; stat -c '%U %g' /f"

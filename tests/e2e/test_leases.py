@@ -116,15 +116,14 @@ def test_what_a_lost_try_may_call_is_nothing(leased: Site, leased_dx: Dx) -> Non
         "import os, sys, dxpy, time\n"
         '@dxpy.entry_point("main")\n'
         "def main():\n"
-        "    print('token ' + dxpy.SECURITY_CONTEXT['auth_token'], flush=True)\n"
+        "    print('token ' + ' '.join(dxpy.SECURITY_CONTEXT['auth_token']), flush=True)\n"
         "    while not dxpy.find_one_data_object(name='go', project=dxpy.PROJECT_CONTEXT_ID,"
         " zero_ok=True): pass\n"
         "    return {'o': 1}\n"
     )
     job = leased_dx.run(leased_dx.applet(code, interpreter="python3"))
-    token = next(
-        f["msg"].removeprefix("token ") for f in leased.frames(job) if f["msg"].startswith("token ")
-    )
+    said = next(f["msg"] for f in leased.frames(job) if f["msg"].startswith("token "))
+    token = said.removeprefix("token ").replace(" ", "")  # as it is, it would be masked
     workspace = leased.describe(job)["workspace"]
     assert leased.call(f"/{workspace}/describe", token=token)["id"] == workspace
     with stopped(leased.worker_pids()):

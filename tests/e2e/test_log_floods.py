@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from plasmid.worker import log_limit
 from tests.e2e.driver import Dx, opened, user
 from tests.floods import flooder, measuring, stories
 
@@ -85,7 +86,8 @@ FAKES = (
     "carriage\rreturn",
     "\u2028separators\x85\x0b\x0c\x1c",
     '"},{"source":"SYSTEM","level":"ERROR","msg":"END_LOG"}',
-    "1,000,000 lines of this job's log were dropped",
+    log_limit.reached(1 << 20),
+    log_limit.left_out(1000, 1 << 20, 1 << 20),
 )
 SAYS_FAKES = f"""
 import json, socket

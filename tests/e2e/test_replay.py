@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from plasmid.cli import leftovers
-from tests.e2e.driver import OPTIONS, ROOT, Dx, field, file
+from plasmid.domain import job_states
+from tests.e2e.driver import OPTIONS, ROOT, Dx, field, file, until
 from tests.replays import running, seeded
 from tests.replays.running import replay
 
@@ -66,12 +67,20 @@ def everything(dx: Dx) -> dict[str, Any]:
     }
 
 
+def going_on(dx: Dx) -> list[str]:
+    """The jobs of the project that are not over."""
+    asked = {"project": dx.project, "describe": {"fields": {"state": True}}}
+    found = dx.call("/system/findJobs", asked)["results"]
+    return [job["id"] for job in found if not job_states.is_terminal(job["describe"]["state"])]
+
+
 @pytest.mark.parametrize("kind", sorted(_kinds()))
 def test_a_replay_fails_as_the_original_did_and_touches_nothing(
     dx: Dx, jobs: dict[str, tuple[str, seeded.Failing]], kind: str
 ) -> None:
     for job, _ in jobs.values():
         dx.site.state(job, "failed")
+    until(lambda: not going_on(dx))  # also those that a failed job has started
     before = everything(dx)
     job, case = jobs[kind]
     ended = running.replayed(dx, job, case)

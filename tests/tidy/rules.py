@@ -16,7 +16,12 @@ BANNED_MODULES: Final = frozenset(
 )
 # What must never end a process may be caught whole in these places only.
 CATCH_ALL: Final = frozenset(
-    {"plasmid/api/asgi.py", "plasmid/dispatcher/loop.py", "plasmid/worker/run.py"}
+    {
+        "plasmid/api/asgi.py",
+        "plasmid/dispatcher/loop.py",
+        "plasmid/worker/run.py",
+        "plasmid/worker/side_tasks.py",
+    }
 )
 _UNSTRUCTURED: Final = frozenset({"create_task", "ensure_future", "gather"})
 _SLEEPS: Final = frozenset({"asyncio.sleep", "time.sleep", "anyio.sleep"})

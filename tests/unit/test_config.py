@@ -75,6 +75,9 @@ def test_a_top_level_setting_has_a_variable_too(tmp_path: Path) -> None:
         ('[network]\nca_bundle = "/no/such"\n', "[network] ca_bundle: there is no file /no/such"),
         ('[network]\nhosts = ["far"]\n', "line 2: [network] hosts: Expected `str` matching"),
         ('[network]\nclosed_addresses = ["10.0.0.0/99"]\n', "[network] closed_addresses: '10.0.0"),
+        ('[ssh]\nports = "70000-70010"\n', "[ssh] ports: 70000-70010 is no range of ports"),
+        ('[ssh]\nports = "22999-22000"\n', "[ssh] ports: 22999-22000 is no range of ports"),
+        ('[ssh]\nports = "0-10"\n', "[ssh] ports: 0-10 is no range of ports; write it as 22000-"),
     ],
 )
 def test_a_wrong_file_is_refused_by_line_and_key(tmp_path: Path, toml: str, message: str) -> None:

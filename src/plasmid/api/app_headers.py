@@ -6,6 +6,7 @@ asks, what belongs to one connection only, cookies for more than its own host.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ COOKIE: Final = "plasmid-app"
 SECURE_COOKIE: Final = "__Host-plasmid-app"
 HEADERS_BYTES_MAX: Final = 64 * 1024
 _OWN_COOKIES: Final = (COOKIE.encode(), SECURE_COOKIE.encode())
+_HOST: Final = re.compile(rb"[A-Za-z0-9.-]+(?::[0-9]{0,5})?")
 _OF_CONNECTION: Final = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
@@ -36,13 +38,18 @@ def value_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in headers if key == name), None)
 
 
-def cookies(headers: Headers) -> list[str]:
-    """Return the values of the Plasmid cookies that a browser has sent."""
-    found = []
-    for name, value in _pairs(headers):
-        if name in _OWN_COOKIES:
-            found.append(value.decode("latin-1"))
-    return found
+def cookie_name(scheme: str) -> str:
+    """Return the name of the Plasmid cookie for browsers that come by a scheme."""
+    return SECURE_COOKIE if scheme == "https" else COOKIE
+
+
+def cookies(headers: Headers, *, scheme: str) -> list[str]:
+    """Return the values of the Plasmid cookies that count of those that a browser has sent.
+
+    By TLS these are only the ones that no other host can have set.
+    """
+    own = cookie_name(scheme).encode()
+    return [value.decode("latin-1") for name, value in _pairs(headers) if name == own]
 
 
 def _pairs(headers: Headers) -> Iterable[tuple[bytes, bytes]]:
@@ -60,6 +67,8 @@ def problem(headers: Headers) -> tuple[int, str] | None:
     names = [name for name, _ in headers]
     if names.count(b"host") > 1:
         return 400, "The request names more than one host"
+    if not all(_HOST.fullmatch(value) for name, value in headers if name == b"host"):
+        return 400, "What the request names as its host is no name and port"
     if names.count(b"content-length") > 1:
         return 400, "The request says more than once how long it is"
     if b"content-length" in names and b"transfer-encoding" in names:
@@ -98,8 +107,10 @@ def outward(headers: Headers, *, status: int) -> Headers:
     """Return the headers with which a browser gets an application's answer."""
     lowered = [(name.lower(), value) for name, value in headers]
     dropped = _NOT_OUTWARD | _named_by_connection(lowered)
-    if status in (204, 304):
-        dropped |= {b"content-length"}  # there is no content, whatever it says
+    is_chunked = any(name == b"transfer-encoding" for name, _ in lowered)
+    if status in (204, 304) or is_chunked:
+        # There is no content, or it is as long as its pieces are, whatever is said.
+        dropped |= {b"content-length"}
     kept = [(name, value) for name, value in lowered if name not in dropped]
     kept += [
         (b"set-cookie", own)
@@ -135,8 +146,8 @@ def is_own_origin(headers: Headers, *, scheme: str) -> bool:
     origin = value_of(headers, b"origin")
     if origin is None:
         return True
-    parts = urlsplit(f"{scheme}://{value_of(headers, b'host') or ''}")
     try:
+        parts = urlsplit(f"{scheme}://{value_of(headers, b'host') or ''}")
         given = urlsplit(origin)
         port = given.port or _usual_port(given.scheme)
         own_port = parts.port or _usual_port(parts.scheme)

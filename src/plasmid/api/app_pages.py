@@ -71,20 +71,22 @@ def refused(status: int, title: str, why: str) -> Page:
     return _page(status, title, f"<p>{html.escape(why)}</p>")
 
 
-def not_ready(job: str, state: str) -> Page:
-    """Say that a job's web application does not answer yet; the browser asks again by itself."""
+def not_ready(job: str, state: str, *, looks_again: bool = True) -> Page:
+    """Say that a job's web application does not answer yet; the browser asks again by itself.
+
+    `looks_again` is false for what was no question: it would not be sent once more, but lost.
+    """
     if state == "running":
         said = "runs, and does not answer yet: applications take a moment to start"
     else:
         said = f"is {state}: its web application comes with its start"
-    return _page(
-        503,
-        "Not ready yet",
-        f"<p>The job <code>{html.escape(job)}</code> {html.escape(said)}. This page looks again"
-        f" every {REFRESH_SECONDS} seconds.</p>",
-        head=f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">',
-        again=True,
-    )
+    again = "What you have sent did not arrive: go back, and send it again in a moment."
+    head = ""
+    if looks_again:
+        again = f"This page looks again every {REFRESH_SECONDS} seconds."
+        head = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
+    said = f"<p>The job <code>{html.escape(job)}</code> {html.escape(said)}. {again}</p>"
+    return _page(503, "Not ready yet", said, head=head, again=True)
 
 
 def over(job: str, state: str) -> Page:

@@ -25,13 +25,18 @@ import httpx2
 import structlog
 
 from plasmid.api import app_headers
+from plasmid.domain import https_app
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 CONNECT_SECONDS_MAX: Final = 10.0
-_TIMEOUT: Final = {"connect": CONNECT_SECONDS_MAX, "read": None, "write": None, "pool": None}
+# An application that takes nothing of a body for so long gets no more of it.
+WRITE_SECONDS_MAX: Final = 60.0
+# A body is read ahead by so many pieces (of 64 KiB, most), so that its end is seen soon.
+PIECES_MAX: Final = 4
+_STATUSES: Final = range(200, 600)
 # Never used, as nothing here is TLS; making one for each request would take longer than the rest.
 _NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _log = structlog.get_logger()
@@ -48,8 +53,12 @@ class NotListeningError(Exception):
     """The application does not answer: not yet, or not any more."""
 
 
-class _GoneError(Exception):
-    """Who asked has gone away in the middle of the request."""
+class NoAnswerError(Exception):
+    """The application has got the request, or some of it, and gives no answer to it."""
+
+
+class _UnfitError(Exception):
+    """What the application answers cannot be passed on."""
 
 
 @contextlib.contextmanager
@@ -66,30 +75,24 @@ def short(path: Path) -> Iterator[str]:
 
 
 class _Body:
-    """The body of a request as it comes, and when who sent it has gone."""
+    """The body of a request, read ahead by one task that also sees when who sent it has gone."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._all_read = asyncio.Event()
+        self._pieces: asyncio.Queue[bytes] = asyncio.Queue(PIECES_MAX)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body; raises _GoneError if it is cut off."""
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise _GoneError
-            if message.get("body"):
-                yield message["body"]
-            if not message.get("more_body"):
-                self._all_read.set()
-                return
+        """Yield the body, as long as `read` goes on."""
+        while piece := await self._pieces.get():
+            yield piece
 
-    async def until_gone(self, *, has_body: bool) -> None:
-        """Return once who sent it has gone away, or has their answer."""
-        if has_body:
-            await self._all_read.wait()
-        while (await self._receive())["type"] != "http.disconnect":
-            continue
+    async def read(self) -> None:
+        """Read the body; return once who sent it has gone away, or has their answer."""
+        while (message := await self._receive())["type"] != "http.disconnect":
+            if message.get("body"):
+                await self._pieces.put(message["body"])
+            if not message.get("more_body"):
+                await self._pieces.put(b"")
 
 
 class _Stream(httpx2.AsyncByteStream):
@@ -107,7 +110,7 @@ async def forward(
 ) -> None:
     """Let the application answer a request; `headers` go out with its own.
 
-    Raises NotListeningError before anything was answered.
+    Raises NotListeningError or NoAnswerError, both before anything was answered.
     """
     given = {name for name, _ in scope["headers"]}
     has_body = bool(given & {b"content-length", b"transfer-encoding"})
@@ -116,7 +119,7 @@ async def forward(
     with short(way.path) as name:
         async with asyncio.TaskGroup() as group:
             answering = group.create_task(_quietly(_answer(asked, name, send, headers)))
-            leaving = group.create_task(body.until_gone(has_body=has_body))
+            leaving = group.create_task(body.read())
             forbidden = group.create_task(way.forbidden())
             tasks = (answering, leaving, forbidden)
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -131,9 +134,9 @@ async def _quietly(story: Awaitable[None]) -> BaseException | None:
     """Return what a story raises of what is to be expected: a task group would wrap it."""
     try:
         await story
-    except NotListeningError as problem:
+    except (NotListeningError, NoAnswerError) as problem:
         return problem
-    except (httpx2.TransportError, _GoneError) as problem:
+    except (httpx2.TransportError, _UnfitError) as problem:
         # One side has ended in the middle: what is sent so far is cut off, which says so.
         _log.info("web_app_cut_off", problem=str(problem) or type(problem).__name__)
     return None
@@ -144,12 +147,15 @@ def _request(scope: Scope, stream: httpx2.AsyncByteStream | None) -> httpx2.Requ
     if stream is not None and not any(name == b"content-length" for name, _ in inward):
         inward.append((b"transfer-encoding", b"chunked"))
     inward.append((b"connection", b"close"))
+    timeout = {
+        "connect": CONNECT_SECONDS_MAX, "read": None, "write": WRITE_SECONDS_MAX, "pool": None,
+    }  # fmt: skip
     return httpx2.Request(
         scope["method"],
         "http://web-app.invalid/",
         headers=inward,
         stream=stream or httpx2.ByteStream(b""),
-        extensions={"target": target_of(scope), "timeout": _TIMEOUT},
+        extensions={"target": target_of(scope), "timeout": timeout},
     )
 
 
@@ -170,14 +176,36 @@ async def _answer(
 ) -> None:
     transport = httpx2.AsyncHTTPTransport(uds=name, verify=_NO_TLS, trust_env=False)
     async with transport:
-        try:
-            response = await transport.handle_async_request(asked)
-        except httpx2.TransportError as error:
-            raise NotListeningError(str(error)) from error
+        response = await _response(transport, asked)
         outward = app_headers.outward(response.headers.raw, status=response.status_code)
         async with contextlib.aclosing(response):
+            if https_app.NOT_LISTENING in response.headers:
+                raise NotListeningError("nobody listens inside the sandbox")
+            if response.status_code not in _STATUSES:
+                raise NoAnswerError(f"its status is {response.status_code}")
             start = {"status": response.status_code, "headers": outward + headers}
-            await send({"type": "http.response.start", **start})
+            await _pass_on(send, {"type": "http.response.start", **start})
             async for piece in response.aiter_raw():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+                more = {"body": piece, "more_body": True}
+                await _pass_on(send, {"type": "http.response.body", **more})
+            await _pass_on(send, {"type": "http.response.body", "body": b""})
+
+
+async def _response(transport: httpx2.AsyncHTTPTransport, asked: httpx2.Request) -> httpx2.Response:
+    """Return the answer, whose body is still to come."""
+    try:
+        return await transport.handle_async_request(asked)
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        raise NotListeningError(str(error)) from error
+    except httpx2.WriteTimeout as error:
+        raise NoAnswerError("it does not take what is sent to it") from error
+    except httpx2.TransportError as error:
+        raise NoAnswerError(str(error) or type(error).__name__) from error
+
+
+async def _pass_on(send: Send, message: MutableMapping[str, Any]) -> None:
+    """Send a part of the answer; raises _UnfitError if the server finds it malformed."""
+    try:
+        await send(message)
+    except RuntimeError as error:
+        raise _UnfitError(str(error)) from error

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 from plasmid.api import app_headers, app_pages, app_relay, app_websocket
-from plasmid.api.app_relay import NotListeningError, Receive, Scope, Send, Way
+from plasmid.api.app_relay import NoAnswerError, NotListeningError, Receive, Scope, Send, Way
 from plasmid.auth import tokens
 from plasmid.auth.app_sessions import Opening, Session
 from plasmid.domain import errors, https_app, job_states
@@ -36,6 +36,10 @@ _ALLOWED, _REFUSED, _ENDED = range(3)
 # A job that is held for debugging is stopped, so its application answers no more.
 _ENDED_IN: Final = (State.DEBUG_HOLD, State.WAITING_ON_OUTPUT, State.TERMINATING)
 _FOREIGN: Final = "Another site has sent this request; open the application by its own address"
+_TWO_LOGINS: Final = (
+    "Your browser has sent the logins of two people, one of which another site must have set:"
+    " delete the cookies of this site, and log in again."
+)
 _NO_SERVICE_WORKERS: Final = "A service worker could stand before the login page of this host"
 _NO_RIGHT: Final = (
     "You are logged in, and may not see this job's web application: who may is said by"
@@ -76,7 +80,11 @@ class WebApps:
                 scope, receive, send, place
             )
         except NotListeningError:
-            page = app_pages.not_ready(place.job, "running")
+            looks_again = scope.get("method") in ("GET", "HEAD")
+            page = app_pages.not_ready(place.job, "running", looks_again=looks_again)
+        except NoAnswerError as error:
+            why = f"The application of {place.job} got the request and did not answer it: {error}."
+            page = app_pages.refused(502, "No answer", why)
         if page is None:
             return
         if is_websocket:
@@ -108,6 +116,9 @@ class WebApps:
     async def _websocket(
         self, scope: Scope, receive: Receive, send: Send, place: Place
     ) -> app_pages.Page | None:
+        problem = app_headers.problem(scope["headers"])
+        if problem is not None:
+            return app_pages.refused(problem[0], "This request is not clear", problem[1])
         visit = await self._visit(scope, place)
         if not isinstance(visit, _Visit):
             return visit
@@ -130,9 +141,11 @@ class WebApps:
     async def _visit(self, scope: Scope, place: Place) -> _Visit | app_pages.Page:
         """Return what a request is led to, or the page that it gets instead."""
         now_ms = self._platform.now_ms()
-        session = self._session_of(scope, place, now_ms)
-        if session is None:
-            return app_pages.login(place.job, going_to=_going_to(scope))
+        sessions = self._sessions_of(scope, place, now_ms)
+        if len({each.token_hash for each in sessions}) != 1:
+            wrong = _TWO_LOGINS if sessions else ""
+            return app_pages.login(place.job, going_to=_going_to(scope), wrong=wrong)
+        session = sessions[0]
         if self._is_from_elsewhere(scope):
             return app_pages.refused(403, "Not from here", _FOREIGN)
         row = await jobs.find_job(self._platform.database.reader, session.job)
@@ -195,13 +208,17 @@ class WebApps:
             if await self._verdict(session, row, now_ms) != _ALLOWED:
                 return "You may not see this web application any more"
 
-    def _session_of(self, scope: Scope, place: Place, now_ms: int) -> Session | None:
-        """Return the session at this host; a cookie of another job's counts for nothing."""
-        for value in app_headers.cookies(scope["headers"]):
+    def _sessions_of(self, scope: Scope, place: Place, now_ms: int) -> list[Session]:
+        """Return the sessions at this host; a cookie of another job's counts for nothing.
+
+        There is one for us. Without TLS a page of another job can have set one more, of its author.
+        """
+        found = []
+        for value in app_headers.cookies(scope["headers"], scheme=scope["scheme"]):
             session = self._platform.app_sessions.read(value, now_ms)
             if session is not None and session.job.lower() == place.job:
-                return session
-        return None
+                found.append(session)
+        return found
 
     def _is_from_elsewhere(self, scope: Scope) -> bool:
         headers, scheme = scope["headers"], scope["scheme"]
@@ -269,7 +286,7 @@ class WebApps:
 
     def _cookie(self, scope: Scope, session: Session) -> tuple[bytes, bytes]:
         is_secure = scope["scheme"] == "https"
-        name = app_headers.SECURE_COOKIE if is_secure else app_headers.COOKIE
+        name = app_headers.cookie_name(scope["scheme"])
         value = self._platform.app_sessions.cookie(session)
         attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if is_secure else "")
         return b"set-cookie", f"{name}={value}{attributes}".encode()

@@ -74,11 +74,16 @@ class LogFeed:
             async with contextlib.aclosing(
                 log_feed.messages(self._platform, job, question)
             ) as feed:
-                async for messages in feed:
+                while not self._platform.is_stopping:
+                    async with asyncio.timeout(self._send_seconds_max):
+                        await _wait_for_room(protocol)
+                    # only now is more read: for who does not take it, none of it is held here
+                    messages = await anext(feed, None)
+                    if messages is None:
+                        break
                     async with asyncio.timeout(self._send_seconds_max):
                         await _send_some(socket, protocol, messages)
-                    if self._platform.is_stopping:
-                        break
+                    messages.clear()  # the feed has the list too
             async with asyncio.timeout(self._send_seconds_max):
                 if self._platform.is_stopping:
                     await socket.close(1001, RESTART)
@@ -111,8 +116,14 @@ class LogFeed:
         now_ms = platform.now_ms()
         bearer = f"Bearer {question.access_token}" if question.access_token else None
         actor = await platform.authenticator.actor_of(platform.database.reader, bearer, now_ms)
+        await platform.rates.admit(actor, now_ms)
         client_ip = socket.client.host if socket.client else ""
         return Call(platform, actor, Request(client_ip=client_ip), now_ms=now_ms)
+
+
+async def _wait_for_room(protocol: WebSocketProtocol | None) -> None:
+    if protocol is not None:
+        await protocol.wait_for_room()
 
 
 async def _send_some(

@@ -23,7 +23,6 @@ EXTENSION: Final = "plasmid.protocol"
 # What is closed gets so long to take what was sent before.
 LINGER_SECONDS: Final = 60.0
 _KERNEL_BYTES: Final = 64 << 10
-_BUFFER_BYTES: Final = 16 << 10
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -37,10 +36,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             extensions[EXTENSION] = self
 
     def hold_little(self) -> None:
-        """Let no more than a few pages wait for a slow reader, here and in the kernel."""
-        self.transport.set_write_buffer_limits(high=_BUFFER_BYTES)
+        """Let little wait for a slow reader: a piece here, some pages in the kernel.
+
+        There is room for the next piece when the kernel has taken the last one.
+        """
+        self.transport.set_write_buffer_limits(high=0)
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
+
+    async def wait_for_room(self) -> None:
+        """Return when something would be sent at once, or when nobody is there any more."""
+        await self.writable.wait()
 
     async def send_texts(self, texts: Sequence[bytes]) -> None:
         """Send text messages with one write, once there is room for it."""
@@ -65,8 +71,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def eof_received(self) -> None:
-        """Tell the application at once that the other side will say no more."""
+        """Drop a connection whose other side will say no more, and tell the application at once.
+
+        What it has not read would keep it open, possibly for ever.
+        """
         self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        self.drop()
 
     def keepalive_timeout(self) -> None:
         """Drop a connection whose other side has not answered a ping."""

@@ -19,6 +19,13 @@ from plasmid.methods.log_messages import LEVELS
 _AGO: Final = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _UNIT_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _decode = msgspec.json.Decoder(LogEntry).decode
+_decode_text = msgspec.json.Decoder(str).decode
+# As entries stand in a store, one a line: what is between the text of one and the level of the
+# next. Neither this nor _BEFORE_TEXT can be in a text: a quotation mark in it has a backslash.
+_LINE_END: Final = b'"}\n'
+_BETWEEN: Final = re.compile(_LINE_END + rb'\{"timestamp":-?[0-9]+,"source":"[^"\\]*","level":"')
+_BEFORE_TEXT: Final = b'","msg":"'
+_MEASURED: Final = b'"level":"%b"' % metrics.LEVEL.encode()
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -90,6 +97,18 @@ class Printer:
         self._wanted = wanted
         self._form = form
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all lines are printed, as text and as they are: `text_of` makes it."""
+        return not self._wanted.is_filter and self._form == Form()
+
+    def text_of(self, data: bytes) -> bytes:
+        """Return the plain text of whole lines; of those in their usual form all at once."""
+        text = None if _MEASURED in data else _cut_out(data)
+        if text is None:
+            text = b"".join(line + b"\n" for line in self.printed(data.split(b"\n")[:-1], "", 0, 0))
+        return text
+
     def printed(self, lines: Sequence[bytes], job: str, attempt: int, first: int) -> list[bytes]:
         """Return the printed form of those of the lines that are wanted; `first` is a number."""
         found = []
@@ -123,6 +142,30 @@ class Printer:
         if self._form.timestamps:
             text = f"{_utc(entry.timestamp)} {text}"
         return text.encode()
+
+
+def _cut_out(data: bytes) -> bytes | None:
+    """Return the levels and texts of entries as lines, or None if one looks unlike the others.
+
+    None of them is decoded for itself, which would take several times as long.
+    """
+    if not data.endswith(_LINE_END):
+        return None
+    count = data.count(b"\n")
+    entries = _BETWEEN.split(_LINE_END + data[: -len(_LINE_END)])
+    has_escapes = b"\\" in data
+    parts = (b"\\n" if has_escapes else b"\n").join(entries[1:]).split(_BEFORE_TEXT)
+    if entries[0] or len(entries) != count + 1 or len(parts) != count + 1:
+        return None
+    text = b" ".join(parts)
+    if has_escapes:
+        try:
+            text = _decode_text(b'"%b"' % text).encode()
+        except msgspec.DecodeError:
+            return None
+    elif b'"' in text:
+        return None
+    return text + b"\n"
 
 
 def _utc(timestamp: int) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -220,7 +220,7 @@ class _Logs:
         self._printer = Printer(request.wanted, form)
         # the cursor behind what is printed, by job
         self._cursors: dict[str, str] = {}
-        self._last: deque[bytes] | None = None
+        self._last: deque[tuple[Job, _Head, bytes]] | None = None
         self._shown: tuple[str, int] | None = None
 
     async def print_all(self) -> int:
@@ -280,42 +280,67 @@ class _Logs:
             self._cursors[job.id] = following
 
     async def _print_blocks(self, job: Job, blocks: AsyncIterator[bytes]) -> None:
-        rest = b""
+        rest: list[bytes] = []
         head = _Head(job.id, 0, 0)
         async for block in blocks:
-            lines = (rest + block).split(b"\n")
-            rest = lines.pop()
-            begin = 0
-            for at, line in enumerate(lines):
-                if line.startswith(_HEAD):
-                    self._print_lines(job, head, lines[begin:at])
-                    head, begin = msgspec.json.decode(line, type=_Head), at + 1
-            self._print_lines(job, head, lines[begin:])
-            head = msgspec.structs.replace(head, line=head.line + len(lines) - begin)
-            self._cursors[job.id] = f"{head.attempt}.{head.line}"
+            cut = block.rfind(b"\n") + 1
+            if cut:
+                head = self._print_lines(job, head, b"".join((*rest, block[:cut])))
+                self._cursors[job.id] = f"{head.attempt}.{head.line}"
+                rest.clear()
+            rest.append(block[cut:])
 
-    def _print_lines(self, job: Job, head: _Head, lines: Sequence[bytes]) -> None:
-        printed = self._printer.printed(lines, job.id, head.attempt, head.line)
+    def _print_lines(self, job: Job, head: _Head, data: bytes) -> _Head:
+        """Print whole lines, some of which begin a try; return where the next one is."""
+        begin = 0
+        while begin < len(data):
+            end = begin
+            if not data.startswith(_HEAD, begin):
+                end = data.find(b"\n" + _HEAD, begin) + 1 or len(data)
+                lines = data[begin:end]
+                self._print_some(job, head, lines)
+                head = msgspec.structs.replace(head, line=head.line + lines.count(b"\n"))
+            begin = end
+            if begin < len(data):
+                begin = data.index(b"\n", end) + 1
+                head = msgspec.json.decode(data[end:begin], type=_Head)
+        return head
+
+    def _print_some(self, job: Job, head: _Head, data: bytes) -> None:
+        """Print whole lines of one try."""
+        if self._printer.is_plain and self._last is None:
+            if text := self._printer.text_of(data):
+                _write(b"".join((*(line + b"\n" for line in self._title(job, head)), text)))
+            return
+        printed = self._printer.printed(data.split(b"\n")[:-1], job.id, head.attempt, head.line)
         if not printed:
             return
-        if not self._request.as_json and self._shown != (job.id, head.attempt):
-            is_one = job.attempt == 0 and not self._request.tree
-            self._shown = (job.id, head.attempt)
-            if not is_one and self._request.attempt is None:
-                name = terminal_text.shown(job.name)
-                printed.insert(0, f"==> {name} ({job.id}) try {head.attempt} <==".encode())
         if self._last is not None:
-            self._last += printed
+            self._last += ((job, head, line) for line in printed)
         else:
-            _write(printed)
+            _write(b"\n".join((*self._title(job, head), *printed)) + b"\n")
+
+    def _title(self, job: Job, head: _Head) -> list[bytes]:
+        """Return the line before those of another job or try, if there is one to be printed."""
+        if self._request.as_json or self._shown == (job.id, head.attempt):
+            return []
+        self._shown = (job.id, head.attempt)
+        is_one = job.attempt == 0 and not self._request.tree
+        if is_one or self._request.attempt is not None:
+            return []
+        return [f"==> {terminal_text.shown(job.name)} ({job.id}) try {head.attempt} <==".encode()]
 
     def _flush_last(self) -> None:
         if self._last is not None:
-            _write(list(self._last))
+            # only now it is known above which lines there are titles, which count as none
+            told: list[bytes] = []
+            for job, head, line in self._last:
+                told += (*self._title(job, head), line)
+            _write(b"".join(line + b"\n" for line in told))
             self._last = None
 
 
-def _write(lines: Sequence[bytes]) -> None:
-    if lines:
-        sys.stdout.buffer.write(b"\n".join(lines) + b"\n")
+def _write(text: bytes) -> None:
+    if text:
+        sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()

@@ -37,7 +37,9 @@ from plasmid.client.api import ApiClient
 from plasmid.config import Config
 from plasmid.domain import errors, replays, run_spec
 from plasmid.domain.replays import Capture, Code, Manner, Object, Outcome
+from plasmid.domain.terminal_text import shown
 from plasmid.environments.images import ImageError
+from plasmid.metadata.database import AlreadyThereError
 from plasmid.methods import restoring
 
 
@@ -212,6 +214,8 @@ async def _started(
             raise CommandError(error.message, BAD_INPUT) from error
         except (NoSpaceError, restoring.UnlikeError) as error:
             raise CommandError(str(error)) from error
+        except AlreadyThereError as error:
+            raise CommandError(f"the same thing comes twice in it: {error}", BAD_INPUT) from error
         yield client
 
 
@@ -261,8 +265,9 @@ async def _compare(
     _say(f"plasmid: {replay_verdict.told(outcome)}")
     print("beside the original:")
     for block in replay_verdict.beside(then, now):
-        print(f"  {block}")
+        print(shown(f"  {block}"))
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    # Names, notes, messages and lines are the job's, or whoever's wrote the bundle.
+    print(shown(line), file=sys.stderr, flush=True)

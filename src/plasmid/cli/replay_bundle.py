@@ -139,7 +139,10 @@ def _next(source: gzip.GzipFile) -> tarfile.TarInfo | None:
     block = _exactly(source, tarfile.BLOCKSIZE)
     if not block.strip(b"\0"):
         return None
-    entry = tarfile.TarInfo.frombuf(block, "ascii", "strict")
+    try:
+        entry = tarfile.TarInfo.frombuf(block, "ascii", "strict")
+    except UnicodeDecodeError as error:
+        raise _BadBundleError("an entry's header is no ASCII text") from error
     if entry.type != tarfile.REGTYPE or entry.size < 0:
         raise _BadBundleError(f"{entry.name[:80]!r} is no plain file")
     return entry

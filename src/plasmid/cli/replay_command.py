@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from plasmid import config
+from plasmid.cli.trouble import CommandError
+from plasmid.domain import terminal_text
 
 
 def replay(
@@ -59,9 +63,19 @@ def replay(
         bundle=bundle,
         export=export,
     )
-    replay.check(asked)
-    settings = config.load(os.environ)
-    if bundle is None:
-        server = logs.find_door(data, settings.data_folder)
-        asked = replay.at(asked, server)
-    sys.exit(processes.run(replay.replay(settings.fitting(), asked)))
+    with _harmless_errors():
+        replay.check(asked)
+        settings = config.load(os.environ)
+        if bundle is None:
+            server = logs.find_door(data, settings.data_folder)
+            asked = replay.at(asked, server)
+        sys.exit(processes.run(replay.replay(settings.fitting(), asked)))
+
+
+@contextlib.contextmanager
+def _harmless_errors() -> Iterator[None]:
+    """Let an error quote what a job or a bundle is named by, without doing what that says."""
+    try:
+        yield
+    except CommandError as error:
+        raise CommandError(terminal_text.shown(str(error)), error.exit_code) from error

@@ -27,6 +27,7 @@ from plasmid.client.api import ApiClient
 from plasmid.config import Config
 from plasmid.domain import job_states, replays
 from plasmid.domain.replays import Run
+from plasmid.domain.terminal_text import shown
 from plasmid.engines import choice, engine
 from plasmid.worker import inside, try_folder
 from plasmid.worker.steps import environment, workspace
@@ -92,7 +93,7 @@ def _greet(job: Run, interpreter: str) -> None:
         f"Run the code: {interpreter} ~/{job.job}    Leave: exit",
     )
     for line in lines:
-        print(line, file=sys.stderr, flush=True)
+        print(shown(line), file=sys.stderr, flush=True)
 
 
 async def _run(argv: Sequence[str], *, is_terminal: bool) -> int:

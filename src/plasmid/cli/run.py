@@ -21,7 +21,7 @@ from plasmid.cli.trouble import CommandError
 from plasmid.client import upload
 from plasmid.client.api import ApiClient
 from plasmid.config import Config
-from plasmid.domain import errors, failures, links, lock, replays
+from plasmid.domain import errors, failures, links, lock, replays, terminal_text
 from plasmid.metadata import jobs
 from plasmid.methods import log_feed
 
@@ -175,7 +175,8 @@ def _report(described: dict[str, Any], output: Any, *, as_json: bool) -> None:
     elif described["state"] == "done":
         print(_pretty(output))
     if reason:
-        _say(f"plasmid: {reason}: {message}")
+        lines = f"plasmid: {reason}: {message}".split("\n")
+        _say("\n".join(terminal_text.shown(line) for line in lines))
 
 
 def _pretty(value: Any) -> str:

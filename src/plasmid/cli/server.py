@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 
 from plasmid import bootstrap
+from plasmid.api.http_protocol import HttpProtocol
 from plasmid.api.websocket_protocol import WebSocketProtocol
 from plasmid.bootstrap import Keys
 from plasmid.cli.trouble import CommandError
@@ -100,7 +101,7 @@ async def serving(config: Config, data: Path, listener: socket.socket) -> AsyncI
             log_level="warning",
             access_log=False,
             lifespan="off",
-            http="httptools",
+            http=HttpProtocol,
             ws=WebSocketProtocol,
             ws_per_message_deflate=False,
             ws_ping_interval=20,

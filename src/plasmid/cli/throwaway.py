@@ -13,12 +13,15 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Final
 
 from plasmid import bootstrap
 from plasmid.cli import server
 from plasmid.cli.server import Running
 from plasmid.config import Config
 from plasmid.worker import resident
+
+LOCK: Final = ".lock"
 
 
 @contextlib.asynccontextmanager
@@ -37,10 +40,11 @@ async def platform(config: Config) -> AsyncIterator[Running]:
 def scratch_in(folder: Path) -> Iterator[Path]:
     """Give a folder for one run; it is locked, so that a later run knows what is dead."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder))
-    made.chmod(0o711)
-    descriptor = os.open(made, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with _alone(folder):
+        made = Path(tempfile.mkdtemp(dir=folder))
+        made.chmod(0o711)
+        descriptor = os.open(made, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         yield made
     finally:
@@ -71,15 +75,38 @@ async def _worker(config: Config, running: Running, scratch: Path) -> AsyncItera
 
 
 def dead_beside(scratch: Path) -> Iterator[Path]:
-    """Give the folders of runs that were killed: nobody holds their lock."""
-    for path in scratch.parent.iterdir():
-        if path == scratch or not path.is_dir():
-            continue
+    """Give the folders of runs that were killed: nobody holds their lock, but we from now on."""
+    with contextlib.ExitStack() as held:
+        with _alone(scratch.parent):
+            dead = [path for path in scratch.parent.iterdir() if _is_taken(path, scratch, held)]
+        yield from dead
+
+
+def _is_taken(path: Path, scratch: Path, held: contextlib.ExitStack) -> bool:
+    """Take the lock of a folder until the stack ends; say whether it is one that was left."""
+    if path == scratch or not path.is_dir():
+        return False
+    try:
         descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield path
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(descriptor)
+    except FileNotFoundError:
+        return False
+    held.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return path.exists()  # its run may just have ended and removed it
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let nobody else make a folder here, or look for dead ones, for the time of the block.
+
+    Without that, a folder that is made but not locked yet is taken for dead.
+    """
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

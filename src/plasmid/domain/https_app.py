@@ -20,6 +20,13 @@ PORTS: Final = (443, 8080, 8081)
 LAUNCHER_ONLY: Final = "NONE"
 ACCESS: Final = (LAUNCHER_ONLY, "VIEW", "CONTRIBUTE", "ADMINISTER")
 OFF: Final[dict[str, Any]] = {"enabled": False}
+NOT_LISTENING: Final = "plasmid-not-listening"
+# A connection through a worker's socket is there before one into the sandbox is, so the worker must
+# say that there is none. An application that says so itself only makes its visitors wait.
+NOBODY_LISTENS: Final = (
+    f"HTTP/1.1 503 Service Unavailable\r\n{NOT_LISTENING}: 1\r\nContent-Length: 0\r\n"
+    "Connection: close\r\n\r\n"
+).encode()
 
 _HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _LISTED: Final = "443, 8080 and 8081, or some of them"
@@ -136,7 +143,8 @@ def url_of(address: Address, job_id: str, port: int | None = None) -> str:
 
 def place_of(host: str, domain: str) -> Place | None:
     """Return what the Host header of a request names; None if that is no job's."""
-    name = host.partition(":")[0].lower()
+    # With a dot at its end a name is the same one, and not looked up in a search list.
+    name = host.partition(":")[0].lower().removesuffix(".")
     found = _LABEL.fullmatch(name.removesuffix(f".{domain.lower()}"))
     if found is None or not name.endswith(f".{domain.lower()}"):
         return None

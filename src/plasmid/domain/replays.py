@@ -42,6 +42,7 @@ _NOT_REPLAYED: Final = frozenset(
     }
 )
 _TOLD: Final = re.compile(r"; replay it: plasmid replay job-[0-9A-Za-z]{24}(?: --try \d+)?\Z")
+_LIMIT_MAX: Final = (1 << 63) - 1
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _REGION: Final = re.compile(r"[a-z]+:[a-z0-9-]+")
 _USER: Final = re.compile(r"(?:user|org)-[A-Za-z0-9_.]+")
@@ -240,6 +241,7 @@ def check(capture: Capture) -> None:
     known = {capture.run.workspace, capture.run.resources, capture.run.project_cache}
     for container in capture.containers:
         _require_id(container.id, "project", where="containers")
+        _require(container.id not in known, "containers", f"{container.id} twice")
         _require(container.level in access.Level.__members__, "containers.level", container.level)
         _require(bool(_REGION.fullmatch(container.region)), "containers.region", container.region)
         _require(bool(_USER.fullmatch(container.bill_to)), "containers.bill_to", container.bill_to)
@@ -259,9 +261,15 @@ def _check_run(run: Run) -> None:
     _require_id(run.executable, "applet", "app", where="run.executable")
     _require_id(run.project, "project", where="run.project")
     _require_id(run.workspace, "container", where="run.workspace")
+    known = {run.workspace}
     for name in ("resources", "project_cache"):
-        if getattr(run, name):
-            _require_id(getattr(run, name), "container", where=f"run.{name}")
+        if container := getattr(run, name):
+            _require_id(container, "container", where=f"run.{name}")
+            _require(container not in known, f"run.{name}", f"{container} twice")
+            known.add(container)
+    for name in run.given.__struct_fields__:
+        limit = getattr(run.given, name)
+        _require(0 <= limit <= _LIMIT_MAX, f"run.given.{name}", limit)
     for name in ("name", "executable_name", "function"):
         properties.check_name(getattr(run, name), name, "run")
     _require(bool(_REGION.fullmatch(run.region)), "run.region", run.region)
@@ -281,6 +289,9 @@ def check_code(code: Code, run: Run) -> None:
     """Raise InvalidInput unless an executable is one that could have been built."""
     _require(code.id == run.executable, "code.id", code.id)
     properties.check_name(code.name, where="code")
+    if code.place:
+        _require_id(code.place, "project", "container", where="code.place")
+    _require(folders.normalise(code.folder) == code.folder, "code.folder", code.folder)
     keys.check_depth(code.body, "code")
     run_spec.check_run_spec(code.body.get("runSpec"))
     run_spec.check_access(code.body.get("access"))

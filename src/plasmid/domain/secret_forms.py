@@ -18,7 +18,11 @@ def refusal(value: str) -> str | None:
     """Return why a value cannot be masked; None if it can."""
     if len(value) < CHARACTERS_MIN:
         return f"it has fewer than {CHARACTERS_MIN} characters"
-    if len(value.encode("utf-8", "replace")) > BYTES_MAX:
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        return "it is no text in UTF-8"
+    if size > BYTES_MAX:
         return f"it has more than {BYTES_MAX} bytes"
     return None
 

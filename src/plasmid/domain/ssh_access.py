@@ -32,6 +32,8 @@ _KEY_PARTS: Final = {
     "sk-ssh-ed25519@openssh.com": 2,
     "sk-ecdsa-sha2-nistp256@openssh.com": 3,
 }
+_SIGN: Final = 0x80  # set in the first byte of a number that is less than 0
+_POINT: Final = b"\4"
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -46,6 +48,12 @@ def plain_address(address: str) -> str:
         return address
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return str(mapped or found)
+
+
+def source_of(address: str) -> str:
+    """Return what stands for those who may be one and the same: of IPv6, a network of 64 bits."""
+    plain = plain_address(address)
+    return str(_network(f"{plain}/64")) if ":" in plain else plain
 
 
 def check_addresses(allowed: Iterable[str]) -> None:
@@ -105,11 +113,37 @@ def check_public_key(text: str) -> None:
         parts = list(_parts(base64.b64decode(rest.split(None, 1)[0], validate=True)))
     except (binascii.Error, ValueError, IndexError) as error:
         raise _no_key("its second word is no key in base64, or only a part of one") from error
-    if len(parts) != _KEY_PARTS[kind] + 1 or parts[0] != kind.encode() or b"" in parts[:2]:
+    if len(parts) != _KEY_PARTS[kind] + 1 or parts[0] != kind.encode() or b"" in parts:
         raise _no_key(f"its second word is not a key of the type {kind}")
     bits = int.from_bytes(parts[2], "big").bit_length() if kind == "ssh-rsa" else RSA_BITS_MIN
     if bits < RSA_BITS_MIN:
         raise _no_key(f"it has only {bits} bits, and at least {RSA_BITS_MIN} are needed")
+    if not _has_sound_parts(kind, parts[1:]):
+        raise _no_key(f"its second word is not a key of the type {kind}")
+
+
+def _has_sound_parts(kind: str, parts: list[bytes]) -> bool:
+    """Say whether the parts of a key can be what its type has: libraries stumble over others."""
+    if kind == "ssh-rsa":
+        exponent, modulus = parts
+        is_odd = exponent[-1] & modulus[-1] & 1 == 1
+        return is_odd and exponent[0] < _SIGN and modulus[0] < _SIGN and exponent != b"\1"
+    *_, application = parts
+    if kind.startswith("sk-") and not _is_text(application):
+        return False
+    if curve := kind.partition("nistp")[2]:
+        point_bytes = 1 + 2 * ((int(curve[:3]) + 7) // 8)
+        name, point = parts[:2]
+        is_plain = point[:1] == _POINT  # OpenSSH knows no others
+        return name == f"nistp{curve[:3]}".encode() and is_plain and len(point) == point_bytes
+    return len(parts[0]) == (57 if kind == "ssh-ed448" else 32)
+
+
+def _is_text(part: bytes) -> bool:
+    try:
+        return part.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _parts(blob: bytes) -> Iterator[bytes]:

@@ -149,7 +149,7 @@ class OciEngine:
         shown_at = entry.reachable(sandbox.root)
         config = self._config(spec, shown_at, state.groups)
         config["hooks"] = cdi.hooks_of(edits)
-        (files.bundle / "config.json").write_bytes(msgspec.json.encode(config))
+        _write_secret(files.bundle / "config.json", msgspec.json.encode(config))
         command = entry.runtime_command(str(self._runtime), spec.folder)
         runtime = entry.joined(state.groups, command, sandbox.root, shown_at)
         argv = conmon.command(str(self._conmon), files, spec.name, runtime)
@@ -184,6 +184,13 @@ class OciEngine:
         """
         state = await asyncio.to_thread(oci_sandbox.read_state, folder)
         return None if state is None else oci_sandbox.OciSandbox(folder, state)
+
+
+def _write_secret(path: Path, data: bytes) -> None:
+    """Write a new file that only root reads: it holds the environment, and so the job's token."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
 
 
 def _limit(spec: engine.SandboxSpec, groups: tuple[cgroups.Group, ...]) -> list[int]:

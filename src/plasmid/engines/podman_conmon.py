@@ -17,7 +17,9 @@ def await_end(folder: Path) -> None:
     """Wait for the sandbox's conmon to end: podman does not, above all after a failed start."""
     for pidfd in _all_of(folder):
         with contextlib.suppress(OSError):
-            if not select.select([pidfd], [], [], _END_SECONDS_MAX)[0]:
+            poll = select.poll()  # unlike select, it takes descriptors above 1023
+            poll.register(pidfd, select.POLLIN)
+            if not poll.poll(_END_SECONDS_MAX * 1000):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 

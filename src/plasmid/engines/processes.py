@@ -25,13 +25,14 @@ def usage(first_pid: int, proc: Path = Path("/proc")) -> engine.Usage:
     namespace = (proc / str(first_pid) / "ns" / "pid").readlink()
     user, system, memory_bytes, read_bytes, written_bytes, count = 0, 0, 0, 0, 0, 0
     for process in _in_namespace(proc, namespace):
-        with contextlib.suppress(OSError):
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
+        # Who ends meanwhile says nothing, or less. All is bytes: a name may be anything.
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
+            own_user = int(fields[_USER]) + int(fields[_CHILDREN_USER])
+            own_system = int(fields[_SYSTEM]) + int(fields[_CHILDREN_SYSTEM])
             memory_bytes += _memory_bytes(process)
-            user += int(fields[_USER]) + int(fields[_CHILDREN_USER])
-            system += int(fields[_SYSTEM]) + int(fields[_CHILDREN_SYSTEM])
-            count += 1
-            io = _pairs((process / "io").read_text())
+            user, system, count = user + own_user, system + own_system, count + 1
+            io = _pairs((process / "io").read_bytes())
             read_bytes += io.get("read_bytes", 0)
             written_bytes += io.get("write_bytes", 0)
     return engine.Usage(
@@ -54,14 +55,15 @@ def _in_namespace(proc: Path, namespace: Path) -> Iterator[Path]:
 
 def _memory_bytes(process: Path) -> int:
     """Return the memory that is a process's own; what it shares by fork counts with each."""
-    found = _pairs((process / "status").read_text())
+    found = _pairs((process / "status").read_bytes())
     return (found.get("RssAnon", 0) + found.get("RssShmem", 0)) * _KIB
 
 
-def _pairs(text: str) -> dict[str, int]:
-    lines = (line.split() for line in text.splitlines())
+def _pairs(content: bytes) -> dict[str, int]:
+    """Return the numbers of lines `name: number`, by their names."""
+    lines = (line.split() for line in content.split(b"\n"))
     return {
-        words[0].rstrip(":"): int(words[1])
+        words[0].rstrip(b":").decode(errors="replace"): int(words[1])
         for words in lines
         if len(words) > 1 and words[1].isdigit()
     }

@@ -59,8 +59,10 @@ def _parents() -> dict[int, int]:
 
 
 def _parent(pid: int) -> int | None:
-    with contextlib.suppress(OSError):
-        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    """Return the parent of a process, which may be anybody's; None if it has ended."""
+    # Bytes, and from the last parenthesis on: the name before it may be anything.
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int((_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[1])
     return None
 
 

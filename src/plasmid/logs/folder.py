@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from plasmid.domain.assignments import LogEntry
 from plasmid.logs import batches, seeking
@@ -30,7 +31,10 @@ from plasmid.logs.store import (
 from plasmid.telemetry import failpoints
 
 STATES_MAX: Final = 4096
+# Readers that look for rare lines in large logs must not keep threads from those who write.
+SEEKERS_MAX: Final = 2
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+T = TypeVar("T")
 
 
 class FolderLogs:
@@ -41,6 +45,7 @@ class FolderLogs:
         folder.mkdir(parents=True, exist_ok=True)
         self._ends: dict[tuple[str, int], End] = {}
         self._locks: dict[tuple[str, int], asyncio.Lock] = {}
+        self._seekers = ThreadPoolExecutor(SEEKERS_MAX, thread_name_prefix="log-seeking")
 
     async def append(
         self,
@@ -102,15 +107,25 @@ class FolderLogs:
     async def find_line(self, job: str, attempt: int, line: int) -> Place:
         """Return where a line begins; the file is bisected."""
         end = await self._end_of((job, attempt))
-        return await asyncio.to_thread(seeking.find_line, self._path((job, attempt)), end, line)
+        path = self._path((job, attempt))
+        return await self._seek(lambda: seeking.find_line(path, end, line))
 
     async def find_last(
         self, job: str, attempt: int, *, count: int, choice: Choice = ALL
     ) -> tuple[Place, int]:
-        """Return where the last lines of a choice begin; the file is read backwards."""
+        """Return where the last lines of a choice begin; the file is read backwards.
+
+        That is done in steps: others get their turn between two, and it ends when it is cancelled.
+        """
         end = await self._end_of((job, attempt))
-        path = self._path((job, attempt))
-        return await asyncio.to_thread(seeking.find_last, path, end, count=count, choice=choice)
+        search = seeking.LastLines(self._path((job, attempt)), end, count=count, choice=choice)
+        while True:
+            found = await self._seek(search.go_on)
+            if found is not None:
+                return found
+
+    async def _seek(self, step: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._seekers, step)
 
     async def remove(self, job: str) -> None:
         """Remove the files of all tries."""
@@ -139,11 +154,12 @@ class FolderLogs:
             end = self._ends.get(key)
             if end is None:
                 end = found
-                self._remember(key, end)
+        self._remember(key, end)
         return end
 
     def _remember(self, key: tuple[str, int], end: End) -> None:
-        if key not in self._ends and len(self._ends) >= STATES_MAX:
+        """Keep an end as the one used last; of many, those used longest ago are forgotten."""
+        if self._ends.pop(key, None) is None and len(self._ends) >= STATES_MAX:
             for old in list(self._ends)[: STATES_MAX // 2]:
                 if not self._locks.get(old, _UNLOCKED).locked():
                     del self._ends[old]

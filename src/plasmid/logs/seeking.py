@@ -16,6 +16,8 @@ from plasmid.logs.batches import End
 from plasmid.logs.store import Choice, Place
 
 BLOCK_BYTES: Final = 1 << 18
+# A search that takes long lets others have their turn after so much.
+STEP_BYTES: Final = 4 << 20
 
 
 def find_line(path: Path, end: End, line: int) -> Place:
@@ -34,29 +36,46 @@ def find_line(path: Path, end: End, line: int) -> Place:
     return low
 
 
-def find_last(path: Path, end: End, *, count: int, choice: Choice) -> tuple[Place, int]:
-    """Return a place behind which are the last so many lines of a choice, and how many there are.
+class LastLines:
+    """The search for a place behind which are the last so many lines of a choice.
 
     Blocks are read from the end backwards, until there are enough. If there are not so many, other
     lines may come before the first of them.
     """
-    missing, lines_after, upper = count, 0, end.offset
-    lowest = Place(end.offset, end.lines)
-    if end.offset == 0 or missing <= 0:
-        return lowest, 0
-    with path.open("rb") as file:
-        while upper > 0:
-            lower, data = _block_before(file, upper)
-            found = choice.count_in(data)
-            if found >= missing:
-                offset, lines = _last_in(data, missing, choice)
-                return Place(lower + offset, end.lines - lines_after - lines), count
-            missing -= found
-            lines_after += batches.count_entries(data)
-            upper = lower
-            if found:
-                lowest = Place(lower, end.lines - lines_after)
-    return lowest, count - missing
+
+    def __init__(self, path: Path, end: End, *, count: int, choice: Choice) -> None:
+        self._path = path
+        self._end = end
+        self._count = count
+        self._choice = choice
+        self._missing = count
+        self._lines_after = 0
+        self._upper = end.offset
+        self._lowest = Place(end.offset, end.lines)
+
+    def go_on(self) -> tuple[Place, int] | None:
+        """Read a step; return the place and how many lines there are, None if it is not over."""
+        if self._upper == 0 or self._missing <= 0:
+            return self._lowest, self._count - self._missing
+        lowest_wanted = self._upper - STEP_BYTES
+        with self._path.open("rb") as file:
+            while self._upper > max(0, lowest_wanted):
+                if found := self._look_at_block(file):
+                    return found
+        return None if self._upper else (self._lowest, self._count - self._missing)
+
+    def _look_at_block(self, file: BinaryIO) -> tuple[Place, int] | None:
+        lower, data = _block_before(file, self._upper)
+        found = self._choice.count_in(data)
+        if found >= self._missing:
+            offset, lines = _last_in(data, self._missing, self._choice)
+            return Place(lower + offset, self._end.lines - self._lines_after - lines), self._count
+        self._missing -= found
+        self._lines_after += batches.count_entries(data)
+        self._upper = lower
+        if found:
+            self._lowest = Place(lower, self._end.lines - self._lines_after)
+        return None
 
 
 def _batch_before(file: BinaryIO, end: End, line: int) -> Place:

@@ -6,8 +6,3 @@ from __future__ import annotations
 def log(job_id: str) -> str:
     """Return the topic of one job's log."""
     return f"log:{job_id}"
-
-
-def tree_log(root_execution: str) -> str:
-    """Return the topic of the logs of a whole tree."""
-    return f"tree-log:{root_execution}"

@@ -136,7 +136,6 @@ async def keep_log(call: Call, target: JobRow, body: LogBatch) -> Acknowledged:
         raise errors.ServiceUnavailable(str(error)) from error
     call.platform.samples.note(target.id, body.attempt, body.entries)
     call.platform.changes.publish(topics.log(target.id))
-    call.platform.changes.publish(topics.tree_log(target.root_execution))
     return Acknowledged(target.id)
 
 

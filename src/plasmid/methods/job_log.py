@@ -151,6 +151,8 @@ class _Page:
                 first_line=place.line,
                 bytes_max=min(_PIECE_BYTES, span.end.offset - place.offset),
             )
+            if piece.next_offset == place.offset:
+                return  # it was removed meanwhile
             lines = piece.data.split(b"\n")[:-1]
             self._bytes_left -= len(piece.data) + 1
             for number, line in enumerate(lines, place.line):

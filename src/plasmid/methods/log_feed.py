@@ -56,6 +56,7 @@ class _Position:
         self.follows = attempt is None
         self.attempt = member.attempt if attempt is None else attempt
         self.place = _START
+        self.is_over = False
 
     @property
     def shown_attempt(self) -> int | None:
@@ -68,21 +69,22 @@ async def messages(
 ) -> AsyncGenerator[list[bytes], None]:
     """Give the log's messages in order, some at a time; ends when all is said, or on a stop.
 
+    A list belongs to who asks for it, and may be emptied: until the next one it is kept here too.
     The last `numRecentMessages` of the past come first. With `recurseJobs` the logs of the jobs
     below this one are mixed in, also of those that come while it is read.
     """
-    feed = _Feed(platform, row, question)
-    lines, moves = feed.topics
+    moves = advance.JOBS_TOPIC if question.recurses else row.id
     with (
-        platform.changes.subscribe(lines, moves) as news,
+        platform.changes.subscribe(moves) as news,
         platform.changes.subscribe(moves) as moved,
     ):
+        feed = _Feed(platform, row, question, news)
         await feed.look()
         await feed.skip()
         async for some in feed.read():
             yield some
         while question.tail and not feed.is_over and not platform.is_stopping:
-            await feed.wait(news, moved)
+            await feed.wait(moved)
             async for some in feed.read():
                 yield some
 
@@ -90,11 +92,18 @@ async def messages(
 class _Feed:
     """What one reader has been sent of the logs of one job, or of a tree."""
 
-    def __init__(self, platform: Platform, row: JobRow, question: Question) -> None:
+    def __init__(
+        self, platform: Platform, row: JobRow, question: Question, news: Subscription
+    ) -> None:
         self._platform = platform
         self._row = row
         self._question = question
+        self._news = news
+        # by the topic of the job's log
         self._positions: dict[str, _Position] = {}
+        # those of which there may be something to read, in a set that keeps the order: a tree may
+        # have thousands of jobs that say nothing
+        self._due: dict[str, None] = {}
         self._look_at = 0.0
         self.is_over = False
         wants = question.levels is not None or metrics.is_wanted(row.settings)
@@ -103,13 +112,6 @@ class _Feed:
         )
         self._maker = log_messages.Maker(choice, question.metrics_format)
 
-    @property
-    def topics(self) -> tuple[str, str]:
-        """What tells of new lines, and what of jobs that come or move."""
-        if self._question.recurses:
-            return topics.tree_log(self._row.root_execution), advance.JOBS_TOPIC
-        return topics.log(self._row.id), self._row.id
-
     async def look(self) -> None:
         """See which jobs there are now, their tries, and whether all of them are over."""
         question = self._question
@@ -117,21 +119,28 @@ class _Feed:
             self._platform.database.reader, self._row.id, with_below=question.recurses
         )
         for member in found:
-            position = self._positions.get(member.id)
+            topic = topics.log(member.id)
+            position = self._positions.get(topic)
             if position is None:
-                self._positions[member.id] = _Position(member, question.attempt)
-            else:
-                position.latest = member.attempt
+                position = self._positions[topic] = _Position(member, question.attempt)
+                self._platform.changes.follow(self._news, topic)
+                self._due[topic] = None
+            is_over = job_states.is_terminal(member.state)
+            if (position.latest, position.is_over) != (member.attempt, is_over):
+                self._due[topic] = None
+            position.latest, position.is_over = member.attempt, is_over
         self.is_over = all(job_states.is_terminal(member.state) for member in found)
         if question.recurses:
             pause = LOOK_SECONDS + LOOK_SECONDS_A_JOB * len(found)
             self._look_at = asyncio.get_running_loop().time() + pause
 
-    async def wait(self, news: Subscription, moved: Subscription) -> None:
+    async def wait(self, moved: Subscription) -> None:
         """Wait for something new."""
         loop = asyncio.get_running_loop()
         until_look = self._look_at - loop.time()
-        is_woken = await news.wait(until_look if until_look > 0 else POLL_SECONDS)
+        is_woken = await self._news.wait(until_look if until_look > 0 else POLL_SECONDS)
+        if not is_woken and until_look <= 0:
+            self._due.update((at, None) for at, each in self._positions.items() if not each.is_over)
         if loop.time() >= self._look_at and (await moved.wait(0) or not is_woken):
             await self.look()
 
@@ -149,9 +158,13 @@ class _Feed:
             missing -= found
 
     async def read(self) -> AsyncIterator[list[bytes]]:
-        """Give what is not sent yet."""
-        for position in list(self._positions.values()):
-            is_last = self.is_over
+        """Give what is not sent yet of the jobs that may have said something."""
+        self._due.update((at, None) for at in self._news.take_named() if at in self._positions)
+        due = list(self._due)
+        self._due.clear()
+        for topic in due:
+            position = self._positions[topic]
+            is_last = position.is_over
             while True:
                 if is_last or position.attempt < position.latest:
                     # what is being kept at this moment belongs to it
@@ -162,6 +175,8 @@ class _Feed:
                     break
                 position.attempt += 1
                 position.place = _START
+            if is_last:
+                self._platform.changes.leave(self._news, topic)
 
     async def _read_on(self, position: _Position) -> AsyncIterator[list[bytes]]:
         bytes_max = PIECE_BYTES
@@ -179,5 +194,6 @@ class _Feed:
             position.place = Place(piece.next_offset, place.line + piece.data.count(b"\n"))
             made = self._maker.make(piece, position.job, position.shown_attempt)
             bytes_max = PIECE_BYTES if made else SPARSE_BYTES
+            del piece  # it would be kept as long as the reader takes for the messages
             if made:
                 yield made

@@ -96,7 +96,12 @@ async def start(platform: Platform, run: Run, code: Code, manner: Manner) -> str
 
 
 def _wanted(capture: Capture) -> list[Object]:
-    return [item for item in capture.objects if item.role != "output"]
+    """Return what is made before the start; the executable is not, also if it is an input."""
+    return [
+        item
+        for item in capture.objects
+        if item.role != "output" and item.id != capture.run.executable
+    ]
 
 
 def _launch(run: Run, manner: Manner, project: ContainerRow) -> Launch:
@@ -291,7 +296,7 @@ async def _add_object(moment: Moment, item: Object, run: Run) -> None:
             modified_ms=moment.now_ms,
         )
     )
-    await objects.set_links(moment.tx, item.id, item.links)
+    await objects.set_links(moment.tx, item.id, list(dict.fromkeys(item.links)))
 
 
 async def _kept(platform: Platform, item: Object, contents: Mapping[str, Path]) -> PartRow | None:

@@ -13,6 +13,8 @@ from plasmid.engines import engine
 OUTPUT_BYTES_MAX: Final = 64 << 20
 SPOOL_BYTES_MAX: Final = 16 << 20
 LOOK_SECONDS: Final = 0.02
+# What failed is tried again: writers that nobody lets go wait for ever.
+RETRY_SECONDS: Final = 1.0
 
 Hold = Callable[[bool], Awaitable[None]]
 _log = structlog.get_logger()
@@ -40,20 +42,25 @@ class Holder:
         while True:
             await self._news.wait()
             self._news.clear()
+            is_done = True
             if self._hold is not None:
-                await self._hold_if_needed(self._hold, waiting_bytes())
-            await asyncio.sleep(LOOK_SECONDS)
+                is_done = await self._hold_if_needed(self._hold, waiting_bytes())
+            await asyncio.sleep(LOOK_SECONDS if is_done else RETRY_SECONDS)
+            if not is_done:
+                self._news.set()
 
-    async def _hold_if_needed(self, hold: Hold, waiting: int) -> None:
+    async def _hold_if_needed(self, hold: Hold, waiting: int) -> bool:
+        """Hold or let go as is needed; say whether that was done."""
         wanted = waiting > (OUTPUT_BYTES_MAX // 2 if self._is_held else OUTPUT_BYTES_MAX)
         if wanted == self._is_held:
-            return
+            return True
         try:
             await hold(wanted)
         except (engine.EngineError, OSError) as error:
             _log.warning("output_not_held", error=str(error), is_held=wanted)
-        else:
-            self._is_held = wanted
+            return False
+        self._is_held = wanted
+        return True
 
 
 class Rooms:
@@ -66,8 +73,9 @@ class Rooms:
         """Say whether any of them is full."""
         return bool(self._full)
 
-    def has_room(self, name: str, waiting: int) -> bool:
-        """Say whether a spool may take more, where so many bytes wait."""
-        is_full = waiting > (SPOOL_BYTES_MAX // 2 if name in self._full else SPOOL_BYTES_MAX)
+    def has_room(self, name: str, waiting: int, *, is_stuck: bool = False) -> bool:
+        """Say whether a spool may take more, where so many bytes wait, or the disk is full."""
+        limit = SPOOL_BYTES_MAX // 2 if name in self._full else SPOOL_BYTES_MAX
+        is_full = is_stuck or waiting > limit
         (self._full.add if is_full else self._full.discard)(name)
         return not is_full

@@ -12,6 +12,9 @@ from plasmid.worker import output_log
 
 APP: Final = "DX_APP"
 APP_STREAM: Final = "DX_APP_STREAM"
+DATAGRAM_BYTES_MAX: Final = 1 << 16
+# What its source is may stand in the part that is cut off.
+NOT_SHOWN: Final = f"A message of more than {DATAGRAM_BYTES_MAX} bytes is not shown"
 # Not a line: its `msg` is a value to be masked from now on (runtime/dx-mask-value).
 MASKED: Final = "PLASMID_MASK"
 
@@ -36,12 +39,19 @@ _TIMESTAMP_MAX: Final = 1 << 53
 
 
 def secret(datagram: bytes) -> str | None:
-    """Return the value that a datagram asks to be masked; None if it is a message."""
+    """Return the value that a datagram asks to be masked; None if it is a message.
+
+    One that cannot be read asks for "", which is refused: it may hold a value, so it is no line.
+    """
     if MASKED.encode() not in datagram:
         return None
     message = _message(datagram)
+    if not message:
+        return "" if _is_object(datagram) else None
     text = message.get("msg")
-    return text if message.get("source") == MASKED and isinstance(text, str) else None
+    if message.get("source") != MASKED:
+        return None
+    return text if isinstance(text, str) else ""
 
 
 def entries(
@@ -51,7 +61,8 @@ def entries(
     message = _message(datagram)
     text = message.get("msg")
     if not isinstance(text, str):
-        text = datagram.decode("utf-8", "replace")
+        is_cut = len(datagram) >= DATAGRAM_BYTES_MAX and not message and _is_object(datagram)
+        text = NOT_SHOWN if is_cut else datagram.decode("utf-8", "replace")
     level = _level(message.get("level"))
     # Only the platform speaks as SYSTEM: `dx watch` ends at a certain line from there.
     source = APP_STREAM if message.get("source") == APP_STREAM else APP
@@ -65,11 +76,16 @@ def entries(
     ]
 
 
+def _is_object(datagram: bytes) -> bool:
+    """Say whether a datagram is one of the agreed form, or was to be."""
+    return datagram.lstrip().startswith(b"{")
+
+
 def _message(datagram: bytes) -> dict[str, Any]:
     """Return a datagram of the agreed form; {} for any other."""
     try:
         decoded = msgspec.json.decode(datagram)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return decoded if isinstance(decoded, dict) else {}
 

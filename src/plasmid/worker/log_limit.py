@@ -102,3 +102,8 @@ def left_out(lines: int, size: int, bytes_max: int) -> str:
         f"Left out here: {lines} lines ({size} bytes), as the log had reached its limit of "
         f"{bytes_max} bytes; its last lines follow"
     )
+
+
+def left_out_of(cursors: dict[str, int]) -> tuple[int, int]:
+    """Return how many lines and bytes were left out, by the cursors of a log."""
+    return cursors.get(LEFT_OUT_LINES, 0), cursors.get(LEFT_OUT_BYTES, 0)

@@ -10,8 +10,6 @@ job's writers (backlog.py). Beyond the log's limit lines are only counted (log_l
 from __future__ import annotations
 
 import asyncio
-import heapq
-import operator
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -29,6 +27,7 @@ from plasmid.worker import (
     masking,
     output_log,
     platform,
+    registered,
     spool,
     task_errors,
     try_folder,
@@ -48,10 +47,10 @@ GATHER_SECONDS_MIN: Final = 0.02
 GATHER_SECONDS: Final = 0.1
 # What was skipped is told to the platform at the end, and each time that it is so much.
 SKIPPED_BYTES: Final = 8 << 20
-REFUSED_SECRETS_TOLD_MAX: Final = 10
+# What a full disk did not take is tried again.
+FULL_DISK_SECONDS: Final = 1.0
 RETRY: Final = api.Retry(first_pause_ms=100, pause_ms_max=5_000)
 
-_TIMESTAMP = operator.attrgetter("timestamp")
 _log = structlog.get_logger()
 
 
@@ -84,8 +83,7 @@ class LogPump:
         self._bytes_max = bytes_max
         self._now_ms = now_ms
         self.masker = masker or masking.Masker()
-        self._registered = folder.masked()
-        self._refused = 0
+        self._registered = registered.Registered(self.masker, folder)
         self._listen: Callable[[], None] = lambda: None
         self._spools = {name: spool.Spool(folder.spool_path(name)) for name in SPOOLS}
         self._spooled = backlog.Rooms()
@@ -106,9 +104,7 @@ class LogPump:
 
     def add(self, source: str, entries: list[assignments.LogEntry]) -> None:
         """Add lines of a spooled source."""
-        for entry in entries:
-            entry.msg = self.masker.mask_text(entry.msg)
-        self._spools[source].add_all(entries)
+        self._spools[source].add_all(output_log.masked(entries, self.masker))
         self._news.set()
 
     def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
@@ -122,8 +118,9 @@ class LogPump:
 
     def has_room(self, source: str) -> bool:
         """Say whether a spooled source may take more of what a job sends."""
-        waiting = self._spools[source].end - self._kept.get(source, 0)
-        return self._spooled.has_room(source, waiting)
+        each = self._spools[source]
+        waiting = each.end - self._kept.get(source, 0)
+        return self._spooled.has_room(source, waiting, is_stuck=each.is_stuck)
 
     def listen(self, take: Callable[[], None]) -> None:
         """Call this before what a job has said is masked, and when a source has room again."""
@@ -134,16 +131,9 @@ class LogPump:
 
     def register(self, value: str) -> None:
         """Mask a value from now on, also in the next worker; the log says if that cannot be."""
-        refused = self.masker.add(value)
-        if refused is None:
-            if value not in self._registered:
-                self._registered.append(value)
-                self._folder.keep_masked(self._registered)
-        elif self._refused < REFUSED_SECRETS_TOLD_MAX:
-            self._refused += 1
-            self.say(
-                f"A value that the job registered as secret is not masked: {refused}", "WARNING"
-            )
+        refused = self._registered.add(value)
+        if refused is not None:
+            self.say(refused, "WARNING")
 
     def attach_output(self, log_path: Path, hold: backlog.Hold | None = None) -> None:
         """Read the sandbox's output from now on; the file must exist.
@@ -198,7 +188,7 @@ class LogPump:
                 await asyncio.sleep(RETRY.pause_seconds(failed_tries))
         self._cursors = dict(self._kept)
         self._skipped.clear()
-        self._left_out_before = _left_out(self._kept)
+        self._left_out_before = log_limit.left_out_of(self._kept)
         if self._output is not None:
             self._output.rewind(self._cursors)
 
@@ -226,13 +216,33 @@ class LogPump:
             elif is_final:
                 return
             else:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait for more; while the disk is full, also look if it has room again."""
+        waits = self._registered.is_unsaved or any(
+            each.waiting_bytes for each in self._spools.values()
+        )
+        try:
+            async with asyncio.timeout(FULL_DISK_SECONDS if waits else None):
                 await self._news.wait()
-                await self._gather()
+        except TimeoutError:
+            self._go_on_with_disk()
+        else:
+            await self._gather()
+
+    def _go_on_with_disk(self) -> None:
+        """Write what waits for the disk, and take more from those who had to wait."""
+        self._registered.save()
+        for each in self._spools.values():
+            each.flush()
+        if self._spooled.are_full():
+            self._listen()
 
     def _next_batch(self, *, has_ended: bool) -> tuple[list[assignments.LogEntry], bool]:
         """Return the next lines of all sources and advance the cursors past them.
 
-        Also says whether lines were skipped.
+        Also says whether there is more even if it gives none.
         """
         self._news.clear()
         sources = []
@@ -249,9 +259,11 @@ class LogPump:
             if self._is_beyond(OUTPUT):
                 has_skipped |= self._skip_output(self._output)
             else:
-                sources.append(self._output.read(self._batch_bytes(), is_final=has_ended))
+                lines, at_end = self._output.read_turn(self._batch_bytes(), is_final=has_ended)
+                sources.append(lines)
+                has_skipped |= not at_end
             self._cursors |= self._output.cursors
-        return _merged(sources), has_skipped
+        return spool.merged(sources), has_skipped
 
     def _is_beyond(self, source: str) -> bool:
         """Say whether the log is too full for a source."""
@@ -320,11 +332,11 @@ class LogPump:
             self._cursors |= self._output.cursors
         self._skipped.clear()
         self._cursors[log_limit.IS_CLOSED] = 1
-        self._left_out_before = lines, size = _left_out(self._cursors)
+        self._left_out_before = lines, size = log_limit.left_out_of(self._cursors)
         if not lines and not size:
-            return _merged(sources)
+            return spool.merged(sources)
         message = log_limit.left_out(lines, size, self._bytes_max)
-        return [self._own_line(message), *_merged(sources)]
+        return [self._own_line(message), *spool.merged(sources)]
 
     def _own_line(self, message: str) -> assignments.LogEntry:
         return assignments.LogEntry(self._now_ms(), SYSTEM, "WARNING", message)
@@ -376,23 +388,10 @@ class LogPump:
         for step in steps:
             if step is not None:
                 await asyncio.to_thread(step)
-        if self._spooled.are_full():
-            self._listen()
+        self._go_on_with_disk()
 
     def _waiting_bytes(self) -> int:
         """Return how much of the output is not with the platform yet."""
         if self._output is None:
             return 0
         return self._output.size_bytes - output_log.lowest(self._kept)
-
-
-def _left_out(cursors: dict[str, int]) -> tuple[int, int]:
-    return cursors.get(log_limit.LEFT_OUT_LINES, 0), cursors.get(log_limit.LEFT_OUT_BYTES, 0)
-
-
-def _merged(sources: list[list[assignments.LogEntry]]) -> list[assignments.LogEntry]:
-    """Return lines by their times; the order within a source stays, whatever its times say."""
-    filled = [entries for entries in sources if entries]
-    if len(filled) > 1:
-        return list(heapq.merge(*filled, key=_TIMESTAMP))
-    return filled[0] if filled else []

@@ -19,7 +19,7 @@ import structlog
 from plasmid.domain import assignments, metrics, totals
 from plasmid.engines import engine
 from plasmid.network.traffic import Traffic
-from plasmid.worker import log_pump, meter, try_folder
+from plasmid.worker import log_pump, meter, side_tasks, try_folder
 
 FIRST_LOOK_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 5.0
@@ -54,7 +54,7 @@ async def measured(
     # Not by `async with`: a task group would wrap what the block raises.
     opened = contextlib.AsyncExitStack()
     group = await opened.enter_async_context(asyncio.TaskGroup())
-    looking = group.create_task(sampler.run())
+    looking = group.create_task(side_tasks.guarded("sampler", sampler.run()))
     try:
         yield
     except asyncio.CancelledError:
@@ -66,7 +66,7 @@ async def measured(
         if is_left:
             sampler.keep()
         else:
-            await sampler.end()
+            await side_tasks.guarded("sampler", sampler.end())
 
 
 class Sampler:

@@ -28,6 +28,8 @@ PIECE_BYTES_MIN: Final = LINE_BYTES_MAX - 3
 RECORD_BYTES_MAX: Final = 1 << 16
 # A line that does not end is told after so much other output: all after it would wait on disk.
 OPEN_BYTES_MAX: Final = 4 << 20
+# Masking many values takes its time, in which the loop does nothing else.
+SECRET_BYTES_MAX: Final = 1 << 17
 _CHARACTER_BYTES_MAX: Final = 4
 SOURCE: Final = "DX_APP_STREAM"
 
@@ -42,6 +44,7 @@ class _Stream:
         self.is_split = splits % 2 == 1
         self.pieces: list[tuple[int, bytes]] = []
         self.length = 0
+        self.searched = 0
         self.timestamp = 0
         self.trail: log_limit.Trail | None = None
 
@@ -123,20 +126,29 @@ class OutputLog:
         With `is_final` nothing more will be written: what is left of lines without an end is
         returned once the end of the file is reached.
         """
+        while True:
+            entries, at_end = self.read_turn(bytes_max, is_final=is_final)
+            if entries or at_end:
+                return entries
+
+    def read_turn(
+        self, bytes_max: int, *, is_final: bool = False
+    ) -> tuple[list[assignments.LogEntry], bool]:
+        """Return the lines of one block, maybe none, and whether it was the file's last."""
         entries: list[assignments.LogEntry] = []
-        at_end = False
-        while not entries and not at_end:
-            block, end, at_end = self._block(bytes_max)
-            has_secrets = self._masker.finds(block)
-            base = self._position
-            for run in records.runs(block, end):
-                self._take(block, base, run, entries, has_secrets=has_secrets)
-            self._position = base + end
-            if is_final and at_end:
-                self._take_half(block[end:], entries)  # conmon was killed while it wrote
-                self._flush(entries)
-            self._flush(entries, before=self._position - OPEN_BYTES_MAX)
-        return entries
+        block, end, at_end = self._block(bytes_max)
+        has_secrets = self._masker.finds(block)
+        if has_secrets and len(block) > SECRET_BYTES_MAX:
+            block, end, at_end = self._block(SECRET_BYTES_MAX)
+        base = self._position
+        for run in records.runs(block, end):
+            self._take(block, base, run, entries, has_secrets=has_secrets)
+        self._position = base + end
+        if is_final and at_end:
+            self._take_half(block[end:], entries)  # conmon was killed while it wrote
+            self._flush(entries)
+        self._flush(entries, before=self._position - OPEN_BYTES_MAX)
+        return entries, at_end
 
     def begin_skipping(self) -> None:
         """From now on only count, from the cursors on."""
@@ -257,7 +269,7 @@ class OutputLog:
             self._emit_line(stream, entries)
             stream.is_split = False
             stream.cursor = end
-        elif stream.length >= PIECE_BYTES_MIN + self._masker.margin:
+        elif stream.length - stream.searched >= PIECE_BYTES_MIN + 2 * self._masker.margin:
             # The cursor stays inside the record: whoever starts there knows that a line goes on.
             self._emit_pieces(stream, entries)
 
@@ -280,24 +292,26 @@ class OutputLog:
         data = b"".join([piece for _, piece in stream.pieces])
         if data or not stream.is_split:
             entries += [stream.entry(piece) for piece in split(self._masker.mask(data))]
-        stream.pieces, stream.length = [], 0
+        stream.pieces, stream.length, stream.searched = [], 0, 0
 
     def _emit_pieces(self, stream: _Stream, entries: list[assignments.LogEntry]) -> None:
         """Take what fills whole pieces of a line that goes on, but no part of a secret."""
         data = b"".join([piece for _, piece in stream.pieces])
-        end = self._masker.whole_before(data, len(data) - self._masker.margin)
-        masked = self._masker.mask(data[:end])
-        if masked == data[:end]:
-            pieces = split(masked)
+        until = len(data) - self._masker.margin
+        masked, end, is_inside = self._masker.mask_before(data, until)
+        pieces = split(masked)
+        if is_inside:
+            pass  # nothing of the cut value is shown, also no part of a character
+        elif masked == data[:end]:
             if len(pieces[-1]) < PIECE_BYTES_MIN:
                 end -= len(pieces.pop())
-            elif half := _half_character(pieces[-1]):
+            elif half := records.half_character(pieces[-1]):
                 end -= half
                 pieces[-1] = pieces[-1][:-half]
-        else:
-            half = _half_character(data[:end])
+        elif half := records.half_character(masked):
             end -= half
-            pieces = split(self._masker.mask(data[:end]))
+            pieces = split(masked[:-half])
+        stream.searched = len(data) - end
         if not end:
             return
         entries += [stream.entry(piece) for piece in pieces]
@@ -327,7 +341,7 @@ class OutputLog:
         if seconds is None:
             try:
                 parsed = time.strptime(whole.decode("ascii"), "%Y-%m-%dT%H:%M:%S")
-                seconds = calendar.timegm(parsed) - _zone_seconds(zone)
+                seconds = calendar.timegm(parsed) - records.zone_seconds(zone)
             except ValueError:
                 return 0
             self._seconds = {whole: seconds}
@@ -337,14 +351,6 @@ class OutputLog:
 def lowest(cursors: dict[str, int]) -> int:
     """Return up to where all streams have been taken."""
     return min(cursors.get(name.decode(), 0) for name in STREAMS)
-
-
-def _zone_seconds(zone: bytes) -> int:
-    """Return the seconds of a zone such as +05:30; Z and anything else is 0."""
-    if zone[:1] not in b"+-" or not zone[1:3].isdigit():
-        return 0
-    seconds = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
-    return -seconds if zone[:1] == b"-" else seconds
 
 
 def _cut(stream: _Stream, taken: int) -> None:
@@ -363,16 +369,6 @@ def _cut(stream: _Stream, taken: int) -> None:
         stream.cursor = left[0][0]
 
 
-def _half_character(data: bytes) -> int:
-    """Return how many bytes at the end begin a UTF-8 character that is not complete."""
-    for length in range(1, min(3, len(data)) + 1):
-        byte = data[-length]
-        if byte & 0xC0 != 0x80:
-            needed = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-            return length if needed > length else 0
-    return 0
-
-
 def split(data: bytes) -> list[bytes]:
     """Return a line in pieces of at most 8 KiB, none of which cuts a character in two."""
     if len(data) <= LINE_BYTES_MAX:
@@ -387,3 +383,15 @@ def split(data: bytes) -> list[bytes]:
         start = end - back
     pieces.append(data[start:])
     return pieces
+
+
+def masked(
+    entries: list[assignments.LogEntry], masker: masking.Masker
+) -> list[assignments.LogEntry]:
+    """Return lines masked and split."""
+    found = []
+    for entry in entries:
+        for piece in split(masker.mask(entry.msg.encode("utf-8", "replace"))):
+            text = piece.decode("utf-8", "replace")
+            found.append(assignments.LogEntry(entry.timestamp, entry.source, entry.level, text))
+    return found

@@ -75,3 +75,21 @@ def _last(block: bytes, head: bytes, at: int, stop: int) -> tuple[int, int]:
             break
         stop, count = end, count + 1
     return stop, count
+
+
+def half_character(data: bytes) -> int:
+    """Return how many bytes at the end begin a UTF-8 character that is not complete."""
+    for length in range(1, min(3, len(data)) + 1):
+        byte = data[-length]
+        if byte & 0xC0 != 0x80:
+            needed = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+            return length if needed > length else 0
+    return 0
+
+
+def zone_seconds(zone: bytes) -> int:
+    """Return the seconds of a zone such as +05:30; Z and anything else is 0."""
+    if zone[:1] not in b"+-" or not zone[1:3].isdigit():
+        return 0
+    seconds = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
+    return -seconds if zone[:1] == b"-" else seconds

@@ -274,7 +274,7 @@ async def _hold(
     """
     if failed.failure_reason in current.assignment.debug_on:
         failed.not_enforced = current.folder.unenforced()
-        await hold.stop_what_runs(sandbox, current.folder)
+        await hold.stop_what_runs(sandbox, current.folder, pump)
         told = hold.hold(world.link, current.held, failed, folder=current.folder, pump=pump)
         await _unless_stopped(current, told)
     else:

@@ -10,6 +10,8 @@ from there like those.
 from __future__ import annotations
 
 import errno
+import heapq
+import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,11 +24,14 @@ from plasmid.domain import assignments
 from plasmid.worker import holes
 
 WAITING_BYTES_MAX: Final = 1 << 20
+# Messages are not dropped: with so much in memory their senders wait.
+STUCK_BYTES: Final = 1 << 18
 # More than what one call of `add_messages` may write.
 _TAIL_BYTES: Final = 4 << 20
 # What has been read is given back, but for what the next process looks at.
 _MARGIN_BYTES: Final = 2 * _TAIL_BYTES
 
+_TIMESTAMP = operator.attrgetter("timestamp")
 _log = structlog.get_logger()
 
 
@@ -70,21 +75,32 @@ class Spool:
 
     def add_all(self, entries: list[assignments.LogEntry]) -> None:
         """Add lines at the end with one write; what has no room even in memory is dropped."""
-        self._add(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
+        data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+        if self._waiting and len(self._waiting) + len(data) > WAITING_BYTES_MAX:
+            _log.warning("log_lines_dropped", lines=len(entries))
+            data = b""
+        self._add(data)
 
     def add_messages(self, messages: Sequence[Message]) -> None:
-        """Add the lines of messages with one write."""
+        """Add the lines of messages with one write; none is dropped (see `is_stuck`)."""
         lines = [line for message in messages for line in _lines(message)]
         self._add(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
 
     def _add(self, data: bytes) -> None:
-        if self._waiting and len(self._waiting) + len(data) > WAITING_BYTES_MAX:
-            _log.warning("log_lines_dropped", lines=data.count(b"\n"))
-            data = b""
         self._waiting += data
-        self._write()
+        self.flush()
 
-    def _write(self) -> None:
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits for a full disk."""
+        return len(self._waiting)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether so much waits for a full disk that no more messages should be added."""
+        return len(self._waiting) > STUCK_BYTES
+
+    def flush(self) -> None:
         """Write what waits, as far as the disk has room for it."""
         try:
             while self._waiting:
@@ -120,15 +136,23 @@ class Spool:
 
     def _block(self, offset: int, bytes_max: int) -> tuple[bytes, int]:
         """Return whole lines as they are, and where they begin."""
-        block = b""
         # What waited in the memory of a killed process is gone, and was counted.
         offset = min(offset, self._end + len(self._waiting))
+        while True:
+            block = self._bytes(offset, bytes_max)
+            whole = block.rfind(b"\n") + 1
+            if whole or not block or len(block) < bytes_max:
+                return block[:whole], offset
+            bytes_max *= 2  # a line that is longer still is a line
+
+    def _bytes(self, offset: int, bytes_max: int) -> bytes:
+        block = b""
         if offset < self._end:
             block = os.pread(self._file, bytes_max, offset)
         if offset + len(block) >= self._end:
             rest = offset + len(block) - self._end
             block += self._waiting[rest : rest + bytes_max - len(block)]
-        return block[: block.rfind(b"\n") + 1], offset
+        return block
 
     def close(self) -> None:
         """Close the file."""
@@ -159,3 +183,11 @@ def _lines(message: Message) -> Iterator[_Line]:
             stamp=message.stamp,
             more=at < last,
         )
+
+
+def merged(sources: list[list[assignments.LogEntry]]) -> list[assignments.LogEntry]:
+    """Return lines by their times; the order within a source stays, whatever its times say."""
+    filled = [entries for entries in sources if entries]
+    if len(filled) > 1:
+        return list(heapq.merge(*filled, key=_TIMESTAMP))
+    return filled[0] if filled else []

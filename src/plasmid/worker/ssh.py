@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import socket
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -23,6 +24,7 @@ from plasmid.network import into
 from plasmid.worker import (
     log_pump,
     platform,
+    side_tasks,
     ssh_grants,
     ssh_listening,
     ssh_server,
@@ -32,13 +34,21 @@ from plasmid.worker import (
 from plasmid.worker.world import World
 
 STRANGERS_MAX: Final = 20
-VISITORS_MAX: Final = 32
+GUESTS_MAX: Final = 32
 REFUSALS_SAID_MAX: Final = 20
+# Who is not allowed may be so in a moment: `dx ssh` comes as soon as it has asked for that.
+NEWS_SECONDS_MAX: Final = 2.0
+DOUBTFUL_MAX: Final = 20
+DOUBTFUL_OF_ONE_MAX: Final = 4
+# With some that were turned away and have not gone yet.
+CONNECTIONS_MAX: Final = GUESTS_MAX + 2 * STRANGERS_MAX + DOUBTFUL_MAX
+LISTEN_AGAIN_SECONDS: Final = 15.0
 GOODBYE_SECONDS_MAX: Final = 2.0
 LOGIN_PROGRAM: Final = "/opt/plasmid/login"
 PROJECT_NAME: Final = "PLASMID_PROJECT_NAME"
 
 _KILLED: Final = 137
+_KILLED_SECONDS: Final = 0.3
 _ACCEPT_PAUSE_SECONDS: Final = 0.5
 _log = structlog.get_logger()
 
@@ -52,11 +62,15 @@ async def logins(
     folder: try_folder.TryFolder,
     pump: log_pump.LogPump,
 ) -> AsyncIterator[None]:
-    """Let people log in for the time of the block, which may raise what it likes."""
+    """Let people log in for the time of the block, which may raise what it likes.
+
+    Nothing that goes wrong with logins disturbs the block: there are none then.
+    """
     door = _Door(world, assignment, sandbox, folder=folder, pump=pump)
     with task_errors.unwrapped():
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(door.follow(group))
+            story = side_tasks.guarded("ssh_logins", door.follow(group), on_trouble=door.fail)
+            following = group.create_task(story)
             try:
                 yield
                 door.say_goodbye(f"{assignment.job} has ended, and this session with it.")
@@ -68,7 +82,7 @@ async def logins(
                 raise
             finally:
                 following.cancel()
-                await door.close()
+                await side_tasks.guarded("ssh_goodbyes", door.close())
 
 
 class _Door:
@@ -94,6 +108,12 @@ class _Door:
         self._server: ssh_server.Server | None = None
         self._lobbies = (ssh_grants.Lobby(STRANGERS_MAX), world.ssh.lobby)
         self._visitors: set[ssh_server.Visitor] = set()
+        self._guests: set[ssh_server.Visitor] = set()
+        self._connections = 0
+        self._room = asyncio.Event()
+        self._doubtful: list[str] = []
+        self._news = asyncio.Event()
+        self._trouble = ""
         self._refused: set[str] = set()
         self._last_words = ""
         self._closing = asyncio.Event()
@@ -103,22 +123,30 @@ class _Door:
     async def follow(self, group: asyncio.TaskGroup) -> None:
         """Open, change and close it as the platform says, until this is cancelled."""
         while True:
-            access = await self._world.ssh.changed(self.held, self._access)
-            listening = None if access is None else await self._listen()
-            self._admit(access)
-            if listening is None:
-                continue
-            with listening:
-                accepting = group.create_task(self._accept(listening, group))
-                telling = group.create_task(self._tell(listening.getsockname()[1]))
-                try:
-                    while self._access is not None:
-                        known = self._access
-                        self._admit(await self._world.ssh.changed(self.held, known))
-                finally:
-                    accepting.cancel()
-                    telling.cancel()
-                    await asyncio.wait({accepting, telling})
+            await self._hear()
+            while self._access is not None:
+                listening = await self._listen()
+                if listening is not None:
+                    with listening:
+                        await self._open(listening, group)
+                else:  # until a port is free, or nobody wants one any more
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LISTEN_AGAIN_SECONDS):
+                            await self._hear()
+
+    async def _open(self, listening: socket.socket, visitors: asyncio.TaskGroup) -> None:
+        """Let people in until nobody is allowed in any more."""
+        async with asyncio.TaskGroup() as group:
+            accepting = group.create_task(self._accept(listening, visitors))
+            telling = group.create_task(self._tell(listening.getsockname()[1]))
+            while self._access is not None:
+                await self._hear()
+            accepting.cancel()
+            telling.cancel()
+
+    async def _hear(self) -> None:
+        """Wait until the platform names others, and go by that."""
+        self._admit(await self._world.ssh.changed(self.held, self._access))
 
     def _admit(self, access: assignments.SshAccess | None) -> None:
         """Let in whom the platform names now, and cut off who is not among them any more."""
@@ -127,6 +155,8 @@ class _Door:
         if access is not None and not key:
             self._pump.say("No SSH: the account's key is of a kind that is not known", "WARNING")
         self._access, self._key = access, key
+        news, self._news = self._news, asyncio.Event()
+        news.set()
         for visitor in list(self._visitors):
             if is_other_key or not self._is_allowed(visitor.address):
                 visitor.send_away("Access by SSH was taken back.")
@@ -141,12 +171,15 @@ class _Door:
                 self._folder.keep_ssh_host_key(host_key)
             self._server = await ssh_server.Server.make(host_key)
             self._host_key = ssh_server.public_line(host_key)
-            made = ssh_listening.listen(
+            made = await ssh_listening.listen(
                 settings.ssh_listen, settings.ssh_ports, self._folder.ssh_port()
             )
         except OSError as error:
-            self._pump.say(f"No SSH: the worker cannot listen for logins: {error}", "WARNING")
+            if (trouble := str(error)) != self._trouble:
+                self._trouble = trouble
+                self._pump.say(f"No SSH: the worker cannot listen for logins: {error}", "WARNING")
             return None
+        self._trouble = ""
         with contextlib.suppress(OSError):  # else only the next worker takes another one
             self._folder.keep_ssh_port(made.getsockname()[1])
         return made
@@ -175,23 +208,39 @@ class _Door:
         self._last_words = line
         self._closing.set()
 
-    async def close(self) -> None:
-        """End all sessions, politely if that goes quickly."""
-        self._access, self._key = None, b""
-        for visitor in list(self._visitors):
-            visitor.send_away(self._last_words)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_SECONDS_MAX):
-                for visitor in list(self._visitors):
-                    await visitor.gone.wait()
+    def fail(self, trouble: str) -> None:
+        """Cut off everybody, since nobody would hear any more who is allowed in."""
+        self._shut()
         for visitor in list(self._visitors):
             visitor.turn_away()
+        self._pump.say(f"No SSH: {trouble}", "WARNING")
+
+    async def close(self) -> None:
+        """End all sessions, politely if that goes quickly."""
+        self._shut()
+        try:
+            for visitor in list(self._visitors):
+                visitor.send_away(self._last_words)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_SECONDS_MAX):
+                    for visitor in list(self._visitors):
+                        await visitor.gone.wait()
+        finally:
+            for visitor in list(self._visitors):
+                visitor.turn_away()
+
+    def _shut(self) -> None:
+        self._access, self._key = None, b""
+        self._news.set()
 
     # -------------------------------------------------------------------------------- visitors
 
     async def _accept(self, listening: socket.socket, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            while self._connections >= CONNECTIONS_MAX:
+                self._room.clear()
+                await self._room.wait()
             try:
                 made, peer = await loop.sock_accept(listening)
             except OSError as error:
@@ -199,13 +248,39 @@ class _Door:
                 await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
                 continue
             address = ssh_access.plain_address(str(peer[0]))
-            if not self._is_allowed(address):
-                made.close()
+            self._connections += 1
+            group.create_task(side_tasks.guarded("ssh_connection", self._receive(made, address)))
+
+    async def _receive(self, made: socket.socket, address: str) -> None:
+        """Serve one connection to its end if its address is allowed, or is so in a moment."""
+        is_welcome = False
+        try:
+            is_welcome = await self._is_soon_allowed(address)
+            if is_welcome and self._server is not None:
+                await self._serve(self._server, made, address)
+            elif self._access is not None:
                 self._refuse(address)
-            elif len(self._visitors) >= VISITORS_MAX + STRANGERS_MAX:
+        finally:
+            if not is_welcome:  # else it was closed with its transport
                 made.close()
-            elif self._server is not None:
-                group.create_task(self._serve(self._server, made, address))
+            self._connections -= 1
+            self._room.set()
+
+    async def _is_soon_allowed(self, address: str) -> bool:
+        source = ssh_access.source_of(address)
+        is_full = self._doubtful.count(source) >= DOUBTFUL_OF_ONE_MAX
+        if self._is_allowed(address) or is_full or len(self._doubtful) >= DOUBTFUL_MAX:
+            return self._is_allowed(address)
+        self._doubtful.append(source)
+        try:
+            async with asyncio.timeout(NEWS_SECONDS_MAX):
+                while not self._is_allowed(address) and self._access is not None:
+                    await self._news.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._doubtful.remove(source)
+        return self._is_allowed(address)
 
     def _is_allowed(self, address: str) -> bool:
         return self._access is not None and ssh_access.is_allowed(address, self._access.addresses)
@@ -233,6 +308,7 @@ class _Door:
                 lobby.leave(visitor)
             visitor.gone.set()
             self._visitors.discard(visitor)
+            self._guests.discard(visitor)
 
     # ------------------------------------------------------- what visitors ask (Place)
 
@@ -246,17 +322,23 @@ class _Door:
             lobby.leave(visitor)
         self._pump.say(f"SSH login from {visitor.address} (key {fingerprint})")
         _log.info("ssh_login", address=visitor.address, key=fingerprint)
+        self._guests.add(visitor)
+        if len(self._guests) > GUESTS_MAX:
+            visitor.send_away(f"{GUESTS_MAX} logins to this job are open already: close one")
 
-    def command(
+    async def command(
         self, arguments: list[str], environment: dict[str, str], *, terminal: bool
     ) -> Sequence[str]:
         """Return the host command that runs the login program inside; raises EngineError."""
         name = self._access.project_name if self._access is not None else ""
-        return self._sandbox.entry(
+        shown = "".join(character for character in name if character.isprintable())
+        entry = functools.partial(
+            self._sandbox.entry,
             [LOGIN_PROGRAM, *arguments],
-            environment=environment | {PROJECT_NAME: name},
+            environment=environment | {PROJECT_NAME: shown},
             terminal=terminal,
         )
+        return await asyncio.to_thread(entry)  # an engine may ask another program first
 
     def is_name(self, host: str) -> bool:
         """Say whether a host name is that of the sandbox."""
@@ -265,7 +347,7 @@ class _Door:
     async def connect(self, port: int) -> socket.socket:
         """Return a connection to a port inside; raises OSError."""
         try:
-            namespace = self._sandbox.network_namespace
+            namespace = await asyncio.to_thread(lambda: self._sandbox.network_namespace)
         except engine.EngineError as error:
             raise OSError(errno.ENETUNREACH, str(error)) from error
         if namespace is None:
@@ -274,8 +356,16 @@ class _Door:
 
     async def last_words(self, exit_code: int) -> str:
         """Return the line that a session is to end with; "" if it has ended by itself."""
-        if exit_code == _KILLED:  # as with its sandbox: then we are told in a moment
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GOODBYE_SECONDS_MAX):
-                    await self._closing.wait()
+        # Killed as with its sandbox: then we are told in a moment.
+        if exit_code == _KILLED and not await self._is_closing_within(_KILLED_SECONDS):
+            try:
+                await asyncio.to_thread(lambda: self._sandbox.network_namespace)
+            except engine.EngineError:  # its sandbox has ended
+                await self._is_closing_within(GOODBYE_SECONDS_MAX)
         return self._last_words
+
+    async def _is_closing_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        return self._closing.is_set()

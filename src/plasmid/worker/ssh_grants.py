@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import collections
+import secrets
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from plasmid.domain import assignments
+from plasmid.domain import assignments, ssh_access
 
 # Who has connected and not shown a key yet, at all doors together.
 STRANGERS_MAX: Final = 100
@@ -15,28 +17,42 @@ STRANGERS_MAX: Final = 100
 class Stranger(Protocol):
     """A connection whose owner has not shown a key yet."""
 
+    @property
+    def address(self) -> str:
+        """From where it comes."""
+        ...
+
     def turn_away(self) -> None:
         """End it at once."""
         ...
 
 
 class Lobby:
-    """Limits how many connections wait for their owner's key; the oldest makes room for the new.
+    """Limits how many connections wait for their owner's key.
 
-    So a flood of connections that never log in keeps nobody out who does so promptly.
+    One too many takes the place of another from where most of them come, any one of these: a flood
+    keeps out nobody who comes from elsewhere, and who shares its address gets in by a few tries,
+    however fast it is. Of IPv6, addresses of one network of 64 bits count as the same.
     """
 
-    def __init__(self, strangers_max: int) -> None:
+    def __init__(
+        self,
+        strangers_max: int,
+        *,
+        choose: Callable[[Sequence[Stranger]], Stranger] = secrets.choice,
+    ) -> None:
         self._strangers_max = strangers_max
-        self._strangers: dict[Stranger, None] = {}
+        self._choose = choose
+        self._strangers: dict[Stranger, str] = {}
 
     def enter(self, stranger: Stranger) -> None:
         """Let a connection wait."""
-        self._strangers[stranger] = None
-        while len(self._strangers) > self._strangers_max:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
-            oldest.turn_away()
+        if len(self._strangers) >= self._strangers_max:
+            ((most, _),) = collections.Counter(self._strangers.values()).most_common(1)
+            leaving = self._choose([one for one, at in self._strangers.items() if at == most])
+            del self._strangers[leaving]
+            leaving.turn_away()
+        self._strangers[stranger] = ssh_access.source_of(stranger.address)
 
     def leave(self, stranger: Stranger) -> None:
         """Forget one that has logged in or ended; nothing happens if that is known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -12,14 +13,15 @@ BACKLOG: Final = 128
 _TAKEN_ERRORS: Final = (errno.EADDRINUSE, errno.EACCES)
 
 
-def listen(host: str, ports: str, last_port: int) -> socket.socket:
+async def listen(host: str, ports: str, last_port: int) -> socket.socket:
     """Return a non-blocking listening socket, at the port of last time if that is free.
 
     `ports` is a range such as `22000-22999`; without one any free port is taken. Raises OSError, if
     only because all ports of the range are taken.
     """
     passive = socket.AI_PASSIVE
-    found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=passive)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=passive)
     family, address = found[0][0], str(found[0][4][0])
     for port in _candidates(ports, last_port):
         try:

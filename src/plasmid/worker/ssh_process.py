@@ -159,7 +159,10 @@ class Process:
 
 
 async def start(command: Sequence[str], carrier: Carrier, *, terminal: Terminal | None) -> Process:
-    """Start a host process, in a session of its own; raises OSError."""
+    """Start a host process, in a session of its own.
+
+    Raises OSError, and ValueError or termios.error for what no command line or terminal can be.
+    """
     ours, theirs = _terminal_ends(terminal) if terminal is not None else _pipe_ends()
     try:
         running = await asyncio.create_subprocess_exec(
@@ -179,16 +182,30 @@ async def start(command: Sequence[str], carrier: Carrier, *, terminal: Terminal 
 
 
 def _pipe_ends() -> tuple[dict[str, int], dict[str, int]]:
-    (input_end, to_input), (out, from_out), (error, from_error) = (os.pipe() for _ in range(3))
+    with contextlib.ExitStack() as opened:
+        (input_end, to_input), (out, from_out), (error, from_error) = (
+            _kept(opened, *os.pipe()) for _ in range(3)
+        )
+        opened.pop_all()
     ours = {"in": to_input, "out": out, "error": error}
     return ours, {"in": input_end, "out": from_out, "error": from_error}
 
 
 def _terminal_ends(terminal: Terminal) -> tuple[dict[str, int], dict[str, int]]:
-    ours, theirs = os.openpty()
-    _resize(ours, terminal.size)
-    _set_modes(theirs, terminal.modes)
-    return {"in": os.dup(ours), "out": ours}, dict.fromkeys(("in", "out", "error"), theirs)
+    with contextlib.ExitStack() as opened:
+        ours, theirs = _kept(opened, *os.openpty())
+        _resize(ours, terminal.size)
+        _set_modes(theirs, terminal.modes)
+        to_input = os.dup(ours)
+        opened.pop_all()
+    return {"in": to_input, "out": ours}, dict.fromkeys(("in", "out", "error"), theirs)
+
+
+def _kept(opened: contextlib.ExitStack, one: int, other: int) -> tuple[int, int]:
+    """Return a pair of descriptors that are closed if what follows fails."""
+    opened.callback(os.close, one)
+    opened.callback(os.close, other)
+    return one, other
 
 
 def _resize(terminal: int, size: tuple[int, int, int, int]) -> None:

@@ -57,9 +57,12 @@ def public_line(host_key: bytes) -> str:
 
 def key_of(line: str) -> bytes:
     """Return the binary form of a public key, of its line in OpenSSH's form; b"" for nonsense."""
+    # Without the comment, which may be of any letters: the library knows those of ASCII only.
+    kind_and_key = " ".join(line.split()[:2])
     try:
-        return asyncssh.import_public_key(line.strip()).public_data
-    except asyncssh.KeyImportError as error:
+        return asyncssh.import_public_key(kind_and_key).public_data
+    # The two others are what the library lets through of numbers that make no key.
+    except (asyncssh.KeyImportError, ValueError, OverflowError) as error:
         _log.warning("ssh_key_unusable", error=str(error))
         return b""
 
@@ -83,7 +86,7 @@ class Visitor(asyncssh.SSHServer):
         self.address = address
         self.gone = asyncio.Event()
         self._link = link
-        self._opened = Opened()
+        self._opened = Opened(address)
         self._place = place
         self._connection: asyncssh.SSHServerConnection | None = None
         self._keys = 0
@@ -156,6 +159,8 @@ class Visitor(asyncssh.SSHServer):
 
     def send_away(self, line: str) -> None:
         """End all of it, with a line that says why; who does not go is turned away soon."""
+        if self._connection is None:  # its protocol has not begun
+            self.turn_away()
         for session in list(self._opened.sessions):
             session.end(line)
         self._leave(line, LEAVING_SECONDS_MAX)
@@ -177,7 +182,7 @@ class Visitor(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_CONNECT_FAILED, f"port {port} of the job: {error.strerror}"
             ) from error
-        forward = Forward(there, self._opened)
+        forward = Forward(there, port, self._opened)
         await forward.open()
         return forward
 
@@ -214,7 +219,8 @@ class Server:
                 link, options=self._options, server_factory=lambda: visitor
             )
             await connection.wait_closed()
-        except (OSError, asyncssh.Error) as error:
+        # ValueError: what is no packet, no text, or no key; anybody can send that.
+        except (OSError, ValueError, asyncssh.Error) as error:
             _log.info("ssh_connection_ended", address=visitor.address, error=str(error))
         finally:
             visitor.turn_away()

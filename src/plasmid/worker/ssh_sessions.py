@@ -10,6 +10,7 @@ import asyncio
 import functools
 import re
 import socket
+import termios
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
@@ -31,7 +32,7 @@ _log = structlog.get_logger()
 class Place(Protocol):
     """The sandbox that people log in to."""
 
-    def command(
+    async def command(
         self, arguments: list[str], environment: dict[str, str], *, terminal: bool
     ) -> Sequence[str]:
         """Return the host command that runs the login program inside; raises EngineError."""
@@ -53,7 +54,8 @@ class Place(Protocol):
 class Opened:
     """What a client has opened and not closed; a process may end later than its session."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
+        self.log: structlog.typing.FilteringBoundLogger = _log.bind(address=address)
         self.sessions: set[Session] = set()
         self.processes: set[ssh_process.Process] = set()
         self.forwards: set[Forward] = set()
@@ -73,6 +75,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._terminal: ssh_process.Terminal | None = None
         self._term = ""
         self._arguments: list[str] = []
+        self._kind = "none"
         self._is_paused = False
         self._early: list[bytes | None] = []
         opened.sessions.add(self)
@@ -93,16 +96,19 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def shell_requested(self) -> bool:
         """Run the session that shows the job, or without a terminal just a shell."""
+        self._kind = "shell"
         self._arguments = [] if self._terminal is not None else ["-c", "exec /bin/bash"]
         return True
 
     def exec_requested(self, command: str) -> bool:
         """Run a command."""
+        self._kind = "exec"
         self._arguments = ["-c", command]
         return "\0" not in command
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """Serve the files inside."""
+        self._kind = "sftp"
         self._arguments = ["--sftp"]
         return subsystem == "sftp"
 
@@ -187,14 +193,15 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     async def _run(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
         try:
-            command = self._place.command(
+            command = await self._place.command(
                 self._arguments, self._environment(channel), terminal=self._terminal is not None
             )
             self._process = await ssh_process.start(command, self, terminal=self._terminal)
-        except (engine.EngineError, OSError) as error:
-            _log.warning("ssh_session_not_started", error=str(error))
+        except (engine.EngineError, OSError, ValueError, termios.error) as error:
+            self._opened.log.warning("ssh_session_not_started", kind=self._kind, error=str(error))
             self.end(f"The session cannot be started: {error}")
             return
+        self._opened.log.info("ssh_session", kind=self._kind)
         if channel.is_closing():
             self._process.hang_up()
         if self._is_paused:
@@ -209,6 +216,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         try:
             code = await self._process.wait()
         finally:
+            self._opened.log.info("ssh_session_ended", kind=self._kind)
             self._opened.processes.discard(self._process)
         self.end(await self._place.last_words(code), code)
 
@@ -230,9 +238,11 @@ class Session(asyncssh.SSHServerSession[bytes]):
 class Forward(asyncssh.SSHTCPSession[bytes]):
     """A connection to a port inside the sandbox, and the channel that it is on."""
 
-    def __init__(self, there: socket.socket, opened: Opened) -> None:
+    def __init__(self, there: socket.socket, port: int, opened: Opened) -> None:
         self._opened = opened
         self._there = there
+        self._port = port
+        opened.log.info("ssh_forward", port=port)
         opened.forwards.add(self)
         self._link: asyncio.Transport | None = None
         self._side = _Inner(self)
@@ -282,6 +292,8 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Close what is open inside."""
+        if self in self._opened.forwards:
+            self._opened.log.info("ssh_forward_ended", port=self._port)
         self._opened.forwards.discard(self)
         if self._link is not None:
             self._link.close()

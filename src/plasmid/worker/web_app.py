@@ -11,17 +11,17 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from plasmid.client import api
-from plasmid.domain import assignments, errors
+from plasmid.domain import assignments, errors, https_app
 from plasmid.engines import engine
 from plasmid.network import into, relay
-from plasmid.worker import platform, try_folder
+from plasmid.worker import platform, side_tasks, task_errors, try_folder
 from plasmid.worker.world import World
 
 NAME: Final = "app"
@@ -40,19 +40,18 @@ async def opened(
 ) -> AsyncIterator[None]:
     """Let the platform reach the application for the time of the block; nothing if it has none.
 
-    What the block raises comes out as it is.
+    What the block raises comes out as it is (of a group, its first error); nothing here ends it.
     """
     if not assignment.https_ports:
         yield
         return
-    with contextlib.ExitStack() as listening, _ungrouped():
-        listeners = {
-            port: listening.enter_context(_listener(folder.path, port))
-            for port in assignment.https_ports
-        }
+    with (
+        _listeners(folder.path, assignment.https_ports) as listeners,
+        task_errors.unwrapped(),
+    ):
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(relay.serve(listener, _led_to(sandbox, port)))
+                group.create_task(_serve(listener, sandbox, port))
                 for port, listener in listeners.items()
             ]
             tasks.append(group.create_task(_tell(world, assignment, folder)))
@@ -63,20 +62,47 @@ async def opened(
                     task.cancel()
 
 
-def _led_to(sandbox: engine.Sandbox, port: int) -> relay.Handler:
-    """Return what leads a connection to a port of a sandbox; it ends if nobody listens there."""
+async def _serve(listener: socket.socket, sandbox: engine.Sandbox, port: int) -> None:
+    """Lead each connection to a port of a sandbox, until cancelled."""
 
     async def handle(connection: socket.socket) -> None:
+        # One that breaks in a way nobody has thought of must not end the others.
+        await side_tasks.guarded("web_app_connection", _lead(connection, sandbox, port))
+
+    await side_tasks.guarded("web_app_listener", relay.serve(listener, handle))
+
+
+async def _lead(connection: socket.socket, sandbox: engine.Sandbox, port: int) -> None:
+    """Join a connection with one to a port of a sandbox, or say that nobody listens there."""
+    with contextlib.suppress(OSError):  # one side has gone
         try:
-            namespace = await asyncio.to_thread(lambda: sandbox.network_namespace)
-        except engine.EngineError as error:
-            raise OSError(str(error)) from error
-        if namespace is None:
-            raise OSError("the sandbox has no network of its own")
-        with contextlib.closing(await into.connect(namespace, port)) as target:
+            target = await _connect(sandbox, port)
+        except (OSError, engine.EngineError):
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(connection, https_app.NOBODY_LISTENS)
+            return
+        with contextlib.closing(target):
             await relay.join(connection, target)
 
-    return handle
+
+async def _connect(sandbox: engine.Sandbox, port: int) -> socket.socket:
+    namespace = await asyncio.to_thread(lambda: sandbox.network_namespace)
+    if namespace is None:
+        raise OSError("the sandbox has no network of its own")
+    return await into.connect(namespace, port)
+
+
+@contextlib.contextmanager
+def _listeners(folder: Path, ports: Sequence[int]) -> Iterator[dict[int, socket.socket]]:
+    """Listen for each port for the time of the block, but for those for which it cannot be."""
+    with contextlib.ExitStack() as listening:
+        found = {}
+        for port in ports:
+            try:
+                found[port] = listening.enter_context(_listener(folder, port))
+            except OSError as error:
+                _log.warning("web_app_not_listening", port=port, error=str(error))
+        yield found
 
 
 @contextlib.contextmanager
@@ -102,7 +128,14 @@ def _listener(folder: Path, port: int) -> Iterator[socket.socket]:
 async def _tell(
     world: World, assignment: assignments.Assignment, folder: try_folder.TryFolder
 ) -> None:
-    """Report where the application is reached, until the platform has it or the try is lost."""
+    """Report where the application is reached; what breaks that ends nothing else."""
+    await side_tasks.guarded("web_app_address", _told(world, assignment, folder))
+
+
+async def _told(
+    world: World, assignment: assignments.Assignment, folder: try_folder.TryFolder
+) -> None:
+    """Report it until the platform has it or the try is lost."""
     held = assignments.HeldTry(assignment.job, assignment.attempt)
     failed_tries = 0
     while True:
@@ -115,14 +148,3 @@ async def _tell(
             failed_tries += 1
             _log.warning("web_app_not_told", job=held.job, error=str(error))
         await asyncio.sleep(RETRY.pause_seconds(failed_tries))
-
-
-@contextlib.contextmanager
-def _ungrouped() -> Iterator[None]:
-    """Let what the block raises come out as it is: what goes on here raises nothing."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from None
-        raise

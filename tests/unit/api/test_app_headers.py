@@ -75,11 +75,31 @@ def test_an_answer_without_content_has_no_length() -> None:
     assert b"content-length" not in dict(app_headers.outward(length, status=304))
 
 
+def test_an_answer_in_pieces_has_no_length_beside_them() -> None:
+    said = [(b"Content-Length", b"3"), (b"Transfer-Encoding", b"chunked")]
+    assert app_headers.outward(said, status=200) == [(b"origin-agent-cluster", b"?1")]
+
+
+def test_by_tls_only_a_cookie_counts_that_no_other_host_can_have_set() -> None:
+    sent = [(b"cookie", b"plasmid-app=a; __Host-plasmid-app=b"), (b"cookie", b"plasmid-app=c")]
+    assert app_headers.cookies(sent, scheme="https") == ["b"]
+    assert app_headers.cookies(sent, scheme="http") == ["a", "c"]
+
+
+def test_a_host_that_is_none_is_nobodys_origin() -> None:
+    headers = [(b"host", b"job-a.apps.test:["), (b"origin", b"http://job-a.apps.test")]
+    assert not app_headers.is_own_origin(headers, scheme="http")
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
         ([HOST], None),
         ([HOST, HOST], 400),
+        ([(b"host", b"job-a.apps.test")], None),
+        ([(b"host", b"job-a.apps.test:[")], 400),
+        ([(b"host", b"job-a.apps.test:1:2")], 400),
+        ([(b"host", b"job-a.apps.test:123456")], 400),
         ([HOST, (b"content-length", b"1"), (b"content-length", b"1")], 400),
         ([HOST, (b"content-length", b"1"), (b"transfer-encoding", b"chunked")], 400),
         ([HOST, (b"x", b"a" * 65536)], 431),

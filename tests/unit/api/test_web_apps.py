@@ -30,6 +30,7 @@ class Application:
         self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
         self.gone = asyncio.Event()
         self.is_endless = False
+        self.is_deaf = False
 
     @contextlib.asynccontextmanager
     async def open(self, port: int = 443) -> AsyncIterator[None]:
@@ -40,6 +41,11 @@ class Application:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
+        if self.is_deaf:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await self.gone.wait()
+            writer.close()
+            return
         if b"transfer-encoding: chunked" in head.lower():
             body = await reader.readuntil(b"\r\n0\r\n\r\n")
             self.answer = b"HTTP/1.1 200 OK\r\n\r\n%d" % body.count(b"x")
@@ -202,6 +208,24 @@ class TestSession:
         both = f"plasmid-app=junk; {cookie}"
         assert (await door.ask(cookie=both)).status_code == 200
 
+    async def test_by_tls_a_cookie_that_another_host_can_set_counts_for_nothing(
+        self, door: Door
+    ) -> None:
+        planted = await door.cookie(BOB)
+        assert planted.startswith("plasmid-app=")
+        door.world.platform.public_url = "https://plasmid.test"
+        assert (await door.ask(cookie=planted)).status_code == 401
+        own = (await door.login()).headers["set-cookie"].partition(";")[0]
+        assert (await door.ask(cookie=f"{planted}; {own}")).status_code == 200
+
+    async def test_the_logins_of_two_people_at_once_count_for_nothing(self, door: Door) -> None:
+        both = f"{await door.cookie(BOB)}; {await door.cookie(ALICE)}"
+        response = await door.ask(cookie=both)
+        assert response.status_code == 401
+        assert "delete the cookies" in response.text
+        twice = f"{await door.cookie(ALICE)}; {await door.cookie(ALICE)}"
+        assert (await door.ask(cookie=twice)).status_code == 200
+
     async def test_an_idle_session_ends_and_a_used_one_is_renewed(self, door: Door) -> None:
         cookie = await door.cookie()
         door.world.clock.advance(app_sessions.RENEWED_AFTER_MS)
@@ -296,12 +320,76 @@ class TestRelay:
             assert (await visitor.next())["body"] == b"hal"
         assert visitor.received.empty()  # nothing says that this was all
 
-    @pytest.mark.parametrize("answer", [b"", b"junk\r\n\r\n"])
-    async def test_what_does_not_answer_is_not_ready(self, door: Door, answer: bytes) -> None:
-        door.application.answer = answer
-        response = await door.ask(cookie=await door.cookie())
+    async def test_where_nobody_listens_a_page_looks_again_if_it_was_a_question(
+        self, door: Door
+    ) -> None:
+        door.application.answer = https_app.NOBODY_LISTENS
+        cookie = await door.cookie()
+        response = await door.ask(cookie=cookie)
         assert (response.status_code, response.headers["retry-after"]) == (503, "3")
         assert 'http-equiv="refresh"' in response.text
+        sent = await door.ask("POST", cookie=cookie, content=b"x" * (1 << 21))
+        assert sent.status_code == 503
+        assert 'http-equiv="refresh"' not in sent.text
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"",
+            b"junk\r\n\r\n",
+            b"HTTP/1.1 700 Own\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 101 Other\r\nUpgrade: own\r\nConnection: upgrade\r\n\r\n",
+        ],
+    )
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_what_got_a_request_and_gives_no_answer_is_not_asked_again(
+        self, door: Door, method: str, answer: bytes
+    ) -> None:
+        door.application.answer = answer
+        response = await door.ask(method, cookie=await door.cookie())
+        assert response.status_code == 502
+        assert "refresh" not in response.text
+        assert len(door.application.heads) == 1
+
+    async def test_an_answer_that_says_in_two_ways_how_long_it_is_arrives(self, door: Door) -> None:
+        door.application.answer = (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"5\r\nhello\r\n0\r\n\r\n"
+        )
+        response = await door.ask(cookie=await door.cookie())
+        assert response.text == "hello"
+        assert "content-length" not in response.headers
+
+    @pytest.mark.parametrize("refused", ["http.response.start", "http.response.body"])
+    async def test_an_answer_that_the_server_does_not_take_is_cut_off(
+        self, door: Door, refused: str
+    ) -> None:
+        async with a_visitor(door, await door.cookie()) as visitor:
+            visitor.refuses = refused
+        assert {each["type"] for each in visitor.all_received()} <= {"http.response.start"}
+
+    async def test_who_leaves_in_the_middle_of_a_body_that_nobody_reads_ends_the_request(
+        self, door: Door
+    ) -> None:
+        door.application.is_deaf = True
+        async with a_visitor(door, await door.cookie(), length=1 << 30) as visitor:
+            for _ in range(3):
+                visitor.say(b"x" * (1 << 20))
+            visitor.leave()
+        assert visitor.received.empty()
+        door.application.gone.set()
+
+    async def test_an_application_that_takes_nothing_of_a_body_gets_no_more_of_it(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(app_relay, "WRITE_SECONDS_MAX", 0.05)
+        door.application.is_deaf = True
+        async with a_visitor(door, await door.cookie(), length=1 << 30) as visitor:
+            for _ in range(12):
+                visitor.say(b"x" * (1 << 20))
+            assert (await visitor.next())["status"] == 502
+        assert visitor.sent.qsize() > 0  # it was not all read, to be kept somewhere
+        door.application.gone.set()
 
     async def test_a_visitor_who_leaves_ends_the_request(self, door: Door) -> None:
         door.application.is_endless = True
@@ -340,27 +428,44 @@ class Visitor:
     def __init__(self) -> None:
         self.sent: asyncio.Queue[Any] = asyncio.Queue()
         self.received: asyncio.Queue[Any] = asyncio.Queue()
+        self.refuses = ""
 
     async def next(self) -> Any:
         return await self.received.get()
+
+    def all_received(self) -> list[Any]:
+        return [self.received.get_nowait() for _ in range(self.received.qsize())]
+
+    async def take(self, message: Any) -> None:
+        """Take a part of the answer, or raise what the server does for a malformed one."""
+        if message["type"] == self.refuses:
+            raise RuntimeError("Invalid HTTP header value.")
+        self.received.put_nowait(message)
+
+    def say(self, piece: bytes) -> None:
+        self.sent.put_nowait({"type": "http.request", "body": piece, "more_body": True})
 
     def leave(self) -> None:
         self.sent.put_nowait({"type": "http.disconnect"})
 
 
 @contextlib.asynccontextmanager
-async def a_visitor(door: Door, cookie: str) -> AsyncIterator[Visitor]:
-    """Give somebody whose request is under way."""
+async def a_visitor(door: Door, cookie: str, *, length: int = 0) -> AsyncIterator[Visitor]:
+    """Give somebody whose request is under way, with a body of that length still to come."""
     visitor = Visitor()
     scope = {
         "type": "http", "method": "GET", "path": "/events", "raw_path": b"/events",
         "scheme": "http", "query_string": b"", "client": ("192.0.2.7", 1), "root_path": "",
         "headers": [(b"host", door.host.encode()), (b"cookie", cookie.encode())],
     }  # fmt: skip
-    visitor.sent.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+    if length:
+        scope["method"] = "POST"
+        scope["headers"] = [*scope["headers"], (b"content-length", b"%d" % length)]
+    else:
+        visitor.sent.put_nowait({"type": "http.request", "body": b"", "more_body": False})
 
     async def serve() -> None:
-        await door.world.app(scope, visitor.sent.get, visitor.received.put)
+        await door.world.app(scope, visitor.sent.get, visitor.take)
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(serve())
@@ -412,6 +517,16 @@ class TestStates:
 
 
 class TestRouting:
+    async def test_a_host_with_a_dot_at_its_end_is_the_same_jobs(self, door: Door) -> None:
+        cookie = await door.cookie()
+        assert (await door.ask(host=f"{door.host}.", cookie=cookie)).text == "hello"
+
+    async def test_a_host_whose_port_is_none_is_refused(self, door: Door) -> None:
+        response = await door.ask(
+            "POST", host=f"{door.host}:[", headers={"origin": "http://x"}, cookie="a=1"
+        )
+        assert (response.status_code, "not clear" in response.text) == (400, True)
+
     async def test_no_call_of_the_api_is_answered_at_a_jobs_host(self, door: Door) -> None:
         headers = {"authorization": f"Bearer {ALICE}", "content-type": "application/json"}
         response = await door.ask("POST", "/system/whoami", headers=headers, content=b"{}")

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from plasmid.api import websocket
+from plasmid.auth.rates import Rates
+from plasmid.domain.rates import BURST_SECONDS
 from plasmid.methods import log_feed
 from tests.worlds import ALICE, EVE, START_MS, World
 
@@ -399,3 +401,15 @@ async def test_a_long_log_is_not_held_in_memory_to_be_sent(world: World, job: st
     assert asked == [log_feed.PIECE_BYTES]
     assert sum(map(len, first)) < 2 * log_feed.PIECE_BYTES <= 64 << 10
     await feed.aclose()
+
+
+async def test_who_calls_too_often_is_refused_as_a_reader_too(world: World, job: str) -> None:
+    world.platform.rates = Rates(users=1, pause_seconds=0)
+    told = []
+    for _ in range(BURST_SECONDS + 1):
+        async with a_socket(world, job) as socket:
+            socket.ask(tail=False)
+            told.append(await socket.rest())
+    assert [code for _, code, _ in told[:-1]] == [1000] * BURST_SECONDS
+    assert told[-1][1] == 4000
+    assert "RateLimitConditional" in told[-1][2]

@@ -21,6 +21,7 @@ from plasmid.api import websocket, websocket_protocol
 from plasmid.api.websocket_protocol import WebSocketProtocol
 from plasmid.domain.assignments import LogEntry
 from plasmid.logs.folder import FolderLogs
+from plasmid.methods import log_feed
 from tests.worlds import ALICE, World
 
 PATH = "/{job}/getLog/websocket"
@@ -100,6 +101,14 @@ def question(**asked: Any) -> str:
 @contextlib.asynccontextmanager
 async def silent(server: Served, job: str) -> AsyncIterator[socket.socket]:
     """Give a connection that has asked for a log, and reads nothing of it; the server is stuck."""
+    async with asking(server, job) as connection:
+        await until(lambda: server.protocols and not server.protocols[0].writable.is_set())
+        yield connection
+
+
+@contextlib.asynccontextmanager
+async def asking(server: Served, job: str) -> AsyncIterator[socket.socket]:
+    """Give a connection that has asked for a log."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", server.port))
@@ -115,7 +124,6 @@ async def silent(server: Served, job: str) -> AsyncIterator[socket.socket]:
         frame = question().encode()
         # a masked text frame of less than 126 bytes; the mask is zeros
         await loop.sock_sendall(connection, bytes([0x81, 0x80 | len(frame), 0, 0, 0, 0]) + frame)
-        await until(lambda: server.protocols and not server.protocols[0].writable.is_set())
         yield connection
 
 
@@ -154,6 +162,52 @@ async def test_a_reader_that_half_closes_or_goes_is_noticed_at_once(
         assert world.platform.changes.topics() != []
         connection.shutdown(how)
         await until(lambda: not world.platform.changes.topics())
+
+
+@pytest.mark.parametrize("how", [socket.SHUT_WR, socket.SHUT_RDWR])
+@pytest.mark.parametrize("is_stuck", [True, False])
+async def test_no_task_is_left_of_a_reader_that_half_closes_or_goes(
+    world: World, job: str, how: int, is_stuck: bool
+) -> None:
+    """Whether the server waits for it to take what it is sent, or for the job to say more."""
+    if not is_stuck:
+        world.platform.logs = world.logs
+        await world.log(job, "so far")
+    async with served(world) as server, asking(server, job) as connection:
+        tasks = server.server_state.tasks
+        if is_stuck:
+            await until(lambda: server.protocols and not server.protocols[0].writable.is_set())
+        else:
+            await asyncio.get_running_loop().sock_recv(connection, 1)
+        assert len(tasks) == 1
+        before = asyncio.all_tasks() - tasks - {asyncio.current_task()}
+        connection.shutdown(how)
+        await until(lambda: not tasks and not server.protocols)
+        assert not [task for task in before if _is_of_reader(task)]
+
+
+def _is_of_reader(task: asyncio.Task[Any]) -> bool:
+    """Say whether a task serves a reader, and is not over."""
+    return not task.done() and websocket.__name__ in repr(task.get_coro())
+
+
+async def test_of_what_waits_for_a_slow_reader_only_one_piece_is_held(
+    world: World, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[list[bytes]] = []
+    made = log_feed.messages
+
+    async def seen(*given: Any) -> AsyncIterator[list[bytes]]:
+        async with contextlib.aclosing(made(*given)) as feed:
+            async for messages in feed:
+                pieces.append(messages)
+                yield messages
+
+    monkeypatch.setattr(log_feed, "messages", seen)
+    async with served(world) as server, silent(server, job):
+        (protocol,) = server.protocols
+        await until(lambda: pieces and not any(pieces))
+        assert protocol.transport.get_write_buffer_size() < 2 * log_feed.PIECE_BYTES
 
 
 async def test_a_connection_that_says_nothing_is_sent_away(world: World, job: str) -> None:

@@ -117,3 +117,63 @@ def test_what_makes_no_sense_is_said_in_one_line(options: dict[str, Any], said: 
         wanted(**options)
     assert raised.value.exit_code == 2
     assert "\n" not in str(raised.value)
+
+
+USUAL = [LogEntry(n, "DX_APP_STREAM", "STDOUT", f"line {n}") for n in (1, 1_700_000_000_000, -5)]
+ODD_TEXTS = (
+    "", '"}\n{"timestamp":1,"source":"s","level":"l","msg":"x', '","msg":"', '\\","msg":"\\',
+    "\x1b[1m\x00\x7f\r\n\t", "wörld \u2028 \U0001f600", '{"level":"METRICS"}', '"level":"METRICS"',
+)  # fmt: skip
+ODD = [
+    *(LogEntry(1, "DX_APP", "INFO", text) for text in ODD_TEXTS),
+    *(LogEntry(1, text, "INFO", "source") for text in ODD_TEXTS),
+    *(LogEntry(1, "DX_APP", text, "level") for text in ODD_TEXTS),
+]
+
+
+@pytest.mark.parametrize("entries", [USUAL, LINES, USUAL + ODD, *([*USUAL, odd] for odd in ODD)])
+def test_plain_text_that_is_cut_out_is_that_of_decoded_lines(entries: list[LogEntry]) -> None:
+    lines = [msgspec.json.encode(entry) for entry in entries]
+    expected = [f"{entry.level} {entry.msg}\n" for entry in entries if entry.level != metrics.LEVEL]
+    printer = Printer(Wanted(), Form())
+    assert printer.text_of(b"".join(line + b"\n" for line in lines)).decode() == "".join(expected)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"msg":"m","level":"INFO","source":"s","timestamp":1}\n',
+        b'{"timestamp": 1, "source": "s", "level": "INFO", "msg": "m"}\n',
+        b'{"timestamp":1,"source":"s","level":"INFO","msg":"m","new":"field"}\n',
+    ],
+)
+def test_lines_of_another_form_are_printed_too(line: bytes) -> None:
+    usual = msgspec.json.encode(USUAL[0]) + b"\n"
+    printer = Printer(Wanted(), Form())
+    for data in (line, usual + line, line + usual, usual + line + usual):
+        expected = data.replace(line, b"INFO m\n").replace(usual, b"STDOUT line 1\n")
+        assert printer.text_of(data) == expected
+
+
+def test_lines_in_their_usual_form_are_not_decoded_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_choice, "_decode", None)
+    data = b"".join(msgspec.json.encode(entry) + b"\n" for entry in USUAL + ODD[:5])
+    assert Printer(Wanted(), Form()).text_of(data).startswith(b"STDOUT line 1\nSTDOUT line 17")
+
+
+@pytest.mark.parametrize(
+    "options, form",
+    [
+        ({"grep": "x"}, Form()),
+        ({"since": "1s"}, Form()),
+        ({"levels": ["INFO"]}, Form()),
+        ({}, Form(as_json=True)),
+        ({}, Form(timestamps=True)),
+        ({}, Form(for_terminal=True)),
+    ],
+)
+def test_only_all_lines_as_they_are_can_be_cut_out(options: dict[str, Any], form: Form) -> None:
+    assert Printer(wanted(), Form()).is_plain
+    assert not Printer(wanted(**options), form).is_plain

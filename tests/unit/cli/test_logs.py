@@ -119,6 +119,31 @@ async def test_lines_can_be_chosen(
     assert [line.split()[1] for line in capfd.readouterr().out.splitlines()] == expected
 
 
+@pytest.mark.parametrize(
+    "tail, expected",
+    [
+        (0, []),
+        (1, ["sub", "d"]),
+        (2, ["sub", "c", "d"]),
+        (3, ["job", "b", "sub", "c", "d"]),
+        (9, ["job", "a", "b", "sub", "c", "d"]),
+    ],
+)
+async def test_titles_do_not_count_as_last_lines(
+    world: World, job: str, capfd: pytest.CaptureFixture[str], *, tail: int, expected: list[str]
+) -> None:
+    sub = await world.a_subjob(job)
+    await world.lease(sub)
+    await world.log(job, "a", "b")
+    await world.log(sub, "c", "d")
+    await shown(world, job, tree=True, tail=tail)
+    told = [line.removeprefix("STDOUT ") for line in capfd.readouterr().out.splitlines()]
+    names = {job: "job", sub: "sub"}
+    assert [
+        names[line.split("(")[1].split(")")[0]] if line.startswith("==>") else line for line in told
+    ] == expected
+
+
 async def test_a_tree_has_the_logs_of_all_below_and_of_no_others(
     world: World, job: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from plasmid.cli import replay_bundle
 from plasmid.cli.trouble import CommandError
-from plasmid.domain.replays import Capture
+from plasmid.domain.replays import Capture, Limits
 from tests.unit.domain.test_replays import FILE, a_capture
 
 CONTENT = b"reads"
@@ -38,7 +38,9 @@ def written(tmp_path: Path) -> Path:
 def packed(tmp_path: Path, *entries: tuple[str, bytes, dict[str, Any]]) -> Path:
     """A bundle of those entries: name, content, and what else the header says."""
     sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    is_plain = all(len(name) <= tarfile.LENGTH_NAME for name, _, _ in entries)
+    form = tarfile.GNU_FORMAT if is_plain else tarfile.PAX_FORMAT
+    with tarfile.open(fileobj=sink, mode="w", format=form) as tar:
         for name, content, more in entries:
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
@@ -80,6 +82,11 @@ def test_a_bundle_is_for_its_owner_only_and_no_half_one_stays(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.tar.gz", "source"]
 
 
+def twice(part: str) -> Capture:
+    made = capture_of()
+    return msgspec.structs.replace(made, **{part: getattr(made, part) * 2})
+
+
 LONG = "files/" + "x" * 300
 HOSTILE: dict[str, tuple[Callable[[], list[tuple[str, bytes, dict[str, Any]]]], str]] = {
     "nothing": (list, "does not begin with capture.json"),
@@ -102,6 +109,25 @@ HOSTILE: dict[str, tuple[Callable[[], list[tuple[str, bytes, dict[str, Any]]]], 
     ),
     "a device": (
         lambda: [first(), (f"files/{FILE}", b"", {"type": tarfile.CHRTYPE})], "no plain file"
+    ),
+    "a name that is no text": (
+        lambda: [first(), ("files/\xff\u1234", b"x", {})], "header is no ASCII text"
+    ),
+    "an owner that is no text": (
+        lambda: [first(), (f"files/{FILE}", CONTENT, {"uname": "b\xe9a"})],
+        "header is no ASCII text",
+    ),
+    "a container twice": (lambda: [first(twice("containers"))], "containers is wrong"),
+    "an object twice": (lambda: [first(twice("objects"))], "objects is wrong"),
+    "less than nothing": (
+        lambda: [first(a_capture(given=Limits(cores=-1)))], "run.given.cores is wrong"
+    ),
+    "more than a number": (
+        lambda: [first(a_capture(given=Limits(disk_bytes=1 << 63)))],
+        "run.given.disk_bytes is wrong",
+    ),
+    "a workspace of an app": (
+        lambda: [first(a_capture(resources="container-" + "v" * 24))], "run.resources is wrong"
     ),
     "a long header": (lambda: [first(), (LONG, b"x", {})], "no plain file"),
 }  # fmt: skip

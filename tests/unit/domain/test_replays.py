@@ -67,6 +67,7 @@ WRONG = {
     "launched_by": "user-a b", "attempt": -1, "timeout_ms": 0, "instance_type": "huge",
     "function": "", "resources": "x", "name": "",
     "code__id": "applet-" + "0" * 24, "code__body": {"runSpec": {"interpreter": "perl"}},
+    "code__place": "nowhere", "code__folder": "/a/../b",
     "object__id": "file-..", "object__role": "virus", "object__container": "project-" + "q" * 24,
     "object__folder": "a", "object__size_bytes": -1, "object__sha256": "zz", "object__links": ["x"],
     "container__level": "GOD", "container__id": "project-/", "container__region": "x",

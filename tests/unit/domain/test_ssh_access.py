@@ -11,6 +11,13 @@ from plasmid.domain import errors, ssh_access
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFlm/N/eTR3HgyEQAFGRmyT3tOvRTjdIXCVuGI4bDoB3"
 
 
+def test_of_ipv6_a_network_is_one_source() -> None:
+    assert ssh_access.source_of("2001:db8::1") == ssh_access.source_of("2001:db8::ffff:1")
+    assert ssh_access.source_of("2001:db8::1") != ssh_access.source_of("2001:db8:0:1::1")
+    assert ssh_access.source_of("::ffff:192.0.2.7") == ssh_access.source_of("192.0.2.7")
+    assert ssh_access.source_of("192.0.2.7") != ssh_access.source_of("192.0.2.8")
+
+
 def key(kind: str, *parts: bytes) -> str:
     """Return a key's line made of these parts."""
     strings = [kind.encode(), *parts]
@@ -98,7 +105,10 @@ def test_an_address_has_one_form(address: str, plain: str) -> None:
         f"{ED25519} name@host ü\n",
         f"  {ED25519}\tname\r\n",
         key("ssh-rsa", b"\1\0\1", b"\0" + b"\xff" * 256),
+        key("ssh-ed448", b"x" * 57),
         key("ecdsa-sha2-nistp256", b"nistp256", b"\4" + b"x" * 64),
+        key("ecdsa-sha2-nistp521", b"nistp521", b"\4" + b"x" * 132),
+        key("sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"\4" + b"x" * 64, b"ssh:"),
         key("sk-ssh-ed25519@openssh.com", b"x" * 32, b"ssh:"),
     ],
 )
@@ -123,6 +133,19 @@ def test_a_public_key_is_one(text: str) -> None:
         (f"ssh-rsa {ED25519.split()[1]}", "not a key of the type ssh-rsa"),
         (key("ssh-ed25519", b"x" * 32, b"more"), "not a key of the type"),
         (key("ssh-rsa", b"\1\0\1", b"\xff" * 128), "1024 bits"),
+        (key("ssh-ed25519", b"x" * 31), "not a key of the type"),
+        (key("ssh-ed448", b"x" * 32), "not a key of the type"),
+        (key("ecdsa-sha2-nistp256", b"nistp384", b"\4" + b"x" * 64), "not a key of the type"),
+        (key("ecdsa-sha2-nistp384", b"nistp384", b"\4" + b"x" * 64), "not a key of the type"),
+        (key("ecdsa-sha2-nistp256", b"nistp256", b"\2" + b"x" * 64), "not a key of the type"),
+        (key("ecdsa-sha2-nistp256", b"nistp256", b""), "not a key of the type"),
+        (key("sk-ssh-ed25519@openssh.com", b"x" * 33, b"ssh:"), "not a key of the type"),
+        (key("sk-ssh-ed25519@openssh.com", b"x" * 32, b"\xff"), "not a key of the type"),
+        (key("ssh-rsa", b"\0", b"\0" + b"\xff" * 256), "not a key of the type"),
+        (key("ssh-rsa", b"\2", b"\0" + b"\xff" * 256), "not a key of the type"),
+        (key("ssh-rsa", b"\1", b"\0" + b"\xff" * 256), "not a key of the type"),
+        (key("ssh-rsa", b"\3", b"\xff" * 256), "not a key of the type"),
+        (key("ssh-rsa", b"\xff", b"\0" + b"\xff" * 256), "not a key of the type"),
     ],
 )
 def test_nonsense_is_no_key_and_the_message_says_why(text: str, why: str) -> None:

@@ -38,6 +38,20 @@ def test_a_first_process_that_has_ended_is_an_error(tmp_path: Path) -> None:
         processes.usage(10, tmp_path)
 
 
+def test_a_name_that_is_no_text_counts_and_an_odd_line_is_left_out(tmp_path: Path) -> None:
+    a_process(tmp_path, 10, namespace="1")
+    a_process(tmp_path, 11, namespace="1")
+    name = b"\xff) \xfe("
+    stat = (tmp_path / "11" / "stat").read_bytes()
+    (tmp_path / "11" / "stat").write_bytes(stat.replace(b"(sh)", b"(%b)" % name))
+    (tmp_path / "11" / "status").write_bytes(b"Name:\t%b\nRssAnon:\t  100 kB\n" % name)
+    a_process(tmp_path, 12, namespace="1")
+    (tmp_path / "12" / "stat").write_text("")  # it is gone, and so is what it says
+    found = processes.usage(10, tmp_path)
+    assert (found.processes, found.cpu_user_ms) == (2, 3400)
+    assert found.memory_bytes == (120 + 100) * 1024
+
+
 def test_the_real_proc_is_read() -> None:
     found = processes.usage(os.getpid())
     assert found.processes >= 1

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from plasmid.domain.assignments import LogEntry
-from plasmid.logs import batches, folder
+from plasmid.logs import batches, folder, seeking
 from plasmid.logs.folder import FolderLogs
-from plasmid.logs.store import READ_BYTES
+from plasmid.logs.store import READ_BYTES, Choice
 
 JOB = "job-" + "B" * 24
 
@@ -193,3 +193,68 @@ async def test_a_reader_that_comes_while_a_batch_is_kept_does_not_undo_it(
     assert [entry.msg for entry in reading.result().entries][:3] == ["a", "b", "c"]
     await logs.append(JOB, 0, entries=entries("e"), cursors={"stdout": 5})
     assert await lines_of(FolderLogs(tmp_path)) == ["a", "b", "c", "d", "e"]
+
+
+async def test_searches_that_take_long_keep_no_writer_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default threads of a process are few, and every append needs one."""
+    logs = FolderLogs(tmp_path)
+    await logs.append(JOB, 0, entries=entries("a"), cursors={"stdout": 1})
+    may_go_on, searching = threading.Event(), 0
+    original = seeking.LastLines.go_on
+
+    def slow(search: seeking.LastLines) -> object:
+        nonlocal searching
+        searching += 1
+        may_go_on.wait(20)
+        return original(search)
+
+    monkeypatch.setattr(seeking.LastLines, "go_on", slow)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(50):
+            group.create_task(logs.find_last(JOB, 0, count=1, choice=Choice(["ERROR"])))
+        async with asyncio.timeout(10):
+            for attempt in range(1, 4):
+                await logs.append(JOB, attempt, entries=entries("b"), cursors={"stdout": 1})
+        assert searching <= folder.SEEKERS_MAX
+        may_go_on.set()
+
+
+async def test_a_search_ends_when_its_reader_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeking, "STEP_BYTES", 1)
+    monkeypatch.setattr(seeking, "BLOCK_BYTES", 100)
+    logs = FolderLogs(tmp_path)
+    await logs.append(JOB, 0, entries=entries(*("x" * 50 for _ in range(100))), cursors={})
+    steps, has_begun, may_go_on = 0, threading.Event(), threading.Event()
+    original = seeking.LastLines.go_on
+
+    def counted(search: seeking.LastLines) -> object:
+        nonlocal steps
+        steps += 1
+        has_begun.set()
+        may_go_on.wait(5)
+        return original(search)
+
+    monkeypatch.setattr(seeking.LastLines, "go_on", counted)
+    async with asyncio.TaskGroup() as group:
+        leaving = group.create_task(logs.find_last(JOB, 0, count=1, choice=Choice(["ERROR"])))
+        await asyncio.to_thread(has_begun.wait, 5)
+        leaving.cancel()
+    may_go_on.set()
+    await logs.find_line(JOB, 0, 1)
+    logs._seekers.shutdown()
+    assert steps == 1
+
+
+async def test_of_many_logs_those_used_longest_ago_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "STATES_MAX", 4)
+    logs = FolderLogs(tmp_path)
+    for attempt in range(20):
+        await logs.append(JOB, attempt, entries=entries("x"), cursors={})
+        await logs.read(JOB, 0, offset=0, first_line=0)
+        assert (JOB, 0) in logs._ends

@@ -37,6 +37,14 @@ def written(path: Path, rng: random.Random, *, old: int) -> list[tuple[int, byte
     return lines
 
 
+def found_last(path: Path, end: batches.End, *, count: int, choice: Choice) -> tuple[Place, int]:
+    """Search to the end."""
+    search = seeking.LastLines(path, end, count=count, choice=choice)
+    while True:
+        if found := search.go_on():
+            return found
+
+
 def after(end: batches.End, lines: list[tuple[int, bytes]], at: int) -> Place:
     return Place(lines[at][0], at) if at < len(lines) else Place(end.offset, end.lines)
 
@@ -71,12 +79,13 @@ def test_the_last_lines_of_a_choice_are_found(
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(seeking, "BLOCK_BYTES", rng.choice((16, 100, 1000, 1 << 18)))
+    monkeypatch.setattr(seeking, "STEP_BYTES", rng.choice((1, 500, 1 << 22)))
     path = tmp_path / "log"
     lines = written(path, rng, old=rng.choice((0, 0, 5, 100)))
     end = batches.find_end(path)
     chosen = [at for at, (_, line) in enumerate(lines) if choice.takes(line)]
     for count in (0, 1, 2, 7, len(chosen), len(chosen) + 1):
-        place, found = seeking.find_last(path, end, count=count, choice=choice)
+        place, found = found_last(path, end, count=count, choice=choice)
         assert found == min(count, len(chosen))
         rest = batches.without_marks(path.read_bytes()[place.offset : end.offset])
         assert rest == b"".join(line for _, line in lines[place.line :])
@@ -103,7 +112,7 @@ def test_the_end_of_a_large_log_is_found_with_few_reads(
     monkeypatch.setattr(batches, "count_entries", counted)
     end = batches.find_end(path)
     assert seeking.find_line(path, end, 123_456).line == 123_456
-    assert seeking.find_last(path, end, count=10, choice=ALL)[0].line == 199_990
+    assert found_last(path, end, count=10, choice=ALL)[0].line == 199_990
     assert blocks < 5
     rest = path.read_bytes()[seeking.find_line(path, end, 77).offset :]
     assert msgspec.json.decode(rest.splitlines()[0])["msg"] == "x" * 80

@@ -41,3 +41,19 @@ async def test_nothing_is_kept_of_a_subscription_that_has_ended() -> None:
     with changes.subscribe("a"), changes.subscribe("a"):
         pass
     assert changes.topics() == []
+
+
+async def test_who_is_woken_is_told_by_which_topics_in_order_and_once() -> None:
+    changes = Changes()
+    with changes.subscribe("a") as news:
+        for topic in ("b", "c"):
+            changes.follow(news, topic)
+        for topic in ("c", "a", "c", "d"):
+            changes.publish(topic)
+        assert news.take_named() == ["c", "a"]
+        changes.leave(news, "c")
+        changes.leave(news, "c")
+        changes.publish("c")
+        assert news.take_named() == []
+        assert changes.topics() == ["a", "b"]
+    assert changes.topics() == []

@@ -205,3 +205,27 @@ async def test_who_may_not_see_the_job_gets_no_stream(
 async def test_no_stream_of_what_is_no_job(world: World) -> None:
     for name in ("job-" + "0" * 24, "project-x", "%00"):
         assert (await stream(world, f"/{name}/getLog")).status_code == 404
+
+
+async def test_a_page_of_a_log_that_is_removed_meanwhile_ends(
+    world: World, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.log(job, "a")
+    await world.finish(job)
+    original, reads = world.logs.end, 0
+
+    async def removed_after(*given: Any) -> Any:
+        found = await original(*given)
+        await world.logs.remove(job)
+        return found
+
+    async def counted(*given: Any, **named: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        assert reads < 10, "it is read for ever"
+        return await read(*given, **named)
+
+    read = world.logs.read
+    monkeypatch.setattr(world.logs, "end", removed_after)
+    monkeypatch.setattr(world.logs, "read", counted)
+    assert await world.call(f"/{job}/getLog") == {"results": [], "next": None}

@@ -32,6 +32,10 @@ async def feed_of(world: World, job: str, **asked: Any) -> AsyncIterator[list[by
     return log_feed.messages(world.platform, row, Question(**asked))
 
 
+def texts(messages: list[bytes]) -> list[str]:
+    return [msgspec.json.decode(message)["msg"] for message in messages]
+
+
 async def told(feed: AsyncIterator[list[bytes]]) -> list[str]:
     found = [msgspec.json.decode(message) async for messages in feed for message in messages]
     return [message["msg"] for message in found]
@@ -108,6 +112,50 @@ async def test_another_job_does_not_wake_a_reader(world: World, job: str) -> Non
         assert not subscription._event.is_set()
         await world.finish(job)
     assert reading.result() == []
+
+
+async def test_of_a_tree_only_the_jobs_that_said_something_are_read(
+    world: World, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subs = [await world.a_subjob(job) for _ in range(6)]
+    for sub in subs:
+        await world.lease(sub)
+        await world.log(sub, f"first of {sub}")
+    for sub in subs[:3]:
+        await world.finish(sub)
+    monkeypatch.setattr(log_feed, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(log_feed, "LOOK_SECONDS_A_JOB", 0.0)
+    feed = await feed_of(world, job, recurses=True)
+    assert {msg.split()[-1] for _ in subs for msg in texts(await anext(feed))} == set(subs)
+    asked: set[str] = set()
+    read, end = world.logs.read, world.logs.end
+
+    async def noted(name: str, *given: Any, **named: Any) -> Any:
+        asked.add(name)
+        return await read(name, *given, **named)
+
+    async def noted_end(name: str, *given: Any) -> Any:
+        asked.add(name)
+        return await end(name, *given)
+
+    monkeypatch.setattr(world.logs, "read", noted)
+    monkeypatch.setattr(world.logs, "end", noted_end)
+    for number, sub in enumerate((subs[3], subs[4], subs[3]), 1):
+        asked.clear()
+        await world.log(sub, str(number), cursor=number)
+        assert texts(await anext(feed)) == [str(number)]
+        # besides, to its end, the one that was read before
+        assert sub in asked
+        assert len(asked) <= 2
+    late = await world.a_subjob(job)
+    await world.lease(late)
+    await world.log(late, "late")
+    assert texts(await anext(feed)) == ["late"]
+    await world.log(subs[5], "last", cursor=9)
+    for sub in (late, *subs[3:], job):
+        await world.finish(sub)
+    assert await told(feed) == ["last"]
+    assert not asked & set(subs[:3])
 
 
 @pytest.mark.parametrize("asked, expected", [

@@ -229,3 +229,21 @@ async def test_code_for_another_executable_is_refused(
     code = msgspec.structs.replace(capture.code, id="applet-" + "0" * 24)
     with pytest.raises(errors.InvalidInput, match=r"code\.id is wrong"):
         await restoring.start(other.platform, capture.run, code, Manner())
+
+
+async def test_an_applet_that_was_given_to_itself_is_there_once(
+    world: World, other: World, tmp_path: Path
+) -> None:
+    project = await world.a_project(name="mine", as_=BOB)
+    applet = await world.an_applet(
+        project, inputSpec=[{"name": "tool", "class": "applet"}], as_=BOB
+    )
+    job = await world.a_job(applet, {"tool": _link(applet)}, as_=BOB)
+    await world.lease(job)
+    await world.fail(job, "AppInternalError", "bad tool")
+    capture, contents = await captured(world, job, tmp_path, token=BOB)
+    assert [item.id for item in capture.objects] == [applet]
+    now = await started(other, capture, contents)
+    assert now["input"] == {"tool": _link(applet)}
+    found = await other.describe(applet, as_=other.token_of(job), project=project)
+    assert (found["id"], found["project"]) == (applet, project)

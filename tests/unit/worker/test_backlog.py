@@ -16,6 +16,7 @@ from plasmid.engines import engine
 from plasmid.worker import backlog, holes, log_pump, platform, spool, try_folder
 from tests.unit.worker import fake_platform
 from tests.unit.worker.test_log_limit import HELD, JOB, as_conmon, numbered, text
+from tests.unit.worker.test_spool import FullDisk
 
 
 @pytest.fixture
@@ -191,3 +192,47 @@ async def test_a_spool_that_is_full_has_no_room_before_half_of_it_is_sent(
     pump.finish()
     await pump.run()
     assert told == [True]
+
+
+async def test_writers_go_on_although_letting_them_go_failed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backlog, "RETRY_SECONDS", 0)
+    valve, holder = Valve(), backlog.Holder()
+
+    def waiting() -> int:
+        valve.breaks = not valve.breaks  # the first call fails
+        return 0
+
+    holder.attach(valve.hold)
+    holder.look()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(holder.run(waiting))
+        await valve.until(lambda: valve.told == [False])
+        running.cancel()
+
+
+async def test_who_waits_for_a_full_disk_goes_on_when_it_has_room(
+    server: fake_platform.FakePlatform,
+    link: platform.Platform,
+    folder: try_folder.TryFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_pump, "FULL_DISK_SECONDS", 0.01)
+    disk = FullDisk(monkeypatch, room=0)
+    pump = log_pump.LogPump(link, HELD, folder)
+    line = assignments.LogEntry(1, "DX_APP", "INFO", "x" * 200_000)
+    heard = asyncio.Event()
+    pump.listen(lambda: heard.set() if pump.has_room("bulk") else None)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pump.run())
+        for stamp in range(1, 4):
+            pump.add_messages("bulk", [spool.Message(stamp, [line])])
+        assert not pump.has_room("bulk")
+        assert pump.has_room("priority")
+        await server.until(lambda: len(server.lines[JOB]) == 3)
+        assert not heard.is_set()
+        disk.room = 1 << 30
+        async with asyncio.timeout(20):
+            await heard.wait()
+        pump.finish()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plasmid.domain import assignments
+from plasmid.domain import assignments, secret_forms
 from plasmid.worker import datagrams
 
 
@@ -81,3 +81,31 @@ def test_anything_else_is_taken_as_text(datagram: bytes, text: str | None) -> No
 def test_a_long_message_is_split_at_8_kib() -> None:
     entries = datagrams.entries(json.dumps({"msg": "x" * 20_000}).encode(), 99)
     assert [len(entry.msg) for entry in entries] == [8192, 8192, 20_000 - 2 * 8192]
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        b'{"source": "PLASMID_MASK", "msg": "a value \\ud800"}',
+        b'{"source": "PLASMID_MASK", "msg": "a value \xff"}',
+        b'{"source": "PLASMID_MASK", "msg": "a value',
+        b' {"msg": "a value", "source": "PLASMID_MASK", ',
+        b'{"source": "PLASMID_MASK", "msg": ["a value"]}',
+        b'{"source": "PLASMID_MASK"}',
+    ],
+)
+def test_a_registration_that_cannot_be_read_is_no_line(datagram: bytes) -> None:
+    value = datagrams.secret(datagram)
+    assert value is not None
+    assert secret_forms.refusal(value) is not None
+
+
+def test_a_line_may_speak_of_registrations() -> None:
+    assert datagrams.secret(b"PLASMID_MASK is a source") is None
+    assert datagrams.secret(json.dumps({"msg": "PLASMID_MASK"}).encode()) is None
+
+
+def test_a_message_whose_source_was_cut_off_is_not_shown() -> None:
+    whole = json.dumps({"msg": "a value" * 20_000, "source": "PLASMID_MASK"}).encode()
+    (entry,) = datagrams.entries(whole[: datagrams.DATAGRAM_BYTES_MAX], 1)
+    assert entry.msg == datagrams.NOT_SHOWN

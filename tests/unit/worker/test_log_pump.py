@@ -184,3 +184,17 @@ async def test_a_batch_is_bounded(
     await pump.run()
     assert max(sizes) <= log_pump.BATCH_BYTES_MAX
     assert sum(sizes) == 2_000_000
+
+
+async def test_a_line_of_the_platform_that_is_megabytes_long_holds_up_no_other(
+    server: fake_platform.FakePlatform, link: platform.Platform, folder: try_folder.TryFolder
+) -> None:
+    pump = log_pump.LogPump(link, HELD, folder)
+    pump.say("x" * (3 << 20), "ERROR")
+    pump.say("after")
+    pump.finish()
+    await pump.run()
+    *pieces, last = server.messages(JOB)
+    assert last == "after"
+    assert sum(map(len, pieces)) == 3 << 20
+    assert max(map(len, pieces)) == 8192

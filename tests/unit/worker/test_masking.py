@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+import re2
 
 from plasmid.client import api
 from plasmid.domain import assignments
-from plasmid.worker import log_pump, masking, output_log, platform, spool, try_folder
+from plasmid.worker import (
+    log_pump,
+    masking,
+    output_log,
+    platform,
+    registered,
+    spool,
+    try_folder,
+)
 from tests.unit.worker import fake_platform
 from tests.unit.worker.test_log_limit import as_conmon
 
@@ -108,6 +120,89 @@ def test_a_long_line_is_masked_whichever_reader_goes_on_with_it(path: Path) -> N
     assert said == "".join(f"{number:05}***ü" for number in range(1500)) + "next"
 
 
+def test_values_that_overlap_without_end_in_a_long_line_hold_nothing_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masking, "_PATTERN_BYTES_MAX", 4096)  # so that matches overlap
+    masker = masking.Masker(["ab" * 600, "ba" * 500 + "b"])
+    content = as_conmon(b"ab" * 1_000_200 + b"\nnext\n")
+    begun = time.process_time()
+    entries = read_all(path, content, masker)
+    assert time.process_time() - begun < 2
+    assert entries.pop().msg == "next"
+    rest = entries.pop().msg.replace("***", "")  # less than a value is no value
+    assert len(rest) < 1001
+    assert set("".join(entry.msg for entry in entries)) == {"*"}
+
+
+def test_a_reader_that_goes_on_within_values_that_overlap_shows_nothing_of_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masking, "_PATTERN_BYTES_MAX", 4096)
+    masker = masking.Masker(["ab" * 600, "ba" * 500 + "b"])
+    path.write_bytes(as_conmon(b"begin " + b"ab" * 60_000 + b"\nnext\n"))
+    said, readers = "", 0
+    cursors: dict[str, int] = {}
+    while True:
+        log = output_log.OutputLog(path, cursors, masker=masker)
+        more = log.read(0, is_final=True)
+        cursors = log.cursors
+        log.close()
+        if not more:
+            break
+        readers += 1
+        said += "".join(entry.msg for entry in more)
+    assert readers > 2
+    shown = said.removeprefix("begin ").removesuffix("next")
+    assert len(shown.lstrip("*")) < 1001
+    assert "*" not in shown.lstrip("*")
+
+
+def test_a_turn_in_which_much_is_masked_is_short(path: Path) -> None:
+    masker = masking.Masker(["aaaa"])
+    path.write_bytes(as_conmon(b"a" * 4000 + b"\n") * 1000)
+    log = output_log.OutputLog(path, masker=masker)
+    entries, at_end = log.read_turn(4 << 20)
+    log.close()
+    assert (0 < len(entries) <= output_log.SECRET_BYTES_MAX // 4000, at_end) == (True, False)
+
+
+def test_what_a_job_registers_has_a_budget_of_its_own() -> None:
+    masker = masking.Masker(f"{number:06}" * 600 for number in range(20))
+    values = [f"{number:06}" * 600 for number in range(1_000_000 - 50, 1_000_000)]
+    refused = [masker.add(value) for value in values]
+    taken = refused.count(None)
+    assert 2 < taken < 20
+    assert refused[-1] is not None
+    assert "bytes" in refused[-1]
+    assert masker.mask_text(values[taken - 1]) == "***"
+    assert masker.add(values[0]) is None
+
+
+def test_a_new_value_compiles_only_its_own_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+    real = re2.compile
+
+    def compile_(pattern: bytes, options: Any) -> Any:
+        compiled.append(len(pattern))
+        return real(pattern, options)
+
+    monkeypatch.setattr(re2, "compile", compile_)
+    masker = masking.Masker(f"{number:06}" * 600 for number in range(6))
+    assert not masker.finds(b"nothing")
+    assert len(compiled) > 4
+    compiled.clear()
+    masker.add("one-more-value")
+    assert masker.finds(b"one-more-value")
+    assert len(compiled) == 1
+
+
+def test_what_is_no_text_is_refused() -> None:
+    masker = masking.Masker()
+    assert masker.add("abcd\udc80efgh") is not None
+    assert masker.margin == 0
+
+
 def test_a_value_that_is_the_name_of_a_stream_harms_no_record(path: Path) -> None:
     masker = masking.Masker(["stdout", "2026-01-02T03"])
     said = [entry.msg for entry in read_all(path, as_conmon(b"a stdout\nb\n"), masker)]
@@ -169,6 +264,29 @@ async def test_a_value_that_cannot_be_masked_is_told_and_not_shown(
         pump.register("zqx")
     pump.finish()
     await pump.run()
-    assert len(server.messages(JOB)) == log_pump.REFUSED_SECRETS_TOLD_MAX
+    assert len(server.messages(JOB)) == registered.REFUSED_TOLD_MAX
     assert server.lines[JOB][0].level == "WARNING"
     assert "zqx" not in "".join(server.messages(JOB))
+
+
+async def test_a_value_registered_on_a_full_disk_is_masked_and_kept_when_there_is_room(
+    server: fake_platform.FakePlatform,
+    link: platform.Platform,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment(job=JOB))
+
+    def full(_: try_folder.TryFolder, _values: list[str]) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    pump = log_pump.LogPump(link, assignments.HeldTry(JOB, 0), folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(try_folder.TryFolder, "keep_masked", full)
+        pump.register(SECRET)
+    pump.say(f"a {SECRET}")
+    assert folder.masked() == []
+    pump.finish()
+    await pump.run()
+    assert server.messages(JOB) == ["a ***"]
+    assert folder.masked() == [SECRET]

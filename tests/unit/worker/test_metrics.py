@@ -302,3 +302,17 @@ async def test_what_a_job_used_is_told_as_soon_as_it_is_held(desk: Callable[...,
     found = here.folder.usage()
     assert found is not None
     assert found.measured_ms == 0
+
+
+async def test_a_mistake_in_measuring_does_not_end_the_job(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(_sampler: metrics.Sampler) -> None:
+        raise ValueError("nobody thought of this")
+
+    monkeypatch.setattr(metrics.Sampler, "run", breaks)
+    monkeypatch.setattr(metrics.Sampler, "end", breaks)
+    async with place.worker():
+        await place.platform.assign(fake_platform.an_assignment())
+        await place.platform.until(lambda: JOB in place.platform.finished)
+    assert place.platform.finished[JOB].output == {}

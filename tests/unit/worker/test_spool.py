@@ -132,3 +132,28 @@ def test_a_file_longer_than_what_is_looked_at_keeps_its_lines(path: Path) -> Non
     assert len(kept.stamps) > 500
     assert kept.stamps == set(range(1500 - len(kept.stamps), 1500))
     kept.close()
+
+
+def test_a_line_that_is_longer_than_a_read_blocks_no_other(path: Path) -> None:
+    kept = spool.Spool(path)
+    kept.add_all([line("x" * 5_000), line("after")])
+    entries, offset = kept.read(0, 100)
+    assert [len(e.msg) for e in entries][:1] == [5_000]
+    entries += kept.read(offset, 100)[0]
+    assert [e.msg for e in entries][1:] == ["after"]
+    assert kept.read(offset, 0)[0] == []
+
+
+def test_messages_are_not_dropped_while_the_disk_is_full_and_say_that_they_wait(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = spool.Spool(path)
+    disk = FullDisk(monkeypatch, room=0)
+    for number in range(1, 40):
+        kept.add_messages([spool.Message(number, [line("x" * 50_000)])])
+    assert kept.is_stuck
+    disk.room = 1 << 30
+    kept.flush()
+    assert not kept.is_stuck
+    assert kept.waiting_bytes == 0
+    assert len(kept.read(0, 1 << 30)[0]) == 39

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import termios
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest import mock
 
 import asyncssh
+import msgspec
 import pytest
+import structlog
 
 from plasmid.client import api
+from plasmid.domain import ssh_access
 from plasmid.domain.assignments import Assignment, HeldTry, SshAccess
 from plasmid.engines import engine
 from plasmid.network import into
-from plasmid.worker import log_pump, ssh, ssh_grants, ssh_server, try_folder
+from plasmid.worker import (
+    log_pump,
+    ssh,
+    ssh_grants,
+    ssh_listening,
+    ssh_process,
+    ssh_server,
+    try_folder,
+)
 from plasmid.worker.run import StoppedError
 from plasmid.worker.world import World
 
@@ -63,6 +79,8 @@ class Scene:
         self.doors: list[dict[str, Any]] = []
         self.told = asyncio.Event()
         self.failures = 0
+        self.looked = 0
+        self.doubtful: list[str] = []
         self.settings = SimpleNamespace(ssh_listen=HERE, ssh_ports="", ssh_host="host.example")
         self.grants = ssh_grants.Grants()
 
@@ -88,8 +106,15 @@ class Scene:
     @contextlib.asynccontextmanager
     async def open(self, *addresses: str) -> AsyncIterator[None]:
         """The door for the time of the block, once it is told where it is."""
-        self.allow(*(addresses or (HERE,)))
         self.told.clear()
+        async with self.around(*addresses):
+            await asyncio.wait_for(self.told.wait(), SECONDS)
+            yield
+
+    @contextlib.asynccontextmanager
+    async def around(self, *addresses: str) -> AsyncIterator[None]:
+        """The logins for the time of the block."""
+        self.allow(*(addresses or (HERE,)))
         world = SimpleNamespace(ssh=self.grants, settings=self.settings, link=self)
         async with ssh.logins(
             cast("World", world),
@@ -98,7 +123,6 @@ class Scene:
             folder=self.folder,
             pump=cast("log_pump.LogPump", self),
         ):
-            await asyncio.wait_for(self.told.wait(), SECONDS)
             yield
 
     def login(self, **options: Any) -> Any:
@@ -109,10 +133,27 @@ class Scene:
             HERE, self.port, known_hosts=([host_key], [], []), config=None, **wanted
         )
 
+    async def connected(self) -> asyncssh.SSHClientConnection:
+        """Return a connection of a client."""
+        return cast("asyncssh.SSHClientConnection", await self.login())
+
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
+async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    scene = Scene(tmp_path)
+    listen, source_of = ssh_listening.listen, ssh_access.source_of
+
+    async def listened(*arguments: Any) -> socket.socket:
+        scene.looked += 1
+        return await listen(*arguments)
+
+    def noted(address: str) -> str:
+        scene.doubtful.append(address)
+        return source_of(address)
+
+    monkeypatch.setattr(ssh_listening, "listen", listened)
+    monkeypatch.setattr(ssh_access, "source_of", noted)
+    return scene
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -179,7 +220,10 @@ async def test_who_tries_many_keys_is_sent_away(scene: Scene) -> None:
             await scene.login(client_keys=[*keys, scene.key])
 
 
-async def test_who_is_not_allowed_gets_not_a_byte(scene: Scene) -> None:
+async def test_who_is_not_allowed_gets_not_a_byte(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "NEWS_SECONDS_MAX", 0.1)
     async with scene.open("192.0.2.0/24"):
         reader, writer = await asyncio.open_connection(HERE, scene.port)
         with contextlib.suppress(ConnectionResetError):
@@ -188,7 +232,10 @@ async def test_who_is_not_allowed_gets_not_a_byte(scene: Scene) -> None:
         await until(lambda: [line for line in scene.said if f"from {HERE} was refused" in line])
 
 
-async def test_what_is_taken_back_ends_what_is_open(scene: Scene) -> None:
+async def test_what_is_taken_back_ends_what_is_open(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "NEWS_SECONDS_MAX", 0.1)
     for others in ((), ("192.0.2.1",), (HERE,)):
         async with scene.open(), scene.login() as client:
             process = await client.create_process("echo in; cat")
@@ -306,23 +353,247 @@ async def test_no_other_way_leads_anywhere(scene: Scene) -> None:
 
 
 async def test_a_storm_of_strangers_keeps_nobody_out(scene: Scene) -> None:
-    async with scene.open():
+    async with asyncio.TaskGroup() as group, scene.open():
         strangers = [await asyncio.open_connection(HERE, scene.port) for _ in range(60)]
         async with scene.login() as client:
             assert (await client.run("echo in")).stdout == "in\n"
-        for reader, _ in strangers[: 60 - ssh.STRANGERS_MAX]:
-            with contextlib.suppress(ConnectionResetError):
-                await asyncio.wait_for(reader.read(), SECONDS)
+        ends = [group.create_task(read_all(reader)) for reader, _ in strangers]
+        await until(lambda: sum(not end.done() for end in ends) <= ssh.STRANGERS_MAX)
         for _, writer in strangers:
             writer.close()
+        await asyncio.wait(ends, timeout=SECONDS)
 
 
-async def test_without_a_port_the_log_says_so_and_the_job_goes_on(scene: Scene) -> None:
+async def read_all(reader: asyncio.StreamReader) -> bytes:
+    with contextlib.suppress(ConnectionResetError):
+        return await reader.read()
+    return b""
+
+
+async def test_without_a_port_the_log_says_so_and_a_port_is_taken_once_one_is_free(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "LISTEN_AGAIN_SECONDS", 0.01)
     with socket.create_server((HERE, 0)) as taken:
         port = taken.getsockname()[1]
         scene.settings.ssh_ports = f"{port}-{port}"
-        opening = scene.open()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), opening:
-                pass
-    assert [line for line in scene.said if line.startswith("No SSH") and "taken" in line]
+        async with asyncio.TaskGroup() as group, scene.around():
+            await until(lambda: [line for line in scene.said if "are taken: allow more" in line])
+            await until(lambda: scene.looked >= 3)
+            taken.close()
+            told = group.create_task(scene.told.wait())
+            await asyncio.wait_for(told, SECONDS)
+            assert scene.port == port
+    assert len([line for line in scene.said if line.startswith("No SSH")]) == 1
+
+
+# ---------------------------------------------------------------- what others do to break it
+
+BANNER = b"SSH-2.0-Test\r\n"
+
+
+def packet(*payload: int) -> bytes:
+    """Return what is sent as a message of the protocol before there are keys."""
+    padding = 8 - (5 + len(payload)) % 8 + 8
+    body = bytes([padding, *payload]) + bytes(padding)
+    return len(body).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"SSH-2.0-\xff\r\n",
+        BANNER + packet(20),
+        BANNER + packet(20, *bytes(16), 0xFF, 0xFF, 0xFF, 0xFF),
+        BANNER + packet(20, *bytes(16), *(0, 0, 0, 1, 0xFF) * 10, 0),
+        BANNER + packet(1, 0, 0, 0, 2, 0, 0, 0, 1, 0xFF),
+        BANNER + packet(5, 0, 0, 0, 1, 0xFF),
+        BANNER + b"\xff" * 100,
+        b"\0" * 50_000,
+        hashlib.shake_128(b"noise").digest(500),
+        BANNER + hashlib.shake_128(b"noise").digest(500),
+    ],
+)
+async def test_nothing_that_is_sent_ends_the_try(scene: Scene, sent: bytes) -> None:
+    async with scene.open():
+        reader, writer = await asyncio.open_connection(HERE, scene.port)
+        writer.write(sent)
+        writer.write_eof()
+        await asyncio.wait_for(read_all(reader), SECONDS)
+        writer.close()
+        async with scene.login() as client:
+            assert (await client.run("echo in")).stdout == "in\n"
+
+
+async def test_a_mistake_with_logins_ends_them_and_not_the_try(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(line: str) -> bytes:
+        raise RuntimeError(line)
+
+    async with scene.open():
+        async with scene.login() as client:
+            monkeypatch.setattr(ssh_server, "key_of", broken)
+            scene.allow(HERE, "192.0.2.1")
+            await asyncio.wait_for(client.wait_closed(), SECONDS)
+        await until(lambda: [line for line in scene.said if line.startswith("No SSH: ")])
+
+
+async def test_one_connection_that_breaks_leaves_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: object, __: object, link: socket.socket) -> None:
+        with link:
+            raise RuntimeError("a mistake")
+
+    async with scene.open(), scene.login() as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(ssh_server.Server, "serve", broken)
+            with pytest.raises((OSError, asyncssh.Error)):
+                await asyncio.wait_for(scene.login(), SECONDS)
+        assert (await client.run("echo in")).stdout == "in\n"
+
+
+def line_of(kind: str, *parts: bytes) -> str:
+    strings = [kind.encode(), *parts]
+    blob = b"".join(len(part).to_bytes(4, "big") + part for part in strings)
+    return f"{kind} {base64.b64encode(blob).decode()}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "ssh-ed25519",
+        line_of("ssh-ed25519", b"short"),
+        line_of("ssh-ed448", b"x" * 57),
+        line_of("ecdsa-sha2-nistp256", b"nistp256", b"\4" + b"x" * 64),
+        line_of("ecdsa-sha2-nistp256", b"nistp999", b"\4" + b"x" * 64),
+        line_of("ecdsa-sha2-nistp256", b"\xff", b"\4" + b"x" * 64),
+        line_of("sk-ssh-ed25519@openssh.com", b"x", b"ssh:"),
+        line_of("sk-ssh-ed25519@openssh.com", b"x" * 32, b"\xff"),
+        line_of("sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"\4x", b"ssh:"),
+        line_of("ssh-rsa", b"\0", b"\0" + b"\xff" * 256),
+        line_of("ssh-rsa", b"\2", b"\0" + b"\xff" * 256),
+        line_of("ssh-rsa", b"\xff", b"\0" + b"\xff" * 256),
+        line_of("ssh-rsa", b"\3", b"\xff" * 256),
+        line_of("ssh-rsa", b"\3", b"\0" + b"\xff" * 8_000),
+    ],
+)
+def test_no_line_of_a_key_is_an_error(line: str) -> None:
+    assert isinstance(ssh_server.key_of(line), bytes)
+
+
+async def test_a_comment_of_any_letters_does_not_matter(scene: Scene) -> None:
+    async with scene.open():
+        public = scene.key.export_public_key().decode().strip()
+        scene.grants.put([SshAccess(JOB, 0, f"{public} Jörg's \ud800 key\n", (HERE, "192.0.2.1"))])
+        await until(lambda: scene.grants.told[0].public_key.endswith("key\n"))
+        async with scene.login() as client:
+            assert (await client.run("echo in")).stdout == "in\n"
+
+
+async def test_a_project_of_any_name_has_sessions(scene: Scene) -> None:
+    async with scene.open():
+        access = msgspec.structs.replace(
+            scene.grants.told[0], project_name="a\0b\x1b[31m\nc\ud800 ü"
+        )
+        scene.grants.put([access])
+        async with scene.login() as client:
+            assert (await client.run("echo in")).stdout == "in\n"
+    assert scene.sandbox.environments == [{"PLASMID_PROJECT_NAME": "ab[31mc ü"}]
+
+
+async def test_what_cannot_be_started_ends_its_session_with_a_message(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error in (ValueError("embedded null byte"), termios.error(5, "Input/output error")):
+        monkeypatch.setattr(ssh_process, "start", mock.AsyncMock(side_effect=error))
+        async with scene.open(), scene.login() as client:
+            done = await client.run("id")
+            assert done.exit_status == 255
+            assert "The session cannot be started" in str(done.stderr)
+
+
+async def test_who_is_allowed_a_moment_later_comes_in(scene: Scene) -> None:
+    async with asyncio.TaskGroup() as group, scene.open("192.0.2.1"):
+        login = group.create_task(scene.connected())
+        await until(lambda: scene.doubtful)
+        scene.allow("192.0.2.1", HERE)
+        async with await asyncio.wait_for(login, SECONDS) as client:
+            assert (await client.run("echo in")).stdout == "in\n"
+    assert not [line for line in scene.said if "was refused" in line]
+
+
+async def test_the_end_of_a_job_does_not_wait_for_who_is_not_allowed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "NEWS_SECONDS_MAX", 1000)
+    async with asyncio.timeout(SECONDS):
+        async with scene.open("192.0.2.1"):
+            _, writer = await asyncio.open_connection(HERE, scene.port)
+            await until(lambda: scene.doubtful)
+        writer.close()
+
+
+async def test_few_of_one_address_may_wait_to_be_allowed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "NEWS_SECONDS_MAX", 1000)
+    async with asyncio.TaskGroup() as group, scene.open("192.0.2.1"):
+        count = ssh.DOUBTFUL_OF_ONE_MAX + 1
+        links = [await asyncio.open_connection(HERE, scene.port) for _ in range(count)]
+        done, _ = await asyncio.wait(
+            [group.create_task(read_all(reader)) for reader, _ in links],
+            timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED,
+        )  # fmt: skip
+        assert len(done) == 1
+        for _, writer in links:
+            writer.close()
+
+
+async def test_a_command_that_kills_itself_ends_its_session_soon(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "GOODBYE_SECONDS_MAX", 1000)
+    async with scene.open(), scene.login() as client:
+        done = await asyncio.wait_for(client.run("kill -9 $$"), SECONDS)
+        assert done.exit_status == 137
+
+
+@contextlib.contextmanager
+def logged_lines() -> Iterator[list[Any]]:
+    """Return what is logged in the time of the block, also in a test of a quiet platform."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    try:
+        with structlog.testing.capture_logs() as logged:
+            yield logged
+    finally:
+        structlog.configure(**before)
+
+
+async def test_each_session_and_its_end_is_in_the_workers_log(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    monkeypatch.setattr(into, "connect", mock.AsyncMock(return_value=ours))
+    scene.sandbox.network_namespace = Path("/proc/1/ns/net")
+    with logged_lines() as logged, theirs:
+        async with scene.open(), scene.login() as client:
+            await client.run("echo in")
+            await client.run(input="exit\n")
+            _, writer = await client.open_connection("localhost", 8000)
+            writer.close()
+            await until(lambda: [entry for entry in logged if "forward_ended" in entry["event"]])
+    audited = [
+        (entry["event"], entry.get("kind") or entry.get("port"), entry["address"])
+        for entry in logged
+        if "session" in entry["event"] or "forward" in entry["event"]
+    ]
+    assert audited == [
+        (event, what, HERE)
+        for name, what in (("session", "exec"), ("session", "shell"), ("forward", 8000))
+        for event in (f"ssh_{name}", f"ssh_{name}_ended")
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from plasmid.domain.assignments import HeldTry, SshAccess
 from plasmid.worker import ssh_grants
 
@@ -40,15 +42,17 @@ async def test_what_is_left_out_is_granted_no_more() -> None:
 
 
 class Stranger:
-    def __init__(self) -> None:
+    def __init__(self, address: str = "192.0.2.1") -> None:
+        self.address = address
         self.is_away = False
 
     def turn_away(self) -> None:
         self.is_away = True
 
 
-def test_the_oldest_stranger_makes_room_for_the_newest() -> None:
-    lobby = ssh_grants.Lobby(2)
+def test_a_stranger_too_many_takes_the_place_of_any_other() -> None:
+    chosen: list[int] = [1, 0]
+    lobby = ssh_grants.Lobby(2, choose=lambda waiting: waiting[chosen.pop()])
     first, second, third, fourth = (Stranger() for _ in range(4))
     lobby.enter(first)
     lobby.enter(second)
@@ -58,3 +62,27 @@ def test_the_oldest_stranger_makes_room_for_the_newest() -> None:
     lobby.enter(fourth)
     assert [each.is_away for each in (first, second, third, fourth)] == [False, True, False, False]
     lobby.leave(second)
+    lobby.enter(Stranger())
+    assert (third.is_away, fourth.is_away) == (False, True)
+
+
+@pytest.mark.parametrize("flood", [["192.0.2.1"], [f"2001:db8::{each}" for each in range(1, 99)]])
+def test_a_flood_turns_away_nobody_from_elsewhere(flood: list[str]) -> None:
+    lobby = ssh_grants.Lobby(20)
+    owner = Stranger("198.51.100.7")
+    lobby.enter(owner)
+    for each in range(2_000):
+        lobby.enter(Stranger(flood[each % len(flood)]))
+    assert not owner.is_away
+
+
+def test_in_a_flood_from_the_same_address_the_oldest_is_not_the_next_to_go() -> None:
+    stayed = 0
+    for _ in range(100):
+        lobby = ssh_grants.Lobby(20)
+        owner = Stranger()
+        lobby.enter(owner)
+        for _ in range(40):
+            lobby.enter(Stranger())
+        stayed += not owner.is_away
+    assert stayed > 0  # each has 34 of 100

@@ -12,24 +12,24 @@ from plasmid.worker import ssh_listening
 HERE = "127.0.0.1"
 
 
-def test_the_port_of_last_time_is_taken_again() -> None:
-    with ssh_listening.listen(HERE, "", 0) as first:
+async def test_the_port_of_last_time_is_taken_again() -> None:
+    with await ssh_listening.listen(HERE, "", 0) as first:
         port = first.getsockname()[1]
-    with ssh_listening.listen(HERE, "", port) as again:
+    with await ssh_listening.listen(HERE, "", port) as again:
         assert again.getsockname()[1] == port
-        with ssh_listening.listen(HERE, "", port) as other:
+        with await ssh_listening.listen(HERE, "", port) as other:
             assert other.getsockname()[1] != port
 
 
-def test_a_range_is_kept_to_and_says_when_it_is_full() -> None:
+async def test_a_range_is_kept_to_and_says_when_it_is_full() -> None:
     with contextlib.ExitStack() as stack:
         first, second = neighbours()
         ports = f"{first}-{second}"
         for last_port in (1, 65_535):
-            made = stack.enter_context(ssh_listening.listen(HERE, ports, last_port))
+            made = stack.enter_context(await ssh_listening.listen(HERE, ports, last_port))
             assert made.getsockname()[1] in (first, second)
         with pytest.raises(OSError, match=rf"all ports of \[ssh\] ports = '{ports}' are taken"):
-            ssh_listening.listen(HERE, ports, first)
+            await ssh_listening.listen(HERE, ports, first)
 
 
 def neighbours() -> tuple[int, int]:
@@ -41,9 +41,9 @@ def neighbours() -> tuple[int, int]:
                 return port, port + 1
 
 
-def test_an_address_that_is_not_ours_is_an_error_and_not_another_port() -> None:
+async def test_an_address_that_is_not_ours_is_an_error_and_not_another_port() -> None:
     with pytest.raises(OSError, match="assign requested address"):
-        ssh_listening.listen("192.0.2.1", "22000-22999", 0)
+        await ssh_listening.listen("192.0.2.1", "22000-22999", 0)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import structlog
 from plasmid.client import api
 from plasmid.domain import assignments, errors
 from plasmid.engines import engine
-from plasmid.worker import inside, log_pump, platform, task_errors, try_folder
+from plasmid.worker import inside, log_pump, platform, side_tasks, task_errors, try_folder
 from plasmid.worker.steps import execute, workspace
 
 LOOK_SECONDS: Final = 0.25
@@ -76,14 +76,22 @@ def _exit_code(sandbox: engine.Sandbox) -> int | None:
     return None
 
 
-async def stop_what_runs(sandbox: engine.Sandbox, folder: try_folder.TryFolder) -> None:
+async def stop_what_runs(
+    sandbox: engine.Sandbox, folder: try_folder.TryFolder, pump: log_pump.LogPump
+) -> None:
     """Stop what a failed job has left running, so that it stays as it was left.
 
-    Only as the hold begins: later it is for those who look to say what runs.
+    Only as the hold begins: later it is for those who look to say what runs. If it cannot be
+    stopped, the log says so, and the job is held all the same.
     """
     if not folder.is_held():
-        with contextlib.suppress(engine.EngineError):  # it has ended meanwhile
-            await sandbox.stop_processes()
+        stopping = _stop_processes(sandbox)
+        await side_tasks.guarded("stopping_what_still_runs", stopping, on_trouble=pump.say)
+
+
+async def _stop_processes(sandbox: engine.Sandbox) -> None:
+    with contextlib.suppress(engine.EngineError):  # it has ended meanwhile
+        await sandbox.stop_processes()
 
 
 async def hold(

@@ -29,7 +29,7 @@ from plasmid.worker import datagrams, masking, spool
 INSIDE: Final = "/opt/dnanexus/log"
 NAMES: Final = ("priority", "bulk")
 ANY_USER_WRITES: Final = 0o666
-DATAGRAM_BYTES_MAX: Final = 1 << 16
+DATAGRAM_BYTES_MAX: Final = datagrams.DATAGRAM_BYTES_MAX
 # One socket's turn, so that a flood leaves the loop to others and a spool's tail holds it.
 DATAGRAMS_AT_ONCE_MAX: Final = 64
 BYTES_AT_ONCE_MAX: Final = 1 << 18
@@ -117,14 +117,21 @@ class LogSockets:
         """Drop what a worker that died had on disk and not yet out of the queue."""
         stamps, bound = self._lines.stamps(name), self._sockets[name]
         while True:
+            self._take_secrets(bound)
             waiting = _peek(bound, is_first=True)
-            if waiting is None:
+            if waiting is None or waiting[1] not in stamps:
                 return
-            value = datagrams.secret(waiting[0])
-            if value is not None:
-                self._lines.register(value)
-            elif waiting[1] not in stamps:
+            bound.recv(1)
+
+    def _take_secrets(self, bound: socket.socket) -> None:
+        """Take what is registered at the head of a queue, up to the first line."""
+        for _ in range(DATAGRAMS_AT_ONCE_MAX):
+            _drop_empty(bound)
+            waiting = _peek(bound, is_first=True)
+            value = None if waiting is None else datagrams.secret(waiting[0])
+            if value is None:
                 return
+            self._lines.register(value)
             bound.recv(1)
 
     def _take_all(self) -> None:
@@ -133,9 +140,16 @@ class LogSockets:
             if name in self._paused and self._lines.has_room(name):
                 self._paused.remove(name)
                 asyncio.get_running_loop().add_reader(self._sockets[name], self._receive, name)
-            for _ in range(TURNS_AT_ONCE_MAX):
-                if name in self._paused or name not in self._sockets or not self._receive(name):
-                    break
+            if name in self._sockets:
+                self._take_turns(name)
+
+    def _take_turns(self, name: str) -> None:
+        """Take what was sent before now; of a socket that is paused, what it registers first."""
+        for _ in range(TURNS_AT_ONCE_MAX):
+            if name in self._paused or not self._receive(name):
+                break
+        if name in self._paused:
+            self._take_secrets(self._sockets[name])
 
     def drain(self) -> None:
         """Take what is still in the queues; nobody sends any more."""
@@ -157,9 +171,7 @@ class LogSockets:
         bound = self._sockets[name]
         waiting = _first(bound)
         if name != URGENT:  # a secret may have been registered there before these were sent
-            for _ in range(TURNS_AT_ONCE_MAX):
-                if not self._receive(URGENT):
-                    break
+            self._take_turns(URGENT)
         messages: list[spool.Message] = []
         now_ms = time.time_ns() // 1_000_000
         for content, stamp in waiting:
@@ -172,7 +184,8 @@ class LogSockets:
         if messages:
             self._lines.add_messages(name, messages)
         for _ in waiting:
-            bound.recv(1)  # what is not asked for of a datagram goes with it
+            while not bound.recv(1):  # what is not asked for of a datagram goes with it
+                pass  # an empty one, which the looks may have passed over
         if not self._lines.has_room(name):
             self._paused.add(name)
             asyncio.get_running_loop().remove_reader(bound)
@@ -183,15 +196,29 @@ def _first(bound: socket.socket) -> list[tuple[bytes, int]]:
     """Return the first datagrams of a queue, a turn's number at most; they stay in it."""
     found: list[tuple[bytes, int]] = []
     length = 0
-    while len(found) < DATAGRAMS_AT_ONCE_MAX and length < BYTES_AT_ONCE_MAX:
-        waiting = _peek(bound, is_first=not found)
-        if waiting is None:
+    _drop_empty(bound)
+    for number in range(DATAGRAMS_AT_ONCE_MAX):
+        waiting = _peek(bound, is_first=not number)
+        if waiting is None or length >= BYTES_AT_ONCE_MAX:
             break
+        if not waiting[0]:
+            continue
         length += len(waiting[0])
         found.append(waiting)
         if len(waiting[0]) == DATAGRAM_BYTES_MAX:
             break  # the next look would give the rest of it, which goes with it
     return found
+
+
+def _drop_empty(bound: socket.socket) -> None:
+    """Drop the empty datagrams at the head of a queue: they say nothing.
+
+    The kernel passes over one that was looked at before, if looks have an offset: none here.
+    """
+    bound.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, -1)
+    with contextlib.suppress(BlockingIOError):
+        while not bound.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            bound.recv(1)
 
 
 def _peek(bound: socket.socket, *, is_first: bool) -> tuple[bytes, int] | None:

@@ -160,3 +160,24 @@ async def test_what_a_job_makes_of_the_exit_file_is_not_believed_blindly(place: 
         await place.platform.assign(debugged("AppInternalError"))
         await place.platform.until(lambda: JOB in place.platform.finished)
     assert "exit status 3" in str(place.platform.finished[JOB].failure_message)
+
+
+@pytest.mark.parametrize(
+    "error", [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no text"), OSError()]
+)
+async def test_a_hold_begins_also_if_what_still_runs_cannot_be_stopped(
+    place: Place, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(_sandbox: fake_engine.FakeSandbox) -> None:
+        raise error
+
+    monkeypatch.setattr(fake_engine.FakeSandbox, "stop_processes", breaks)
+    place.engine.job = fails()
+    async with place.worker():
+        await place.platform.assign(debugged("AppInternalError"))
+        report = await until_held(place)
+        assert report.failure_reason == "AppInternalError"
+        await place.platform.stop(assignments.HeldTry(JOB, 0))
+        await place.platform.until(lambda: JOB in place.platform.finished)
+    told = place.platform.messages(JOB)
+    assert any("stopping what still runs" in line for line in told)

@@ -286,3 +286,56 @@ async def test_a_folder_with_a_long_path_will_do(tmp_path: Path) -> None:
     await sockets.open()
     assert (folder / "bulk").is_socket()
     sockets.close()
+
+
+async def test_a_priority_socket_that_is_paused_gives_only_what_is_registered_first(
+    tmp_path: Path,
+) -> None:
+    kept = Kept()
+    sockets = log_sockets.LogSockets(tmp_path, kept)
+    await sockets.open()
+    kept.full = {"priority"}
+    with sender(tmp_path, "priority") as urgent, sender(tmp_path, "bulk") as bulk:
+        urgent.send(b"one")
+        kept.take()
+        urgent.send(registration("hunter2hunter2"))
+        urgent.send(b"two")
+        urgent.send(registration("behind a line"))
+        bulk.send(b"hunter2hunter2, behind a line")
+        kept.take()
+        bulk.send(b"more")
+        kept.take()
+    assert [line.msg for line in kept.lines["priority"]] == ["one"]
+    assert [line.msg for line in kept.lines["bulk"]] == ["***, behind a line", "more"]
+    kept.full.clear()
+    kept.take()
+    assert [line.msg for line in kept.lines["priority"]] == ["one", "two"]
+    sockets.close()
+
+
+async def test_empty_datagrams_are_no_lines_and_double_none(
+    tmp_path: Path, sandbox: fake_engine.FakeSandbox
+) -> None:
+    kept = Kept()
+    first = log_sockets.LogSockets(tmp_path, kept)
+    await first.open(sandbox)
+    out = sender(tmp_path, "bulk")
+    for content in (b"", b"a", b"", b"", b"b", b""):
+        out.send(content)
+
+    def killed() -> None:
+        raise KilledError
+
+    kept.then = killed
+    with pytest.raises(KilledError):
+        first.drain()
+    kept.then = lambda: None
+    first.close()
+    out.send(b"c")
+    second = log_sockets.LogSockets(tmp_path, kept)
+    await second.open(sandbox)
+    out.send(b"")
+    second.drain()
+    second.close()
+    out.close()
+    assert [line.msg for line in kept.lines["bulk"]] == ["a", "b", "c"]
