@@ -138,6 +138,10 @@ class _Feed:
         """Wait for something new."""
         loop = asyncio.get_running_loop()
         until_look = self._look_at - loop.time()
+        if until_look <= 0 and await moved.wait(0):
+            # it came when it was too early for a look
+            await self.look()
+            return
         is_woken = await self._news.wait(until_look if until_look > 0 else POLL_SECONDS)
         if not is_woken and until_look <= 0:
             self._due.update((at, None) for at, each in self._positions.items() if not each.is_over)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from plasmid.domain.assignments import LogEntry
+from plasmid.logs import topics
 from plasmid.logs.folder import FolderLogs
 from plasmid.metadata import members
 from plasmid.methods import log_feed
@@ -39,6 +40,14 @@ def texts(messages: list[bytes]) -> list[str]:
 async def told(feed: AsyncIterator[list[bytes]]) -> list[str]:
     found = [msgspec.json.decode(message) async for messages in feed for message in messages]
     return [message["msg"] for message in found]
+
+
+async def a_turn() -> None:
+    """Let the others go on until they wait."""
+    for _ in range(5):
+        turned = asyncio.Event()
+        asyncio.get_running_loop().call_soon(turned.set)
+        await turned.wait()
 
 
 async def test_the_last_messages_of_a_large_log_are_found_without_reading_all_of_it(
@@ -97,13 +106,34 @@ async def test_lines_wake_a_reader_without_a_look_at_the_database(
     assert looks == 2
 
 
+async def test_a_tree_that_ended_between_two_looks_is_over_at_once(
+    world: World, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end came too soon after a look; when the next look is due, nothing more will come."""
+    monkeypatch.setattr(log_feed, "LOOK_SECONDS", 1000.0)
+    feed: Any = await feed_of(world, job, recurses=True)
+    await world.log(job, "a")
+    assert texts(await anext(feed)) == ["a"]
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        reading = group.create_task(anext(feed))
+        await a_turn()
+        await world.finish(job)
+        await a_turn()
+        await world.platform.logs.append(
+            job, 0, entries=[LogEntry(1, "s", "STDOUT", "b")], cursors={"stdout": 2}
+        )
+        world.platform.changes.publish(topics.log(job))
+    assert texts(reading.result()) == ["b"]
+    feed.ag_frame.f_locals["feed"]._look_at = 0.0
+    async with asyncio.timeout(5):
+        assert await told(feed) == []
+
+
 async def test_another_job_does_not_wake_a_reader(world: World, job: str) -> None:
     feed = await feed_of(world, job)
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         reading = group.create_task(told(feed))
-        begun = asyncio.Event()
-        asyncio.get_running_loop().call_soon(begun.set)
-        await begun.wait()
+        await a_turn()
         other = await world.a_job(await world.an_applet(await world.a_project()))
         await world.lease(other)
         (subscription,) = world.platform.changes._subscriptions[f"log:{job}"]
