@@ -204,7 +204,9 @@ def _limit(spec: engine.SandboxSpec, groups: tuple[cgroups.Group, ...]) -> list[
             cores=spec.cores,
             cpus=cpus.listed(own) if spec.cores else "",
         )
-        for group in entry.limited(groups):
+        # Also those that only runc needs: while it makes one itself, another sandbox that ends may
+        # remove the shared parent.
+        for group in groups:
             cgroups.create(group, limits)
     return own
 

@@ -51,3 +51,11 @@ async def test_without_a_cpuset_cores_are_named_as_not_seen(
     with_it = (cgroups.Hierarchy(2, "/sys/fs/cgroup", ("memory", "cpu", "pids", "cpuset")),)
     monkeypatch.setattr(cgroups, "find_hierarchies", lambda: with_it)
     assert await oci.OciEngine().unenforced(spec) == []
+
+
+def test_groups_that_only_the_runtime_needs_are_there_before_it_runs(tmp_path: Path) -> None:
+    """While it made them, another sandbox's end could take the shared parent away."""
+    (tmp_path / "devices").mkdir()
+    group = cgroups.Group(1, str(tmp_path / "devices" / "plasmid" / "job.0"), ())
+    oci._limit(A_SPEC, (group,))
+    assert Path(group.path).is_dir()
