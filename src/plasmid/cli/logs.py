@@ -117,7 +117,9 @@ async def show(
     `find` gives the server, again and again: after a restart it may be another.
     """
     if not ids.is_id(request.job, "job"):
-        raise CommandError(f"{request.job} is no id of a job: job- and 24 letters", NOT_THERE)
+        raise CommandError(
+            f"{request.job} is no id of a job: job- and 24 letters or digits", NOT_THERE
+        )
     timeout = httpx2.Timeout(30, connect=5)
     async with httpx2.AsyncClient(transport=transport, timeout=timeout, trust_env=False) as http:
         try:
