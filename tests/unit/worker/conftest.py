@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from plasmid.client import api
-from plasmid.worker import log_pump, resident
+from plasmid.worker import log_pump, platform, resident, try_folder
 from plasmid.worker.settings import WorkerSettings
 from tests.unit.worker import fake_engine, fake_platform
 
@@ -69,6 +69,24 @@ class Place:
 
     def folders(self) -> list[str]:
         return [path.name for path in self.settings.work_folder.iterdir() if path.is_dir()]
+
+
+@pytest.fixture
+def server() -> fake_platform.FakePlatform:
+    return fake_platform.FakePlatform()
+
+
+@pytest.fixture
+def link(server: fake_platform.FakePlatform) -> platform.Platform:
+    """How a worker speaks to that platform."""
+    transport = httpx2.ASGITransport(app=server.app)
+    return platform.Platform(api.ApiClient("http://server", "t", transport=transport), "w1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> try_folder.TryFolder:
+    """The folder of the try `fake_platform.HELD`."""
+    return try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment())
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from starlette.routing import Route
 from plasmid.domain import assignments, errors
 
 WORKER_TOKEN = "worker-token"
+JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
+HELD = assignments.HeldTry(JOB, 0)
 
 
 class FakePlatform:
@@ -157,7 +159,7 @@ class FakePlatform:
 def an_assignment(
     code: str = "",
     *,
-    job: str = "job-BBBBBBBBBBBBBBBBBBBBBBB1",
+    job: str = JOB,
     interpreter: str = "bash",
     function: str = "main",
     input: dict[str, Any] | None = None,

@@ -7,32 +7,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx2
 import pytest
 
-from plasmid.client import api
 from plasmid.domain import assignments, errors
 from plasmid.engines import engine
 from plasmid.worker import backlog, holes, log_pump, platform, spool, try_folder
 from tests.unit.worker import fake_platform
-from tests.unit.worker.test_log_limit import HELD, JOB, as_conmon, numbered, text
+from tests.unit.worker.fake_platform import HELD, JOB
+from tests.unit.worker.test_log_limit import as_conmon, numbered, text
 from tests.unit.worker.test_spool import FullDisk
-
-
-@pytest.fixture
-def server() -> fake_platform.FakePlatform:
-    return fake_platform.FakePlatform()
-
-
-@pytest.fixture
-def link(server: fake_platform.FakePlatform) -> platform.Platform:
-    transport = httpx2.ASGITransport(app=server.app)
-    return platform.Platform(api.ApiClient("http://server", "t", transport=transport), "w1")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> try_folder.TryFolder:
-    return try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment(job=JOB))
 
 
 class Valve:

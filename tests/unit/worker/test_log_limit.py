@@ -7,35 +7,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plasmid.client import api
 from plasmid.domain import assignments, errors
 from plasmid.worker import log_limit, log_pump, output_log, platform, spool, try_folder
 from tests.unit.worker import fake_platform
+from tests.unit.worker.fake_platform import HELD, JOB
 
-JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
-HELD = assignments.HeldTry(JOB, 0)
 LEFT_OUT = re.compile(r"Left out here: (\d+) lines \((\d+) bytes\)")
-
-
-@pytest.fixture
-def server() -> fake_platform.FakePlatform:
-    return fake_platform.FakePlatform()
-
-
-@pytest.fixture
-def link(server: fake_platform.FakePlatform) -> platform.Platform:
-    transport = httpx2.ASGITransport(app=server.app)
-    return platform.Platform(api.ApiClient("http://server", "t", transport=transport), "w1")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> try_folder.TryFolder:
-    return try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment(job=JOB))
 
 
 def stamp(number: int) -> bytes:

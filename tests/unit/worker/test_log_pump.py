@@ -7,34 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import msgspec
 import pytest
 
-from plasmid.client import api
 from plasmid.domain import assignments, errors
 from plasmid.worker import log_pump, platform, try_folder
 from tests.unit.worker import fake_platform
+from tests.unit.worker.fake_platform import HELD, JOB
 
-JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
-HELD = assignments.HeldTry(JOB, 0)
 STAMP = "2026-01-02T03:04:05.678901234+00:00"
-
-
-@pytest.fixture
-def server() -> fake_platform.FakePlatform:
-    return fake_platform.FakePlatform()
-
-
-@pytest.fixture
-def link(server: fake_platform.FakePlatform) -> platform.Platform:
-    transport = httpx2.ASGITransport(app=server.app)
-    return platform.Platform(api.ApiClient("http://server", "t", transport=transport), "w1")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> try_folder.TryFolder:
-    return try_folder.TryFolder.create(tmp_path, fake_platform.an_assignment(job=JOB))
 
 
 def write(path: Path, *lines: str, mark: str = "F") -> None:

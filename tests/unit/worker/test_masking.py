@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 import re2
 
-from plasmid.client import api
 from plasmid.domain import assignments
 from plasmid.worker import (
     log_pump,
@@ -25,10 +23,10 @@ from plasmid.worker import (
     try_folder,
 )
 from tests.unit.worker import fake_platform
+from tests.unit.worker.fake_platform import JOB
 from tests.unit.worker.test_log_limit import as_conmon
 
 SECRET = "s3cr3t-" + "0123456789abcdef" * 3
-JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 
 
 def read_all(path: Path, content: bytes, masker: masking.Masker) -> list[assignments.LogEntry]:
@@ -217,17 +215,6 @@ def test_what_is_registered_before_it_is_written_is_masked(path: Path) -> None:
     )
     assert [entry.msg for entry in log.read(0)] == ["***"]
     log.close()
-
-
-@pytest.fixture
-def server() -> fake_platform.FakePlatform:
-    return fake_platform.FakePlatform()
-
-
-@pytest.fixture
-def link(server: fake_platform.FakePlatform) -> platform.Platform:
-    transport = httpx2.ASGITransport(app=server.app)
-    return platform.Platform(api.ApiClient("http://server", "t", transport=transport), "w1")
 
 
 async def test_a_registered_value_is_masked_by_the_next_worker_too(
