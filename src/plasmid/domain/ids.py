@@ -18,7 +18,7 @@ RANDOM_CLASSES: Final = (
 )
 
 _RANDOM_ID = re.compile(rf"({'|'.join(sorted(RANDOM_CLASSES))})-[0-9A-Za-z]{{{ID_LENGTH}}}")
-_HANDLE_ID = re.compile(r"(?:user|org)-[A-Za-z0-9_.]+|app-[A-Za-z0-9_.\-]+")
+_HANDLE_ID = re.compile(r"(?:user|org)-[A-Za-z0-9_.]+|(?:app|globalworkflow)-[A-Za-z0-9_.\-]+")
 
 
 def mint(class_name: str, randomness: bytes) -> str:

@@ -296,12 +296,15 @@ def _insert_of(table: sa.Table) -> Prepared:
 
 _INSERTS: dict[type[msgspec.Struct], Prepared] = {
     rows.UserRow: _insert_of(schema.users),
+    rows.OrgRow: _insert_of(schema.orgs),
+    rows.OrgMemberRow: _insert_of(schema.org_members),
     rows.TokenRow: _insert_of(schema.tokens),
     rows.ContainerRow: _insert_of(schema.containers),
     rows.ObjectRow: _insert_of(schema.objects),
     rows.PlacementRow: _insert_of(schema.placements),
     rows.PartRow: _insert_of(schema.parts),
     rows.JobRow: _insert_of(schema.jobs),
+    rows.AnalysisRow: _insert_of(schema.analyses),
     rows.NonceRow: _insert_of(schema.nonces),
     rows.AppNameRow: _insert_of(schema.app_names),
     rows.AppRow: _insert_of(schema.apps),

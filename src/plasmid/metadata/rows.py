@@ -29,6 +29,28 @@ class UserRow(msgspec.Struct, frozen=True):
     bill_to: str
     ssh_public_key: str | None
     created_ms: int
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class OrgRow(msgspec.Struct, frozen=True):
+    """A group of people who may share projects and apps, and be billed for them (contract J.6)."""
+
+    id: str
+    handle: str
+    name: str
+    policies: dict[str, Any]
+    settings: dict[str, Any]
+    created_by: str
+    created_ms: int
+
+
+class OrgMemberRow(msgspec.Struct, frozen=True):
+    """A user's place in an org: `level` is ADMIN or MEMBER, `access` what a MEMBER may do."""
+
+    org: str
+    user: str
+    level: str
+    access: dict[str, Any]
 
 
 class TokenRow(msgspec.Struct, frozen=True):
@@ -90,7 +112,11 @@ class ObjectRow(msgspec.Struct, frozen=True):
 
 
 class PlacementRow(msgspec.Struct, frozen=True):
-    """What a data object is called and where it lies in one container."""
+    """What a data object is called and where it lies in one container.
+
+    `archival_state` is None for what is live; one that passes by itself does so at
+    `archival_until_ms` (contract C.9).
+    """
 
     container: str
     object: str
@@ -99,6 +125,8 @@ class PlacementRow(msgspec.Struct, frozen=True):
     tags: list[str]
     properties: dict[str, str]
     modified_ms: int
+    archival_state: str | None = None
+    archival_until_ms: int | None = None
 
 
 class PartRow(msgspec.Struct, frozen=True):
@@ -113,7 +141,11 @@ class PartRow(msgspec.Struct, frozen=True):
 
 
 class JobRow(msgspec.Struct, frozen=True):
-    """A job; `settings` are the parts of its run that only describe, access and restarts read."""
+    """A job; `settings` are the parts of its run that only describe, access and restarts read.
+
+    A stage of an analysis names both; `reuse_key` is equal for jobs that would give the same output
+    (contract F.11).
+    """
 
     id: str
     state: str
@@ -153,6 +185,49 @@ class JobRow(msgspec.Struct, frozen=True):
     failure_from: dict[str, Any] | None
     failure_counts: dict[str, int]
     worker: str | None
+    settings: dict[str, Any]
+    parent_analysis: str | None = None
+    stage: str | None = None
+    reuse_key: str | None = None
+
+
+class AnalysisRow(msgspec.Struct, frozen=True):
+    """A run of a workflow (contract E.7).
+
+    `workflow` is what was run, as it was then, in the form of its describe; `stages` are
+    `{"id": stage, "execution": job or analysis}`, in order.
+    """
+
+    id: str
+    state: str
+    name: str
+    executable: str
+    executable_name: str
+    project: str
+    folder: str
+    workspace: str
+    region: str
+    bill_to: str
+    launched_by: str
+    parent_job: str | None
+    parent_analysis: str | None
+    stage: str | None
+    root_execution: str
+    detached_from: str | None
+    created_ms: int
+    modified_ms: int
+    priority: str
+    rank: int
+    tags: list[str]
+    properties: dict[str, str]
+    state_transitions: list[dict[str, Any]]
+    run_input: dict[str, Any]
+    original_input: dict[str, Any]
+    input: dict[str, Any]
+    output: dict[str, Any] | None
+    depends_on: list[str]
+    stages: list[dict[str, Any]]
+    workflow: dict[str, Any]
     settings: dict[str, Any]
 
 

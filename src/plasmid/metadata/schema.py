@@ -17,6 +17,11 @@ def _text(name: str, *, null: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.Text, nullable=null)
 
 
+def _hash(name: str) -> sa.Column[Any]:
+    """Return a column of a JSON hash that came later: it is empty in older rows."""
+    return sa.Column(name, sa.Text, nullable=False, server_default="{}")
+
+
 def _integer(name: str, *, null: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.BigInteger, nullable=null)
 
@@ -38,6 +43,29 @@ users = sa.Table(
     _text("bill_to"),
     _text("ssh_public_key", null=True),
     _integer("created_ms"),
+    _hash("settings"),
+)
+
+orgs = sa.Table(
+    "orgs",
+    tables,
+    _key("id"),
+    _text("handle"),
+    _text("name"),
+    _text("policies"),
+    _text("settings"),
+    _text("created_by"),
+    _integer("created_ms"),
+)
+
+org_members = sa.Table(
+    "org_members",
+    tables,
+    _key("org"),
+    _key("user"),
+    _text("level"),
+    _text("access"),
+    sa.Index("org_members_user", "user"),
 )
 
 tokens = sa.Table(
@@ -121,6 +149,8 @@ placements = sa.Table(
     _text("tags"),
     _text("properties"),
     _integer("modified_ms"),
+    _text("archival_state", null=True),
+    _integer("archival_until_ms", null=True),
     sa.Index("placements_folder", "container", "folder", "name"),
     sa.Index("placements_modified", "container", "modified_ms", "object"),
     sa.Index("placements_object", "object"),
@@ -157,6 +187,7 @@ FINDING: Final = (
     ("tree", ("root_execution",), None),
     ("origin", ("origin_job",), None),
     ("parent", ("parent_job",), sa.text("parent_job IS NOT NULL")),
+    ("analysis", ("parent_analysis",), sa.text("parent_analysis IS NOT NULL")),
 )
 
 jobs = sa.Table(
@@ -201,6 +232,9 @@ jobs = sa.Table(
     _text("failure_counts"),
     _text("worker", null=True),
     _text("settings"),
+    _text("parent_analysis", null=True),
+    _text("stage", null=True),
+    _text("reuse_key", null=True),
     sa.CheckConstraint(
         "state IN ('idle','waiting_on_input','runnable','running','waiting_on_output',"
         "'debug_hold','restartable','done','failed','terminating','terminated')",
@@ -227,10 +261,63 @@ jobs = sa.Table(
         "jobs_queue_age", "priority", "created_ms", sqlite_where=sa.text("state = 'runnable'")
     ),
     sa.Index("jobs_detached", "detached_from", sqlite_where=sa.text("detached_from IS NOT NULL")),
+    sa.Index(
+        "jobs_reuse", "reuse_key", "created_ms", sqlite_where=sa.text("reuse_key IS NOT NULL")
+    ),
     # what findExecutions asks for: each gives the newest first, and a page goes on behind a job
     *(
         sa.Index(f"jobs_find_{name}", *columns, "created_ms", "id", sqlite_where=only)
         for name, columns, only in FINDING
+    ),
+)
+
+# A run of a workflow: `stages` name the executions of its stages, `workflow` is what was run.
+analyses = sa.Table(
+    "analyses",
+    tables,
+    _key("id"),
+    _text("state"),
+    _text("name"),
+    _text("executable"),
+    _text("executable_name"),
+    _text("project"),
+    _text("folder"),
+    _text("workspace"),
+    _text("region"),
+    _text("bill_to"),
+    _text("launched_by"),
+    _text("parent_job", null=True),
+    _text("parent_analysis", null=True),
+    _text("stage", null=True),
+    _text("root_execution"),
+    _text("detached_from", null=True),
+    _integer("created_ms"),
+    _integer("modified_ms"),
+    _text("priority"),
+    _integer("rank"),
+    _text("tags"),
+    _text("properties"),
+    _text("state_transitions"),
+    _text("run_input"),
+    _text("original_input"),
+    _text("input"),
+    _text("output", null=True),
+    _text("depends_on"),
+    _text("stages"),
+    _text("workflow"),
+    _text("settings"),
+    sa.CheckConstraint(
+        "state IN ('in_progress','partially_failed','done','failed','terminating','terminated')",
+        name="analyses_state",
+    ),
+    sa.Index("analyses_find_project", "project", "created_ms", "id"),
+    sa.Index("analyses_root", "root_execution", "state"),
+    sa.Index("analyses_executable", "executable"),
+    sa.Index("analyses_parent_job", "parent_job", sqlite_where=sa.text("parent_job IS NOT NULL")),
+    sa.Index(
+        "analyses_parent_analysis",
+        "parent_analysis",
+        sqlite_where=sa.text("parent_analysis IS NOT NULL"),
     ),
 )
 

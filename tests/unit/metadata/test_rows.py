@@ -18,12 +18,15 @@ from plasmid.metadata.database import AlreadyThereError, Database
 
 TABLES: dict[type[msgspec.Struct], sa.Table] = {
     rows.UserRow: schema.users,
+    rows.OrgRow: schema.orgs,
+    rows.OrgMemberRow: schema.org_members,
     rows.TokenRow: schema.tokens,
     rows.ContainerRow: schema.containers,
     rows.ObjectRow: schema.objects,
     rows.PlacementRow: schema.placements,
     rows.PartRow: schema.parts,
     rows.JobRow: schema.jobs,
+    rows.AnalysisRow: schema.analyses,
     rows.NonceRow: schema.nonces,
     rows.AppNameRow: schema.app_names,
     rows.AppRow: schema.apps,
