@@ -62,6 +62,8 @@ def of(struct: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
     if struct is rows.JobRow:
         # the table has an opinion on these two (CHECK)
         fields["state"], fields["failure_reason"] = st.just("runnable"), st.none()
+    if struct is rows.AnalysisRow:
+        fields["state"] = st.just("in_progress")
     return st.builds(struct, **fields)
 
 
