@@ -124,6 +124,8 @@ def sample(struct: type[msgspec.Struct], **given: Any) -> msgspec.Struct:
         values[name] = outer() if outer in (list, dict) else plain.get(hint)
     if struct is rows.JobRow:
         values["state"] = "runnable"
+    if struct is rows.AnalysisRow:
+        values["state"] = "in_progress"
     return struct(**values | given)
 
 
