@@ -35,6 +35,7 @@ class Prepared(msgspec.Struct):
     draft: str
     job: str
     workspace: str
+    cache: str
 
     def call_of(self, method: Method) -> tuple[str, dict[str, Any]]:
         """Return a route and body that succeed for whoever may make the call."""
@@ -59,7 +60,7 @@ class Prepared(msgspec.Struct):
         is_about_open = method.verb in OPEN_VERBS
         subjects = {
             "project": self.project,
-            "container": self.workspace,
+            "container": self.cache if method.verb == "destroy" else self.workspace,
             "file": self.open_file if is_about_open else self.closed_file,
             "record": self.open_record if is_about_open else self.closed_record,
             "applet": self.applet,
@@ -133,6 +134,18 @@ class Prepared(msgspec.Struct):
                 "modified": times,
             },
             "/system/findGlobalWorkflows": {**page, "name": "x"},
+            "/system/findDatabases": page,
+            "/system/globalSearch": {"query": "prepared", "limit": 10, "starting": None},
+            "/system/shortenURL": {"url": "http://localhost/x"},
+            "/notifications/get": {},
+            "/notifications/markRead": {},
+            **{
+                f"/system/describe{what}": {
+                    "objects": [{"id": entity, "describe": {"fields": {"id": True}}}],
+                    "classDescribeOptions": {"*": True},
+                }
+                for what, entity in (("Executions", self.job), ("Projects", self.project))
+            },
             **{f"/system/find{what}": executions for what in ("Executions", "Jobs", "Analyses")},
         }  # fmt: skip
 
@@ -279,6 +292,8 @@ class Prepared(msgspec.Struct):
                 "invitee": "PUBLIC", "level": "VIEW", "suppressEmailNotification": True
             },
             "decreasePermissions": {"user-eve": "VIEW"},
+            "archive": {"files": [self.closed_file], "allCopies": False},
+            "unarchive": {"folder": "/", "recurse": True, "rate": "Standard", "dryRun": True},
             "leave": {},
             "destroy": {"terminateJobs": True},
         }  # fmt: skip
@@ -355,6 +370,9 @@ async def prepare(world: World) -> Prepared:
     workspace = (await world.describe(job))["workspace"]
     for folder in ("/f", "/g"):
         await world.call(f"/{workspace}/newFolder", {"folder": folder}, as_=token)
+    app = await world.an_app(applet, name="prepared", users=["PUBLIC"], publish=True)
+    run_of_app = await world.a_job(app, project=project)
+    await world.finish(run_of_app)
     return Prepared(
         world=world,
         project=project,
@@ -364,16 +382,18 @@ async def prepare(world: World) -> Prepared:
         open_record=await world.a_record(project),
         closed_record=await world.a_record(project, close=True),
         applet=applet,
-        app=await world.an_app(applet, name="prepared", users=["PUBLIC"], publish=True),
+        app=app,
         draft=await world.an_app(applet, name="draft"),
         job=job,
         workspace=workspace,
+        cache=(await world.describe(run_of_app))["projectCache"],
     )
 
 
 def methods() -> list[Method]:
-    """Return every method, by route."""
-    return sorted(METHODS.values(), key=lambda method: method.route)
+    """Return every method that answers anybody, by route."""
+    offered = (method for method in METHODS.values() if method.access is not Access.NEVER)
+    return sorted(offered, key=lambda method: method.route)
 
 
 class Snapshot:

@@ -237,7 +237,7 @@ class World:
         )
         await self.rows(
             f"INSERT INTO placements {numbers} SELECT '{project}', {made}, '/', 'many', '[]',"
-            " '{}', 0 FROM n"
+            " '{}', 0, NULL, NULL FROM n"
         )
         return [f"record-{number:024d}" for number in range(1, count + 1)]
 

@@ -57,10 +57,12 @@ def user_name() -> str:
     return re.sub(r"[^a-z0-9_.]", "_", name.lower())
 
 
-async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
+async def open_platform(
+    config: Config, data: Path, *, first_user: str = ""
+) -> tuple[Platform, Keys]:
     """Open or make the data folder; returns the platform and the folder's tokens.
 
-    Raises ConfigError, DatabaseUnusableError, OSError for a folder that cannot be used.
+    The first user of a new folder is named after the account that runs this, unless told. Raises ConfigError, DatabaseUnusableError, OSError for a folder that cannot be used.
     """
     log_secrets = _log_secrets(config)
     everything.declare()
@@ -82,6 +84,8 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
             job_calls_per_second=config.server.job_calls_per_second,
             user_calls_per_second=config.server.user_calls_per_second,
             escalate=config.jobs.escalate,
+            reuse=config.jobs.reuse,
+            queue_ms_min=config.jobs.queue_seconds_min * 1000,
             hold_ms_max=config.jobs.hold_hours_max * 3_600_000,
             log_bytes_max=config.logs.job_bytes_max,
             metrics_ms=config.logs.metrics_seconds * 1000,
@@ -91,7 +95,7 @@ async def open_platform(config: Config, data: Path) -> tuple[Platform, Keys]:
         public_url=config.server.public_url.rstrip("/"),
     )
     platform.log_secrets = log_secrets
-    return platform, await _keys(platform, data)
+    return platform, await _keys(platform, data, first_user or f"user-{user_name()}")
 
 
 def _log_secrets(config: Config) -> Callable[[], list[str]]:
@@ -152,6 +156,7 @@ def make_world(platform: Platform) -> World:
         machine=platform.limits.machine,
         randomness=platform.randomness,
         started_ms=platform.now_ms(),
+        queue_ms_min=platform.limits.queue_ms_min,
     )
 
 
@@ -215,16 +220,16 @@ async def _signing_key(database: Database) -> bytes:
     return bytes.fromhex(found)
 
 
-async def _keys(platform: Platform, data: Path) -> Keys:
+async def _keys(platform: Platform, data: Path, first_user: str) -> Keys:
     """Return the folder's tokens; made once, then read from its file, which only the owner may."""
     path = data / "keys.json"
     if path.exists():
         keys = msgspec.json.decode(path.read_bytes(), type=Keys)
     else:
-        keys = Keys(f"user-{user_name()}", secrets.token_hex(32), secrets.token_hex(32))
+        keys = Keys(first_user, secrets.token_hex(32), secrets.token_hex(32))
     if not keys.operator_token:  # a new folder, or one from before there were operators
         keys.operator_token = secrets.token_hex(32)
-        _write_private(path, msgspec.json.encode(keys))
+        write_private(path, msgspec.json.encode(keys))
     await _add_missing(platform, keys)
     return keys
 
@@ -258,7 +263,8 @@ def _first_user(user_id: str, now_ms: int) -> UserRow:
     )
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
+    """Put a file in place whole, which only its owner may read."""
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -118,6 +118,22 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=1, le=720, description="Longest time that a failed job is held for debugging."),
     ] = 72
+    reuse: Annotated[
+        bool,
+        Meta(
+            description="Whether a job is given the outputs of an equal one that is done, instead "
+            "of running; orgs, projects and runs can ask for it where this is false."
+        ),
+    ] = False
+    queue_seconds_min: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3600,
+            description="Time that each job waits before it starts, as in a cloud: for tests of "
+            "clients that look at jobs in the queue.",
+        ),
+    ] = 0
 
 
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

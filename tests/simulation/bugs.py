@@ -14,6 +14,7 @@ from unittest import mock
 import msgspec
 
 from plasmid.auth.tokens import Authenticator
+from plasmid.domain import reuse
 from plasmid.executions import outputs, settle, waking
 from plasmid.logs import memory
 from plasmid.logs.memory import MemoryLogs
@@ -176,6 +177,11 @@ BUGS: Final[dict[str, Bug]] = {
         "a job does not wait for its sub-jobs",
         ("I13",),
         lambda: [mock.patch.object(jobs, "find_unfinished_children", _none_left)],
+    ),
+    "reuse-unlike": Bug(
+        "a job is given the outputs of any other of its executable",
+        ("I2",),
+        lambda: [mock.patch.object(reuse, "key", lambda executable, *_: executable)],
     ),
     "history-forgotten": Bug(
         "a move is not written into the history",

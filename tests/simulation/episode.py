@@ -27,6 +27,7 @@ RACES: Final = 0.02
 OPEN_MAX: Final = 60
 LAST_JOBS_MS: Final = 60_000
 TIMEOUT_MINUTES: Final = 2
+SOURCE: Final = "json_extract(settings, '$.outputReusedFrom')"
 # After the faults have ended: the longest timeout for each try that is left, and a minute.
 BOUND_MS: Final = 12 * (TIMEOUT_MINUTES + 1) * 60_000
 RUN_SPEC: Final[dict[str, Any]] = {
@@ -45,11 +46,17 @@ POLICIES: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
+COUNTS: Final = (
+    "jobs", "tries", "reused", "messages", "calls", "lost", "doubled", "stuck", "findings",
+)  # fmt: skip
+
+
 class Figures(msgspec.Struct):
     """What an episode counts, and what was wrong."""
 
     jobs: int = 0
     tries: int = 0
+    reused: int = 0
     messages: int = 0
     calls: int = 0
     lost: int = 0
@@ -63,7 +70,7 @@ class Figures(msgspec.Struct):
 
     def add(self, other: Figures) -> None:
         """Add the figures of another episode."""
-        for name in ("jobs", "tries", "messages", "calls", "lost", "doubled", "stuck", "findings"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.simulated_ms += other.simulated_ms
         self.states.update(other.states)
@@ -285,6 +292,7 @@ class Episode:
         self._judge_stuck()
         self._judge_lost()
         self._judge_doubled()
+        self._judge_reused()
         self._judge_logs()
         self._judge_effects()
         found = at_once(self._fsck())
@@ -319,7 +327,7 @@ class Episode:
             if count > 1:
                 self._wrong("doubled", f"I2: try {attempt} of {job} was started {count} times")
         for job, attempt, output in self.server.rows(
-            "SELECT id, attempt, output FROM jobs WHERE state = 'done'"
+            f"SELECT id, attempt, output FROM jobs WHERE state = 'done' AND {SOURCE} IS NULL"
         ):
             made = self.journal.made.get((job, attempt))
             got = msgspec.json.decode(output or "{}").get("effect")
@@ -327,6 +335,19 @@ class Episode:
                 self._wrong(
                     "doubled", f"I2: {job} is done in try {attempt} with the output of {got}"
                 )
+
+    def _judge_reused(self) -> None:
+        """A job that did not run has what an equal one has put out that did."""
+        reused = f"state = 'done' AND {SOURCE} IS NOT NULL"
+        columns = f"id, {SOURCE}, executable, input, output"
+        for job, source, *own in self.server.rows(f"SELECT {columns} FROM jobs WHERE {reused}"):
+            self.figures.reused += 1
+            ran = self.server.rows(
+                "SELECT executable, input, output FROM jobs WHERE state = 'done'"
+                f" AND started_running_ms IS NOT NULL AND id = '{source}'"
+            )
+            if [tuple(own)] != ran or any(held[0] == job for held in self.journal.started):
+                self._wrong("doubled", f"I2: {job} is not what {source} was, or has run as well")
 
     def _judge_logs(self) -> None:
         logs = self.server.logs._entries

@@ -35,6 +35,8 @@ class Client:
         self.project = ""
         self.applets: list[str] = []
         self.roots: list[str] = []
+        # what was run without a reference, and of what
+        self.plans: list[tuple[str, dict[str, Any]]] = []
         self._network = network
         self._timeline = timeline
         self._rng = rng
@@ -59,6 +61,9 @@ class Client:
     def submit(self, name: str) -> None:
         """Run an applet with a random plan, some of it on what other jobs put out."""
         rng = self._rng
+        if self.plans and rng.random() < 0.12:
+            self._run_again(name)
+            return
         plan = self._plan(name, depth=0)
         body: dict[str, Any] = {
             "project": self.project,
@@ -76,9 +81,25 @@ class Client:
         elif luck < 0.32:
             self._with_record(name, body)
             return
-        self._run(name, body)
+        applet = rng.choice(self.applets)
+        if luck >= 0.32:
+            self.plans.append((applet, plan))
+        self._run(name, body, applet)
 
-    def _run(self, name: str, body: dict[str, Any]) -> None:
+    def _run_again(self, name: str) -> None:
+        """Run what was run before, which need not have ended yet, if its outputs cannot be had."""
+        applet, plan = self._rng.choice(self.plans[-30:])
+        asked = {"plasmid.reuse": "true"}
+        body = {
+            "project": self.project,
+            "name": name,
+            "input": plan,
+            "nonce": name,
+            "properties": asked,
+        }
+        self._run(name, body, applet)
+
+    def _run(self, name: str, body: dict[str, Any], applet: str | None = None) -> None:
         def made(answer: dict[str, Any]) -> None:
             self._journal.acknowledged[name] = answer["id"]
             self.roots.append(answer["id"])
@@ -86,7 +107,7 @@ class Client:
                 delay_ms = self._rng.randint(1, 30_000)
                 self._timeline.after(delay_ms, self.terminate, answer["id"])
 
-        self.ask(f"/{self._rng.choice(self.applets)}/run", body, made)
+        self.ask(f"/{applet or self._rng.choice(self.applets)}/run", body, made)
 
     def terminate(self, job: str) -> None:
         """End a job with all below it."""

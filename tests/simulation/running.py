@@ -71,6 +71,7 @@ def table(total: Figures, *, seed: int, seconds: float) -> str:
         "seed": str(seed),
         "jobs": f"{total.jobs:,} ({states})",
         "tries": f"{total.tries:,}",
+        "reused": f"{total.reused:,}",
         "simulated time": f"{total.simulated_ms / 3_600_000:.1f} h",
         "messages": f"{total.messages:,}",
         "faults": faults,

@@ -22,6 +22,7 @@ def test_faults_lose_double_and_hold_up_nothing(seed: str) -> None:
     assert (figures.lost, figures.doubled, figures.stuck, figures.findings) == (0, 0, 0, 0)
     assert figures.jobs >= JOBS
     assert figures.tries > figures.jobs
+    assert figures.reused > 0
     assert set(figures.states) == {state.value for state in job_states.TERMINAL}
     for fault in ("dropped", "repeated", "delayed", "crash before commit", "crash after commit"):
         assert figures.faults[fault] > 0, fault

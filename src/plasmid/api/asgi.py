@@ -11,8 +11,9 @@ import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
-from plasmid.api import answers, log_stream, transfer, websocket
+from plasmid.api import answers, log_stream, oauth, transfer, websocket
 from plasmid.api.discovery import Discovery
+from plasmid.api.documents import Documents
 from plasmid.api.web_apps import WebApps
 from plasmid.domain import errors
 from plasmid.methods import registry
@@ -24,10 +25,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_BYTES_MAX: Final = 64 << 20
-_JSON_HEADERS: Final = (
-    (b"content-type", b"application/json"),
-    (b"x-content-type-options", b"nosniff"),
-)
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_JSON_HEADERS: Final = ((b"content-type", b"application/json"), _NOSNIFF)
 _log = structlog.get_logger()
 
 
@@ -44,6 +43,8 @@ def make_app(platform: Platform) -> Callable[[Scope, Receive, Send], Awaitable[N
             Route("/F/{file}/{claim}/{name:path}", transfers.get, methods=["GET", "HEAD"]),
             Route("/.well-known/openid-configuration", discovery.configuration),
             Route("/.well-known/jwks.json", discovery.keys),
+            Route(oauth.PATH, oauth.refuse, methods=["POST"]),
+            Route("/openapi.json", Documents(platform).openapi),
             Route("/{job}/getLog", log_stream.LogStream(platform).get),
             WebSocketRoute("/{job}/getLog/websocket", feed.serve),
         ],
@@ -61,12 +62,29 @@ def make_app(platform: Platform) -> Callable[[Scope, Receive, Send], Awaitable[N
         if place is not None:
             await web_apps.serve(scope, receive, send, place)
             return
-        if scope["type"] == "http" and scope["method"] in ("POST", "OPTIONS"):
+        is_call = scope["type"] == "http" and scope["method"] in ("POST", "OPTIONS")
+        if is_call and scope["path"] != oauth.PATH:
             await api(scope, receive, send)
+        elif scope["type"] == "http":
+            await around(scope, receive, _marked(send, api.next_id()))
         else:
             await around(scope, receive, send)
 
     return app
+
+
+def _marked(send: Send, request_id: str) -> Send:
+    """Return a send that gives every answer the headers that all answers have (contract A.4)."""
+
+    async def send_marked(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            if all(name != _NOSNIFF[0] for name, _ in headers):
+                headers.append(_NOSNIFF)
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return send_marked
 
 
 class Api:
@@ -76,10 +94,14 @@ class Api:
         self._platform = platform
         self._numbers = itertools.cycle(range(1, 1_000_000))
 
+    def next_id(self) -> str:
+        """Return a new request id (contract A.4)."""
+        return f"{self._platform.now_ms():013d}-{next(self._numbers)}"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the answer is JSON with a request id."""
         now_ms = self._platform.now_ms()
-        request_id = f"{now_ms:013d}-{next(self._numbers)}"
+        request_id = self.next_id()
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }

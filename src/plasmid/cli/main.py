@@ -10,7 +10,13 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from plasmid import __version__, config
-from plasmid.cli import image_commands, layer_commands, log_command, replay_command
+from plasmid.cli import (
+    fixture_commands,
+    image_commands,
+    layer_commands,
+    log_command,
+    replay_command,
+)
 from plasmid.cli.trouble import CommandError
 from plasmid.domain import dxapp
 from plasmid.telemetry import logging
@@ -24,6 +30,7 @@ app.command(image_commands.app)
 app.command(layer_commands.app)
 app.command(log_command.logs)
 app.command(replay_command.replay)
+app.command(fixture_commands.app)
 asset = App(name="asset", help="What this site has for the assets and ids that apps bring along.")
 app.command(asset)
 

@@ -54,6 +54,9 @@ async def _choose(world: World, now_ms: int) -> list[str]:
         if oldest is not None:
             turns[oldest.id] = oldest
     runnable = {turn.id: _demand(turn) for turn in turns.values()}
+    if world.queue_ms_min:
+        latest_ms = now_ms - world.queue_ms_min
+        runnable = {job: one for job, one in runnable.items() if one.created_ms <= latest_ms}
     chosen = placement.place(
         machine,
         held,

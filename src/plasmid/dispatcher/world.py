@@ -31,7 +31,7 @@ class World:
 
     `served` says when users had their last turn, by the count of `turns`; a restart forgets it.
     `started_ms` is since when workers are heard without a break, `looked_ms` when the dispatcher
-    last looked for silent ones.
+    last looked for silent ones. No job starts before it is `queue_ms_min` old.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class World:
         machine: Machine,
         randomness: Callable[[int], bytes],
         started_ms: int,
+        queue_ms_min: int = 0,
     ) -> None:
         self.database = database
         self.blobs = blobs
@@ -56,6 +57,7 @@ class World:
         self.machine = machine
         self.randomness = randomness
         self.started_ms = started_ms
+        self.queue_ms_min = queue_ms_min
         self.looked_ms: int | None = None
         self.served: dict[str, int] = {}
         self.turns = itertools.count()
@@ -69,6 +71,7 @@ class World:
                 now_ms=now_ms,
                 randomness=self.randomness,
                 authenticator=self.authenticator,
+                logs=self.logs,
             )
             async with waking.following(moment):
                 yield moment

@@ -4,10 +4,12 @@ ApiError
     MalformedJSON           400  the body is not JSON
     InvalidAuthentication   401  no, unknown or expired token
     PermissionDenied        401  the level is not enough
+    UsernameOrPasswordError 401  a login names no user, or is not theirs
     ResourceNotFound        404  unknown id, folder, user or route
     InvalidInput            422  a field is wrong
     InvalidState            422  the object is not in the state for this
     InvalidType             422  the method is not one of this class
+    AccountError            422  what is said of a new account is wrong
     RateLimitConditional    429  too many calls
     InternalError           500  a bug
     ServiceUnavailable      503  maintenance, overload, no space left
@@ -52,6 +54,12 @@ class PermissionDenied(ApiError):
     status = 401
 
 
+class UsernameOrPasswordError(ApiError):
+    """The name and password of a login do not belong together; the client asks again."""
+
+    status = 401
+
+
 class ResourceNotFound(ApiError):
     """What the call names does not exist."""
 
@@ -72,6 +80,12 @@ class InvalidState(ApiError):
 
 class InvalidType(ApiError):
     """The method does not belong to the object's class."""
+
+    status = 422
+
+
+class AccountError(ApiError):
+    """What is said of a new account is wrong; the client knows the type by no name."""
 
     status = 422
 

@@ -152,18 +152,21 @@ def read_data_objects(body: object) -> DataObjects:
     state = keys.one_of(given, "state", STATES)
     visibility = keys.one_of(given, "visibility", VISIBILITIES) or "visible"
     archival_state = keys.one_of(given, "archivalState", ARCHIVAL_STATES)
+    scope = _scope(given)
+    if archival_state not in (None, "any") and (given.get("class") != "file" or scope is None):
+        raise keys.refusal("archivalState", "input", 'given with class "file" and a scope')
     return DataObjects(
         page=read_page(given),
         class_name=keys.one_of(given, "class", FOUND_CLASSES),
         state=None if state == "any" else state,
         hidden={"visible": False, "hidden": True, "either": None}[visibility],
         name=globs.read(given.get("name")),
-        ids=_ids(given, "id"),
+        ids=read_ids(given, "id"),
         types=conditions.read_words(given.get("type"), "type"),
         tags=_tags(given),
         properties=conditions.read_properties(given.get("properties")),
         link=_id(given, "link", *ids.DATA_OBJECT_CLASSES),
-        scope=_scope(given),
+        scope=scope,
         level=_level(given),
         regions=_texts(given, "region"),
         archival_state=None if archival_state == "any" else archival_state,
@@ -179,7 +182,7 @@ def read_projects(body: object) -> Projects:
     return Projects(
         page=read_page(given),
         name=globs.read(given.get("name")),
-        ids=_ids(given, "id"),
+        ids=read_ids(given, "id"),
         tags=_tags(given),
         properties=conditions.read_properties(given.get("properties")),
         level=_level(given),
@@ -203,8 +206,8 @@ def read_executions(body: object, *, class_name: str | None = None) -> Execution
         executable=keys.string(given, "executable"),
         project=_id(given, "project", *ids.CONTAINER_CLASSES),
         state=keys.one_of(given, "state", EXECUTION_STATES),
-        origin_jobs=_ids(given, "originJob", "job"),
-        root_executions=_ids(given, "rootExecution", *ids.EXECUTION_CLASSES),
+        origin_jobs=read_ids(given, "originJob", "job"),
+        root_executions=read_ids(given, "rootExecution", *ids.EXECUTION_CLASSES),
         parent_job=_id_or_none(given, "parentJob", "job"),
         parent_analysis=_id_or_none(given, "parentAnalysis", "analysis"),
         name=globs.read(given.get("name")),
@@ -293,8 +296,8 @@ def _texts(body: dict[str, Any], key: str) -> tuple[str, ...] | None:
     return None if found is None else tuple(found)
 
 
-def _ids(body: dict[str, Any], key: str, *classes: str) -> tuple[str, ...] | None:
-    """Read an id or an array of ids."""
+def read_ids(body: dict[str, Any], key: str, *classes: str) -> tuple[str, ...] | None:
+    """Read an id or an array of ids of some classes; None if the key is absent."""
     found = _texts(body, key)
     if found is not None and len(found) > IDS_MAX:
         raise keys.refusal(key, "input", f"at most {IDS_MAX} ids")

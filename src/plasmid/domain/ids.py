@@ -10,11 +10,14 @@ ID_LENGTH: Final = 24
 DATA_OBJECT_CLASSES: Final = frozenset({"file", "record", "applet", "workflow", "database"})
 CONTAINER_CLASSES: Final = frozenset({"project", "container"})
 EXECUTION_CLASSES: Final = frozenset({"job", "analysis"})
+# These have names, too, and versions under each.
+VERSIONED_CLASSES: Final = frozenset({"app", "globalworkflow"})
 RANDOM_CLASSES: Final = (
     DATA_OBJECT_CLASSES
     | CONTAINER_CLASSES
     | EXECUTION_CLASSES
-    | {"app", "globalworkflow", "dbcluster", "drive"}
+    | VERSIONED_CLASSES
+    | {"dbcluster", "drive"}
 )
 
 _RANDOM_ID = re.compile(rf"({'|'.join(sorted(RANDOM_CLASSES))})-[0-9A-Za-z]{{{ID_LENGTH}}}")

@@ -34,6 +34,7 @@ class Event(StrEnum):
 
     INPUTS_PENDING = "inputs_pending"
     INPUTS_READY = "inputs_ready"
+    REUSED = "reused"
     LEASED = "leased"
     EXITED = "exited"
     OUTPUTS_READY = "outputs_ready"
@@ -59,7 +60,9 @@ TRANSITIONS: Final = (
     #          state                event                     next
     Transition(S.IDLE,              E.INPUTS_PENDING,         S.WAITING_ON_INPUT),
     Transition(S.IDLE,              E.INPUTS_READY,           S.RUNNABLE),
+    Transition(S.IDLE,              E.REUSED,                 S.DONE),
     Transition(S.WAITING_ON_INPUT,  E.INPUTS_READY,           S.RUNNABLE),
+    Transition(S.WAITING_ON_INPUT,  E.REUSED,                 S.DONE),
     Transition(S.WAITING_ON_INPUT,  E.FAILED,                 S.FAILED),
     Transition(S.WAITING_ON_INPUT,  E.TERMINATION_ASKED,      S.TERMINATED),
     Transition(S.RUNNABLE,          E.LEASED,                 S.RUNNING),

@@ -107,7 +107,7 @@ def _inner(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _walk(value: object) -> Iterator[Any]:
+def walk(value: object) -> Iterator[Any]:
     """Give a value and everything in it, parents first, in the order written."""
     waiting = [value]
     while waiting:
@@ -118,14 +118,14 @@ def _walk(value: object) -> Iterator[Any]:
 
 def object_ids(value: object) -> list[str]:
     """Return the ids of all data objects linked anywhere in a value, once each, as first seen."""
-    found = (linked_id(item) for item in _walk(value))
+    found = (linked_id(item) for item in walk(value))
     return list(dict.fromkeys(object_id for object_id in found if object_id is not None))
 
 
 def named_projects(value: object) -> dict[str, str]:
     """Return the container in which each data object is linked, for those linked with one."""
     found: dict[str, str] = {}
-    for item in _walk(value):
+    for item in walk(value):
         object_id, project = linked_id(item), linked_project(item)
         if object_id is not None and project is not None:
             found.setdefault(object_id, project)
@@ -134,7 +134,7 @@ def named_projects(value: object) -> dict[str, str]:
 
 def references(value: object) -> list[JobReference]:
     """Return all references anywhere in a value, once each, first seen first."""
-    found = (reference_of(item) for item in _walk(value))
+    found = (reference_of(item) for item in walk(value))
     return list(dict.fromkeys(reference for reference in found if reference is not None))
 
 
@@ -143,7 +143,7 @@ def broken_reference(value: object) -> object | None:
 
     It would stay as it is for ever: the index is no number, the id no id, the field is missing.
     """
-    for item in _walk(value):
+    for item in walk(value):
         target = item.get(LINK) if isinstance(item, dict) else None
         names_execution = isinstance(target, dict) and ("job" in target or "analysis" in target)
         if names_execution and reference_of(item) is None:

@@ -36,6 +36,16 @@ class Expression:
         """Say whether the expression is found anywhere in a text."""
         return self._compiled.search(text) is not None
 
+    @property
+    def has_group(self) -> bool:
+        """Whether there is a group that takes a part of the text out."""
+        return bool(self._compiled.groups)
+
+    def first_group(self, text: str) -> str | None:
+        """Return what the first group takes out of a text, None if the text does not match."""
+        found = self._compiled.search(text)
+        return None if found is None else found.group(1) or ""
+
 
 @lru_cache(maxsize=256)
 def compile_expression(text: str, *, ignore_case: bool = False) -> Expression:

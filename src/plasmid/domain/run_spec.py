@@ -133,13 +133,13 @@ def system_requirements(
     where = "systemRequirementsByExecutable"
     tree = requirements.check_system_requirements(by_executable, where=where, at_run=True)
     own = requirements.check_system_requirements(runtime, at_run=True)
-    return _combined([tree, own, run_spec.get("systemRequirements") or {}])
+    return combined([tree, own, run_spec.get("systemRequirements") or {}])
 
 
 def layer_for(by_executable: object, executable: str) -> Layer:
     """Return what a ByExecutable says of one executable, by its id or by `*`."""
     checked = requirements.check_by_executable(by_executable)
-    return _combined([checked.get(executable) or {}, checked.get("*") or {}])
+    return combined([checked.get(executable) or {}, checked.get("*") or {}])
 
 
 def merge_by_executable(inherited: object, given: object) -> dict[str, Layer]:
@@ -147,12 +147,12 @@ def merge_by_executable(inherited: object, given: object) -> dict[str, Layer]:
     higher = requirements.check_by_executable(inherited)
     lower = requirements.check_by_executable(given)
     return {
-        executable: _combined([higher.get(executable) or {}, lower.get(executable) or {}])
+        executable: combined([higher.get(executable) or {}, lower.get(executable) or {}])
         for executable in dict.fromkeys((*higher, *lower))
     }
 
 
-def _combined(layers: list[Layer]) -> Layer:
+def combined(layers: list[Layer]) -> Layer:
     """Return layers as one, the first of them the highest."""
     named = {key for layer in layers for wanted in layer.values() for key in wanted}
     combined: Layer = {}

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from plasmid.domain import folders, links, run_spec
+from plasmid.domain import folders, ids, links, run_spec
 from plasmid.executions.world import Moment
-from plasmid.metadata import objects, projects
+from plasmid.metadata import objects, orgs, projects
 from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import JobRow, PlacementRow
 
@@ -92,7 +92,7 @@ async def best_place(reader: Reader, object_id: str, launcher: Launcher) -> Plac
     places = await objects.find_placements(reader, object_id)
     if len(places) < 2:
         return places[0] if places else None
-    own = await projects.find_memberships(reader, launcher.user)
+    own = await orgs.find_reachable(reader, launcher.user)
 
     def preference(place: PlacementRow) -> tuple[bool, bool, bool]:
         container = place.container
@@ -107,6 +107,8 @@ async def _place(moment: Moment, place: PlacementRow, destination: str, folder: 
     if await objects.find_placement(moment.tx, destination, place.object):
         return True
     await add_folder_with_parents(moment, destination, folder)
+    # a project's copy is as archived as the one it was made from; what a job is given is live
+    is_kept = ids.is_id(destination, "project")
     await moment.tx.add(
         PlacementRow(
             container=destination,
@@ -116,6 +118,8 @@ async def _place(moment: Moment, place: PlacementRow, destination: str, folder: 
             tags=place.tags,
             properties=place.properties,
             modified_ms=moment.now_ms,
+            archival_state=place.archival_state if is_kept else None,
+            archival_until_ms=place.archival_until_ms if is_kept else None,
         )
     )
     return False

@@ -9,9 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from plasmid.domain import app_spec, ids, links, run_spec
+from plasmid.domain import reuse as reuse_rules
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
-from plasmid.executions import advance, cloning, input_check, outputs, references, settle
+from plasmid.executions import (
+    advance,
+    cloning,
+    input_check,
+    outputs,
+    references,
+    reuse,
+    settle,
+)
 from plasmid.executions.references import Wanted
 from plasmid.executions.world import Moment
 from plasmid.metadata import jobs, objects, waits
@@ -33,7 +42,9 @@ async def _let_wait(
 async def settle_input(moment: Moment, row: JobRow) -> JobRow:
     """Resolve what can be resolved of a job's input; move it on or leave it waiting."""
     try:
-        settled, wanted = await references.settle_value(moment, row, row.input)
+        settled, wanted = await references.settle_value(
+            moment, row, row.input, optional=references.optional_of(row)
+        )
         pending = set(wanted) | await _pending_dependencies(moment, row)
         pending |= await references.pending_objects(moment, links.object_ids(settled))
         if not pending:
@@ -45,16 +56,22 @@ async def settle_input(moment: Moment, row: JobRow) -> JobRow:
     if pending:
         return await _let_wait(moment, row, settled, pending=pending, wanted=wanted)
     await waits.replace(moment.tx, row.id)
+    changes: dict[str, Any] = {"input": settled}
+    earlier = await reuse.find(moment, row, settled)
+    if isinstance(earlier, reuse.Earlier):
+        return await settle.ended(moment, await reuse.take_over(moment, row, earlier))
+    if earlier is not None:
+        changes["settings"] = row.settings | {reuse_rules.NOTE: earlier}
     await _clone_input(moment, row, settled)
-    return await advance.apply(moment, row, Event.INPUTS_READY, {"input": settled})
+    return await advance.apply(moment, row, Event.INPUTS_READY, changes)
 
 
 async def _pending_dependencies(moment: Moment, row: JobRow) -> set[str]:
     """Return those of `dependsOn` that are not yet done or closed."""
-    awaited = [target for target in row.depends_on if ids.is_id(target, "job")]
+    awaited = [target for target in row.depends_on if ids.is_id(target, *ids.EXECUTION_CLASSES)]
     sources = await references.sources_of(moment, row, awaited)
     pending = {source.id for source in sources if source.state != State.DONE}
-    others = [target for target in row.depends_on if not ids.is_id(target, "job")]
+    others = [target for target in row.depends_on if target not in awaited]
     return pending | await references.pending_objects(moment, others)
 
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from plasmid.domain import errors, ids, links
 from plasmid.domain.job_states import State
-from plasmid.executions import inputs
+from plasmid.executions import analysis_outputs, inputs
 from plasmid.executions.world import Moment
 from plasmid.metadata import jobs
-from plasmid.metadata.rows import ContainerRow, JobRow
+from plasmid.metadata.rows import AnalysisRow, ContainerRow, JobRow
 
 MAIN: Final = "main"
+OF_ANALYSIS: Final = "ofAnalysis"
+"""The setting of all jobs of a stage: the nearest analysis above, and its stage."""
 
 
 class Launch(msgspec.Struct, kw_only=True):
     """A run whose input has been checked: what its job will be.
 
-    `parent` is the job that launched it, if one did; `shares_workspace` is true for /job/new. Only
-    a replay gives the job an id, a workspace that is there, and the number of the try.
+    `parent` is the job that launched it, if one did; `shares_workspace` is true for /job/new. The
+    job of a stage has its `analysis` instead, and an id that its other stages know. Only a replay
+    gives the job a workspace that is there, and the number of the try.
     """
 
     executable: str
@@ -42,6 +46,8 @@ class Launch(msgspec.Struct, kw_only=True):
     parent: JobRow | None = None
     shares_workspace: bool = False
     is_detached: bool = False
+    analysis: AnalysisRow | None = None
+    stage: str | None = None
     job_id: str = ""
     workspace: str = ""
     attempt: int = 0
@@ -52,43 +58,66 @@ async def launch(moment: Moment, run: Launch) -> JobRow:
 
     Raises InvalidState if its launcher is no longer running, InvalidInput for a circle of waits.
     """
-    await _require_able_to_end(moment, run)
-    row = _row_of(moment, run)
+    given = await analysis_outputs.to_jobs(moment.tx, run.original_input)
+    parent = None if run.is_detached else run.parent
+    if run.parent is not None:
+        require_running(run.parent)
+    await require_able_to_end(moment, parent, given, run.depends_on)
+    row = _row_of(moment, run, given)
     if not run.shares_workspace and not run.workspace:
-        await moment.tx.add(_workspace_of(moment, run, row.workspace))
+        workspace = workspace_of(moment, run.project, row.workspace, run.launched_by)
+        await moment.tx.add(workspace)
     await moment.tx.add(row)
     return await inputs.settle_input(moment, row)
 
 
-async def _require_able_to_end(moment: Moment, run: Launch) -> None:
-    """Raise if the job would be left alone, or would wait for who waits for it."""
-    if run.parent is None:
+def require_running(parent: JobRow) -> None:
+    """Raise InvalidState if a job can start no others: what it starts would be left alone."""
+    if parent.state != State.RUNNING:
+        raise errors.InvalidState(f"{parent.id} is {parent.state}; it can start no jobs")
+
+
+async def require_able_to_end(
+    moment: Moment, parent: JobRow | None, given: Any, depends_on: Iterable[str]
+) -> None:
+    """Raise InvalidInput if what a job starts would wait for who waits for it."""
+    if parent is None:
         return
-    if run.parent.state != State.RUNNING:
-        raise errors.InvalidState(f"{run.parent.id} is {run.parent.state}; it can start no jobs")
-    awaited = {reference.execution for reference in links.references(run.original_input)}
-    awaited |= {target for target in run.depends_on if ids.is_id(target, "job")}
-    if not awaited or run.is_detached:
+    awaited = {reference.execution for reference in links.references(given)}
+    awaited |= {target for target in depends_on if ids.is_id(target, *ids.EXECUTION_CLASSES)}
+    if not awaited:
         return
-    above = await jobs.find_above(moment.tx, run.parent.id)
+    above = await jobs.find_above(moment.tx, parent.id)
     if awaited & await jobs.find_behind(moment.tx, above):
         raise errors.InvalidInput(
-            f"The new job and {run.parent.id}, which starts it, would wait for each other;"
+            f"The new job and {parent.id}, which starts it, would wait for each other;"
             f" take {', '.join(sorted(awaited))} out of its input and dependsOn"
         )
 
 
-def _row_of(moment: Moment, run: Launch) -> JobRow:
+def _place_of(run: Launch, job_id: str, parent: JobRow | None) -> tuple[str, str]:
+    """Return a job's origin and the root of its tree."""
+    if run.analysis is not None:
+        return job_id, run.analysis.root_execution
+    return (job_id, job_id) if parent is None else (parent.origin_job, parent.root_execution)
+
+
+def _row_of(moment: Moment, run: Launch, given: dict[str, Any]) -> JobRow:
     job_id = run.job_id or moment.mint("job")
     parent = None if run.is_detached else run.parent
     workspace = run.workspace or moment.mint("container")
     if run.shares_workspace and parent is not None:
         workspace = parent.workspace
     settings = dict(run.settings)
+    if run.analysis is not None:
+        settings[OF_ANALYSIS] = [run.analysis.id, run.stage]
     if parent is not None:
         settings["parentJobTry"] = parent.attempt
+        if parent.settings.get(OF_ANALYSIS):
+            settings[OF_ANALYSIS] = parent.settings[OF_ANALYSIS]
     elif run.parent is not None:
         settings["detachedFromTry"] = run.parent.attempt
+    origin, root = _place_of(run, job_id, parent)
     return JobRow(
         id=job_id,
         state=State.IDLE.value,
@@ -103,8 +132,8 @@ def _row_of(moment: Moment, run: Launch) -> JobRow:
         bill_to=run.project.bill_to,
         launched_by=run.launched_by,
         parent_job=parent.id if parent else None,
-        origin_job=parent.origin_job if parent else job_id,
-        root_execution=parent.root_execution if parent else job_id,
+        origin_job=origin,
+        root_execution=root,
         detached_from=run.parent.id if run.parent and run.is_detached else None,
         created_ms=moment.now_ms,
         modified_ms=moment.now_ms,
@@ -120,7 +149,7 @@ def _row_of(moment: Moment, run: Launch) -> JobRow:
         state_transitions=[],
         run_input=run.run_input,
         original_input=run.original_input,
-        input=run.original_input,
+        input=given,
         output=None,
         depends_on=run.depends_on,
         failure_reason=None,
@@ -129,24 +158,29 @@ def _row_of(moment: Moment, run: Launch) -> JobRow:
         failure_counts={},
         worker=None,
         settings=settings,
+        parent_analysis=run.analysis.id if run.analysis else None,
+        stage=run.stage,
     )
 
 
-def _workspace_of(moment: Moment, run: Launch, workspace: str) -> ContainerRow:
+def workspace_of(
+    moment: Moment, project: ContainerRow, workspace: str, launched_by: str
+) -> ContainerRow:
+    """Return the new workspace of a master job or an analysis."""
     return ContainerRow(
         id=workspace,
         class_name="container",
         name=workspace,
-        region=run.project.region,
+        region=project.region,
         summary="",
         description="",
-        bill_to=run.project.bill_to,
-        created_by=run.launched_by,
+        bill_to=project.bill_to,
+        created_by=launched_by,
         created_ms=moment.now_ms,
         modified_ms=moment.now_ms,
         version=0,
         flags={},
         tags=[],
         properties={},
-        project=run.project.id,
+        project=project.id,
     )

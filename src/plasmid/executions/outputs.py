@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import access, errors, failures, io_spec, links
+from plasmid.domain import access, errors, failures, ids, io_spec, links
 from plasmid.domain.access import Level, Scope
 from plasmid.domain.failures import JobFailure
 from plasmid.executions import cloning, object_metadata, preserving
 from plasmid.executions.world import Moment
-from plasmid.metadata import jobs, objects, projects
+from plasmid.metadata import jobs, objects, orgs, projects
 from plasmid.metadata.rows import JobRow
 
 
@@ -68,7 +68,8 @@ async def _is_visible(moment: Moment, row: JobRow, object_id: str, *, reach: Sco
         container = await projects.find_container(moment.tx, place.container)
         project = container.project if container and container.project else place.container
         members = await projects.find_members(moment.tx, project)
-        mine = min(members.get(row.launched_by, Level.NONE), access.level_in(reach, project))
+        own = await orgs.level_among(moment.tx, row.launched_by, members)
+        mine = min(own, access.level_in(reach, project))
         if max(mine, members.get(projects.PUBLIC, Level.NONE)) != Level.NONE:
             return True
     return False
@@ -100,6 +101,17 @@ async def left_open(moment: Moment, row: JobRow, pending: set[str]) -> str | Non
     return None
 
 
+async def destination(moment: Moment, row: JobRow) -> str:
+    """Return where the outputs of a master job go: its project, or its parent's workspace.
+
+    The parent of a stage's job is the job that launched the analysis.
+    """
+    above = (await jobs.find_above(moment.tx, row.id))[1:]
+    parent_id = next((one for one in above if ids.is_id(one, "job")), None)
+    parent = await jobs.find_job(moment.tx, parent_id) if parent_id is not None else None
+    return row.project if parent is None else parent.workspace
+
+
 async def clone(moment: Moment, row: JobRow, output: Any) -> None:
     """Clone the outputs of a master job to its project, or to the workspace of who launched it.
 
@@ -108,18 +120,14 @@ async def clone(moment: Moment, row: JobRow, output: Any) -> None:
     await preserving.keep(moment, row, output)
     if await is_subjob(moment, row):
         return
-    destination = row.project
-    if row.parent_job is not None:
-        parent = await jobs.find_job(moment.tx, row.parent_job)
-        if parent is not None:
-            destination = parent.workspace
+    target = await destination(moment, row)
     object_ids = links.object_ids(output)
-    if object_ids and await projects.find_container(moment.tx, destination):
+    if object_ids and await projects.find_container(moment.tx, target):
         existing = await cloning.clone_objects(
             moment,
             object_ids,
             source=row.workspace,
-            destination=destination,
+            destination=target,
             below=row.folder,
             keeps_folders=True,
         )

@@ -8,8 +8,8 @@ the same as that of an only one.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -26,13 +26,17 @@ from plasmid.metadata.jobs import Source
 from plasmid.metadata.rows import JobRow
 
 Wanted = dict[str, list[JobReference]]
+OPTIONAL: Final = "optionalInputs"
+"""The setting of a stage's job that names the optional fields bound to outputs of others."""
 
 
-async def settle_value(moment: Moment, row: JobRow, value: Any) -> tuple[Any, Wanted]:
+async def settle_value(
+    moment: Moment, row: JobRow, value: Any, *, optional: Collection[JobReference] = ()
+) -> tuple[Any, Wanted]:
     """Return a value with the references that can be settled replaced, and those that cannot yet.
 
     The latter by the job that they await. Raises JobFailure if a source has failed or has no such
-    output.
+    output; an `optional` one is null then.
     """
     found = links.references(value)
     known = await jobs.find_sources(moment.tx, {reference.execution for reference in found})
@@ -42,7 +46,11 @@ async def settle_value(moment: Moment, row: JobRow, value: Any) -> tuple[Any, Wa
     for reference in found:
         source = _require_hopeful(row, reference.execution, known.get(reference.execution))
         if source.state == State.DONE:
-            values[reference] = await _value_of(moment.tx, launcher, reference, source)
+            is_left_out = (source.output or {}).get(reference.field) is None
+            if is_left_out and reference in optional:
+                values[reference] = None
+            else:
+                values[reference] = await value_of(moment.tx, launcher, reference, source)
         else:
             wanted.setdefault(source.id, []).append(reference)
     return _replaced(value, values), wanted
@@ -54,8 +62,17 @@ def _replaced(value: Any, values: Mapping[JobReference, Any]) -> Any:
     return links.replace_references(value, lambda found: values.get(found, links.UNRESOLVED))
 
 
+def optional_of(row: JobRow) -> set[JobReference]:
+    """Return the references of a stage's input whose source may leave the field out.
+
+    They stand for optional fields, each alone.
+    """
+    found = (links.reference_of(row.input.get(name)) for name in row.settings.get(OPTIONAL, ()))
+    return {reference for reference in found if reference is not None}
+
+
 async def sources_of(moment: Moment, row: JobRow, job_ids: Sequence[str]) -> list[Source]:
-    """Return jobs that another waits for; raises JobFailure if one can never be done."""
+    """Return executions that a job waits for; raises JobFailure if one can never be done."""
     found = await jobs.find_sources(moment.tx, job_ids)
     return [_require_hopeful(row, job_id, found.get(job_id)) for job_id in job_ids]
 
@@ -71,7 +88,7 @@ def _require_hopeful(row: JobRow, job_id: str, source: Source | None) -> Source:
     return source
 
 
-async def _value_of(
+async def value_of(
     reader: Reader, launcher: Launcher, reference: JobReference, source: Source
 ) -> Any:
     """Return what a reference to a job that is done means; raises JobFailure if it has no such."""
@@ -96,7 +113,7 @@ async def can_be_had(
     """Say whether a job that is done has put out all that references to it want."""
     try:
         for reference in wanted:
-            await _value_of(reader, launcher, reference, source)
+            await value_of(reader, launcher, reference, source)
     except JobFailure:
         return False
     return True
@@ -124,7 +141,7 @@ async def _as_come(reader: Reader, row: JobRow, value: Any) -> Any:
         source = known.get(reference.execution)
         if source is not None and source.state == State.DONE:
             with contextlib.suppress(JobFailure):  # it has failed this job, which says so itself
-                values[reference] = await _value_of(reader, launcher, reference, source)
+                values[reference] = await value_of(reader, launcher, reference, source)
     return _replaced(value, values)
 
 

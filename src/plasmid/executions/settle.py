@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from plasmid.domain import failures, job_states, links, replays
+from plasmid.domain import errors, failures, job_states, keys, links, replays
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
-from plasmid.executions import advance, holds, outputs, references, restarts
+from plasmid.executions import (
+    advance,
+    analyses,
+    analysis_outputs,
+    holds,
+    outputs,
+    references,
+    restarts,
+    reuse,
+)
 from plasmid.executions.world import Moment
+from plasmid.metadata import analyses as metadata_of_analyses
 from plasmid.metadata import jobs, objects, projects, waits
-from plasmid.metadata.rows import JobRow
+from plasmid.metadata.rows import AnalysisRow, JobRow
 from plasmid.telemetry import failpoints
 
 # How long `delayWorkspaceDestruction` keeps a workspace after its tree (contract F.2).
@@ -22,7 +32,7 @@ _PENDING_FAILURE: Final = "pendingFailure"
 async def succeed(moment: Moment, row: JobRow, output: dict[str, Any]) -> JobRow:
     """Take the output of a try that ended well; the job is done, waits, or fails for its output."""
     try:
-        checked = await outputs.check(moment, row, output)
+        checked = await outputs.check(moment, row, await _without_analyses(moment, output))
     except JobFailure as failure:
         return await fail(moment, row, failure)
     await jobs.update_job(moment.tx, row.id, {"output": checked})
@@ -30,6 +40,15 @@ async def succeed(moment: Moment, row: JobRow, output: dict[str, Any]) -> JobRow
     if waiting is None:
         raise RuntimeError(f"{row.id} vanished in its own transaction")
     return await settle_output(moment, waiting)
+
+
+async def _without_analyses(moment: Moment, output: dict[str, Any]) -> dict[str, Any]:
+    try:
+        keys.check_depth(output, "output")
+        settled: dict[str, Any] = await analysis_outputs.to_jobs(moment.tx, output)
+    except errors.ApiError as error:
+        raise JobFailure(failures.OUTPUT_ERROR, error.message) from error
+    return settled
 
 
 async def settle_output(moment: Moment, row: JobRow) -> JobRow:
@@ -50,8 +69,9 @@ async def settle_output(moment: Moment, row: JobRow) -> JobRow:
         return await _let_wait(moment, row, changes)
     failpoints.reach("S14", job=row.id)
     await outputs.clone(moment, row, changes["output"])
+    changes["reuse_key"] = await reuse.key_of(moment, row)
     done = await advance.apply(moment, row, Event.OUTPUTS_READY, changes)
-    return await _ended(moment, done)
+    return await ended(moment, done)
 
 
 async def _let_wait(moment: Moment, row: JobRow, changes: dict[str, Any]) -> JobRow:
@@ -113,7 +133,7 @@ async def fail(
         await _restart_master(moment, again, failed, failure)
     else:
         await _fail_tree(moment, failed, failure)
-    return await _ended(moment, failed)
+    return await ended(moment, failed)
 
 
 def _replayable(row: JobRow, failure: JobFailure, *, is_last: bool = True) -> JobFailure:
@@ -151,13 +171,25 @@ def _following(failed: JobRow, failure: JobFailure) -> JobFailure:
 
 
 async def _fail_tree(moment: Moment, failed: JobRow, failure: JobFailure) -> None:
-    """End the other jobs of the tree with JobTreeFailure (contract F.9)."""
+    """End the jobs that fall with one that has failed, with JobTreeFailure (contract F.9)."""
     if failure.reason == failures.TERMINATED:
         return
-    following = _following(failed, failure)
-    for row in await jobs.find_unfinished_of_tree(moment.tx, failed.root_execution):
-        if row.id != failed.id and row.state != State.DEBUG_HOLD:
-            await stop(moment, row, following, origin=failed.failure_from)
+    await _fell(moment, failed, _following(failed, failure), origin=failed.failure_from)
+
+
+async def _fell(
+    moment: Moment,
+    failed: JobRow | AnalysisRow,
+    following: JobFailure,
+    *,
+    origin: dict[str, Any] | None,
+) -> None:
+    for found in await analyses.falling_with(moment, failed):
+        row = await jobs.find_job(moment.tx, found.id)  # one that falls may take others with it
+        if row is None or row.id == failed.id or job_states.is_terminal(row.state):
+            continue
+        if row.state != State.DEBUG_HOLD:
+            await stop(moment, row, following, origin=origin)
 
 
 async def stop(
@@ -186,8 +218,8 @@ async def stop(
     await waits.replace(moment.tx, row.id)
     if failure is not None:
         changes = advance.failure_of(row, failure, origin=origin)
-        return await _ended(moment, await advance.apply(moment, row, Event.FAILED, changes))
-    return await _ended(moment, await advance.apply(moment, row, Event.TERMINATION_ASKED))
+        return await ended(moment, await advance.apply(moment, row, Event.FAILED, changes))
+    return await ended(moment, await advance.apply(moment, row, Event.TERMINATION_ASKED))
 
 
 async def stopped(moment: Moment, row: JobRow) -> JobRow:
@@ -198,23 +230,43 @@ async def stopped(moment: Moment, row: JobRow) -> JobRow:
     if pending:
         reason, message, origin = pending
         changes = advance.failure_of(row, JobFailure(reason, message), origin=origin)
-        ended = await advance.apply(moment, row, Event.FAILED, changes)
+        over = await advance.apply(moment, row, Event.FAILED, changes)
     else:
-        ended = await advance.apply(moment, row, Event.STOPPED)
-    return await _ended(moment, ended)
+        over = await advance.apply(moment, row, Event.STOPPED)
+    return await ended(moment, over)
 
 
-async def terminate_tree(moment: Moment, row: JobRow) -> None:
-    """Terminate a job and everything below it."""
+async def terminate_tree(moment: Moment, row: JobRow | AnalysisRow) -> None:
+    """Terminate a job or an analysis and everything below it."""
+    inner = await metadata_of_analyses.find_unfinished_below(moment.tx, row.id)
+    for analysis in [*([row] if isinstance(row, AnalysisRow) else []), *inner]:
+        await analyses.ask_termination(moment, analysis)
     below = await jobs.find_unfinished_below(moment.tx, row.id)
-    for member in [row, *below]:
+    for member in [*([row] if isinstance(row, JobRow) else []), *below]:
         if not job_states.is_terminal(member.state):
             await stop(moment, member)
 
 
-async def _ended(moment: Moment, row: JobRow) -> JobRow:
+async def _stage_ended(moment: Moment, stage: JobRow | AnalysisRow) -> None:
+    """Move the analysis of a stage that is over, and what follows from that."""
+    over = await analyses.stage_ended(moment, stage)
+    if over is None:
+        return
+    moment.to_wake.append(over.id)
+    if over.state == State.FAILED and await analyses.failed_within(moment, over):
+        # its stages may have failed alone: that is decided anew where the analysis is one itself
+        message = f"{over.id} ({over.name}) failed: {over.settings['failureMessage']}"
+        following = JobFailure(failures.JOB_TREE_FAILURE, message)
+        await _fell(moment, over, following, origin=over.settings["failureFrom"])
+    if over.parent_analysis is not None:
+        await _stage_ended(moment, over)
+
+
+async def ended(moment: Moment, row: JobRow) -> JobRow:
     """Note that a job is over; clear away the tree's workspaces when all of it is."""
     moment.to_wake.append(row.id)
+    if row.parent_analysis is not None:
+        await _stage_ended(moment, row)
     if await jobs.has_unfinished(moment.tx, row.root_execution):
         await _wake_who_waits_for_nobody(moment, row)
         return row

@@ -24,7 +24,7 @@ async def following(moment: Moment) -> AsyncIterator[Moment]:
 
 
 async def _wake(moment: Moment, target: str) -> None:
-    """Look at who waits for a job or a data object, which has ended, closed or gone.
+    """Look at who waits for an execution or a data object, which has ended, closed or gone.
 
     A job that gathers the output of thousands does not look at all of them each time one ends:
     unless this is the last one, or a wrong one, all that is done is to forget the wait for it.
@@ -32,10 +32,10 @@ async def _wake(moment: Moment, target: str) -> None:
     waiters = await waits.find_waiters(moment.tx, target)
     if not waiters:
         return
-    is_job = ids.is_id(target, "job")
-    source = (await jobs.find_sources(moment.tx, [target])).get(target) if is_job else None
+    is_execution = ids.is_id(target, *ids.EXECUTION_CLASSES)
+    source = (await jobs.find_sources(moment.tx, [target])).get(target) if is_execution else None
     is_well = source is not None and source.state == State.DONE
-    if not is_job:
+    if not is_execution:
         found = await objects.find_object(moment.tx, target)
         is_well = found is not None and found.state == "closed"
     for waiter in waiters:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from plasmid.auth.tokens import Authenticator
 from plasmid.domain import ids
+from plasmid.domain.assignments import LogEntry
+from plasmid.logs import topics
+from plasmid.logs.store import LogStore, NoLogSpaceError
 from plasmid.metadata.database import Transaction
+from plasmid.metadata.rows import JobRow
 
 
 class Moment:
@@ -22,12 +27,29 @@ class Moment:
         now_ms: int,
         randomness: Callable[[int], bytes],
         authenticator: Authenticator,
+        logs: LogStore,
     ) -> None:
         self.tx = tx
         self.now_ms = now_ms
         self.randomness = randomness
         self.authenticator = authenticator
+        self._logs = logs
         self.to_wake: list[str] = []
+
+    def say(self, row: JobRow, text: str) -> None:
+        """Put a line of the platform's into the log of a job that no worker will ever have.
+
+        That is done after the commit; a crash between the two, or a full disk, loses the line.
+        """
+        entry = LogEntry(self.now_ms, "SYSTEM", "INFO", text)
+        logs = self._logs
+
+        async def keep() -> None:
+            with contextlib.suppress(NoLogSpaceError):
+                await logs.append(row.id, row.attempt, entries=[entry], cursors={})
+
+        self.tx.then(keep)
+        self.tx.notify(topics.log(row.id))
 
     def mint(self, class_name: str) -> str:
         """Return a new id."""

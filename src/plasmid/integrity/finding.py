@@ -86,6 +86,7 @@ class Stores:
                 now_ms=self._now_ms(),
                 randomness=self._randomness,
                 authenticator=self._authenticator,
+                logs=self.logs,
             )
             async with waking.following(moment):
                 yield moment

@@ -1,6 +1,7 @@
-"""Apps: their names, versions, aliases and installations.
+"""Apps and global workflows: their names, versions, aliases and installations.
 
-What a version runs is a row of the objects with the same id; here is what it is called and whose.
+Both share one space of names; of which class a version is says its id. What a version runs is a
+row of the objects with the same id; here is what it is called and whose.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _DROP_ALIAS = Prepared(
 _DROP_ALIASES = Prepared(sa.delete(schema.app_aliases).where(_a.app == param("k")))
 _VERSIONS = Prepared(
     sa.select(schema.apps)
-    .where(_v.deleted_ms.is_(None))
+    .where(_v.deleted_ms.is_(None), _v.id.like(param("p")))
     .order_by(_v.name, _v.created_ms, _v.id)
-)  # fmt: skip
+)
 _VERSIONS_OF = Prepared(
     sa.select(schema.apps)
     .where(_v.name == param("k"), _v.deleted_ms.is_(None))
@@ -110,11 +111,11 @@ async def remove_aliases(tx: Transaction, app_id: str) -> None:
     await tx.execute(_DROP_ALIASES, {"k": app_id})
 
 
-async def find_all(reader: Reader) -> list[Found]:
-    """Return every version that is not deleted, by name and age."""
+async def find_all(reader: Reader, class_name: str) -> list[Found]:
+    """Return every version that is not deleted of the apps or of the global workflows."""
     names = {row.name: row for row in await reader.structs(AppNameRow, _NAMES)}
     defaults = {str(row[0]) for row in await reader.rows(_DEFAULTS)}
-    versions = await reader.structs(AppRow, _VERSIONS)
+    versions = await reader.structs(AppRow, _VERSIONS, {"p": f"{class_name}-%"})
     return [Found(row, names[row.name], row.id in defaults) for row in versions]
 
 

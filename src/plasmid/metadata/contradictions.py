@@ -51,7 +51,9 @@ KINDS: Final = (
         "lies in no project or container",
         schema.objects,
         _o.id,
-        sa.and_(_missing(_o.id, _p.object), _o.class_name != "app"),
+        sa.and_(
+            _missing(_o.id, _p.object), _o.class_name.not_in(sorted(ids.VERSIONED_CLASSES))
+        ),
     ),
     Kind(
         "a folder is in a project or container that is not there",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,12 +150,14 @@ class Reader:
 class Transaction(Reader):
     """Reads and writes that happen together or not at all.
 
-    `after_commit` collects what to tell others once the writes are on disk.
+    `after_commit` collects what to tell others once the writes are on disk, `following` what to do
+    before that.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self.after_commit: list[str] = []
+        self.following: list[Callable[[], Awaitable[None]]] = []
 
     async def execute(
         self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None = None
@@ -184,6 +186,10 @@ class Transaction(Reader):
         statement = _update_of(table, tuple(where), tuple(values))
         given = {f"where_{name}": value for name, value in where.items()}
         return await self.execute(statement, {**given, **values})
+
+    def then(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something once this is committed, before anybody is told of it."""
+        self.following.append(work)
 
     def notify(self, topic: str) -> None:
         """Wake those who wait for a topic, once this is committed."""
@@ -223,6 +229,8 @@ class Database:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+        for work in transaction.following:
+            await work()
         for topic in transaction.after_commit:
             for listener in self.listeners:
                 listener(topic)

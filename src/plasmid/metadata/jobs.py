@@ -21,6 +21,11 @@ UNFINISHED = (*sorted(MAY_ACT), "waiting_on_output", "terminating")
 WITH_WORKER = tuple(sorted(state.value for state in job_states.WITH_WORKER))
 
 _j, _t, _w = schema.jobs.c, schema.tries.c, schema.waits.c
+_a = schema.analyses.c
+_ANALYSIS_UNFINISHED = ("in_progress", "partially_failed", "terminating")
+# What an execution belongs to: the job that started it, or the analysis whose stage it is.
+_OVER_JOB = sa.func.coalesce(_j.parent_job, _j.parent_analysis)
+_OVER_ANALYSIS = sa.func.coalesce(_a.parent_job, _a.parent_analysis)
 _GET = Prepared(sa.select(schema.jobs).where(_j.id == param("k")))
 _IN_ANY_CASE = Prepared(sa.select(_j.id).where(sa.func.lower(_j.id) == param("k")).limit(2))
 _IN_STATE = Prepared(
@@ -40,12 +45,25 @@ _CHILDREN = Prepared(
     sa.select(schema.jobs).where(_j.parent_job == param("p")).order_by(_j.created_ms, _j.id)
 )
 _UNFINISHED_CHILDREN = Prepared(
-    sa.select(_j.id).where(_j.parent_job == param("p"), _j.state.in_(UNFINISHED))
+    sa.union_all(
+        sa.select(_j.id).where(_j.parent_job == param("p"), _j.state.in_(UNFINISHED)),
+        sa.select(_a.id).where(_a.parent_job == param("p"), _a.state.in_(_ANALYSIS_UNFINISHED)),
+    )
 )
-_PLACES = Prepared(sa.select(_j.id, _j.project, _j.root_execution).where(_j.id.in_(listed("ids"))))
+_PLACES = Prepared(
+    sa.union_all(
+        sa.select(_j.id, _j.project, _j.root_execution).where(_j.id.in_(listed("ids"))),
+        sa.select(_a.id, _a.project, _a.root_execution).where(_a.id.in_(listed("ids"))),
+    )
+)
 _SOURCES = Prepared(
-    sa.select(_j.id, _j.name, _j.state, _j.root_execution, _j.output).where(
-        _j.id.in_(listed("ids"))
+    sa.union_all(
+        sa.select(_j.id, _j.name, _j.state, _j.root_execution, _j.output).where(
+            _j.id.in_(listed("ids"))
+        ),
+        sa.select(_a.id, _a.name, _a.state, _a.root_execution, _a.output).where(
+            _a.id.in_(listed("ids"))
+        ),
     )
 )
 _UNFINISHED_IN_TREE = Prepared(
@@ -62,46 +80,63 @@ _UNFINISHED_OF_TREE = Prepared(
     .order_by(_j.created_ms, _j.id)
 )
 _WORKSPACES = Prepared(
-    sa.select(_j.workspace, sa.func.json_extract(_j.settings, "$.delayWorkspaceDestruction"))
-    .where(_j.root_execution == param("r"))
-    .distinct()
+    sa.union(
+        *(
+            sa.select(
+                rows_of.workspace,
+                sa.func.json_extract(rows_of.settings, "$.delayWorkspaceDestruction"),
+            ).where(rows_of.root_execution == param("r"))
+            for rows_of in (_j, _a)
+        )
+    )
 )
 
 
 def _above() -> sa.Select[Any]:
-    """Return the query for a job and those that started it, nearest first."""
-    first = sa.select(_j.id, _j.parent_job, sa.literal_column("0").label("depth"))
+    """Return the query for a job and the executions it belongs to, nearest first."""
+    first = sa.select(_j.id, _OVER_JOB.label("over"), sa.literal_column("0").label("depth"))
     above = first.where(_j.id == param("k")).cte("above", recursive=True)
     above = above.union_all(
-        sa.select(_j.id, _j.parent_job, above.c.depth + 1).join(above, _j.id == above.c.parent_job)
+        sa.select(_j.id, _OVER_JOB, above.c.depth + 1).join(above, _j.id == above.c.over),
+        sa.select(_a.id, _OVER_ANALYSIS, above.c.depth + 1).join(above, _a.id == above.c.over),
     )
     return sa.select(above.c.id).order_by(above.c.depth)
 
 
-def _unfinished_below() -> sa.Select[Any]:
-    """Return the query for the unfinished jobs below one, those nearer to it first."""
-    first = sa.select(_j.id, sa.literal_column("1").label("depth"))
-    below = first.where(_j.parent_job == param("k")).cte("below", recursive=True)
-    below = below.union_all(
-        sa.select(_j.id, below.c.depth + 1).join(below, _j.parent_job == below.c.id)
+def below() -> sa.CTE:
+    """Return the executions below `k`, a job or an analysis, itself included: id and depth."""
+    first = sa.select(param("k").label("id"), sa.literal_column("0").label("depth"))
+    found = first.cte("below", recursive=True)
+    depth = (found.c.depth + 1).label("depth")
+    return found.union_all(
+        sa.select(_j.id, depth).join(found, _j.parent_job == found.c.id),
+        sa.select(_j.id, depth).join(found, _j.parent_analysis == found.c.id),
+        sa.select(_a.id, depth).join(found, _a.parent_job == found.c.id),
+        sa.select(_a.id, depth).join(found, _a.parent_analysis == found.c.id),
     )
+
+
+def _unfinished_below() -> sa.Select[Any]:
+    """Return the query for the unfinished jobs below an execution, those nearer to it first."""
+    found = below()
     return (
         sa.select(schema.jobs)
-        .join(below, _j.id == below.c.id)
-        .where(_j.state.in_(UNFINISHED))
-        .order_by(below.c.depth, _j.created_ms, _j.id)
+        .join(found, _j.id == found.c.id)
+        .where(_j.state.in_(UNFINISHED), _j.id != param("k"))
+        .order_by(found.c.depth, _j.created_ms, _j.id)
     )
 
 
 def _behind() -> sa.Select[Any]:
-    """Return the query for jobs and all that end after one of them: who waits, who started it."""
-    first = sa.select(_j.id).where(_j.id.in_(listed("ids")))
+    """Return the query for executions and all that end after one: who waits, who started it."""
+    first = sa.select(sa.func.json_each(param("ids")).table_valued("value").c.value.label("id"))
     behind = first.cte("behind", recursive=True)
     behind = behind.union(
         sa.select(_w.job).join(behind, _w.target == behind.c.id),
-        sa.select(_j.parent_job)
-        .join(behind, _j.id == behind.c.id)
-        .where(_j.parent_job.is_not(None)),
+        sa.select(_OVER_JOB).join(behind, _j.id == behind.c.id).where(_OVER_JOB.is_not(None)),
+        sa.select(_OVER_ANALYSIS)
+        .join(behind, _a.id == behind.c.id)
+        .where(_OVER_ANALYSIS.is_not(None)),
     )
     return sa.select(behind.c.id)
 
@@ -174,12 +209,12 @@ async def find_children(reader: Reader, parent: str) -> list[JobRow]:
 
 
 async def find_unfinished_children(reader: Reader, parent: str) -> set[str]:
-    """Return the ids of the jobs that a job started and that are not in a terminal state."""
+    """Return the ids of the jobs and analyses that a job started and that are not over."""
     return {str(row[0]) for row in await reader.rows(_UNFINISHED_CHILDREN, {"p": parent})}
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A job for whose output another waits, as far as that has to know."""
+    """A job or an analysis for which a job waits, as far as that has to know."""
 
     id: str
     name: str
@@ -189,14 +224,14 @@ class Source(msgspec.Struct, frozen=True):
 
 
 async def find_sources(reader: Reader, job_ids: Iterable[str]) -> dict[str, Source]:
-    """Return those of the jobs that exist, by id: any number of them."""
+    """Return those of the jobs and analyses that exist, by id: any number of them."""
     listing = rows.stored(list(job_ids))
     found = await reader.structs(Source, _SOURCES, {"ids": listing})
     return {source.id: source for source in found}
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a job runs: in which project, and in which tree."""
+    """Where an execution runs: in which project, and in which tree."""
 
     id: str
     project: str
@@ -204,7 +239,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 async def find_places(reader: Reader, job_ids: Iterable[str]) -> dict[str, Place]:
-    """Return where those of the jobs run that exist, by id: any number of them."""
+    """Return where those of the jobs and analyses run that exist, by id: any number of them."""
     found = await reader.structs(Place, _PLACES, {"ids": rows.stored(list(job_ids))})
     return {place.id: place for place in found}
 
@@ -236,19 +271,19 @@ async def is_workspace_of(reader: Reader, workspace: str, job_id: str) -> bool:
 
 
 async def find_above(reader: Reader, job_id: str) -> list[str]:
-    """Return the ids of a job, of its parent, of that one's parent and so on."""
+    """Return the ids of a job, of the job or analysis it belongs to, of that one's and so on."""
     return [str(row[0]) for row in await reader.rows(_ABOVE, {"k": job_id})]
 
 
 async def find_unfinished_below(reader: Reader, job_id: str) -> list[JobRow]:
-    """Return the jobs below one that are not over, those nearer to it first."""
+    """Return the jobs below a job or an analysis that are not over, those nearer to it first."""
     return await reader.structs(JobRow, _BELOW, {"k": job_id})
 
 
 async def find_behind(reader: Reader, job_ids: Iterable[str]) -> set[str]:
-    """Return the ids of the jobs that cannot end before one of these has ended, with these.
+    """Return the ids of the executions that cannot end before one of these has ended, with these.
 
-    A job ends after what it waits for, and after its children.
+    A job ends after what it waits for, and after what it started; an analysis after its stages.
     """
     listing = rows.stored(list(job_ids))
     return {str(row[0]) for row in await reader.rows(_BEHIND, {"ids": listing})}

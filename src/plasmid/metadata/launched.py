@@ -1,4 +1,4 @@
-"""The master jobs that jobs have launched and that are not over."""
+"""The master jobs and analyses that jobs have launched and that are not over."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.metadata import schema
+from plasmid.metadata import analyses, schema
 from plasmid.metadata.database import Prepared, Reader, listed
 from plasmid.metadata.jobs import UNFINISHED
 
 _parent = schema.jobs.alias("parent")
-_j, _p = schema.jobs.c, _parent.c
+_j, _p, _a = schema.jobs.c, _parent.c, schema.analyses.c
 _LAUNCHED = Prepared(
     sa.select(_j.parent_job, _j.id)
     .join(_parent, _p.id == _j.parent_job)
@@ -23,12 +23,21 @@ _LAUNCHED = Prepared(
     )
     .order_by(_j.created_ms, _j.id)
 )
+_ANALYSES = Prepared(
+    sa.select(_a.parent_job, _a.id)
+    .where(_a.parent_job.in_(listed("ids")), _a.state.in_(analyses.UNFINISHED))
+    .order_by(_a.created_ms, _a.id)
+)
 
 
 async def find_unfinished(reader: Reader, parents: Iterable[str]) -> dict[str, list[str]]:
-    """Return the unfinished master jobs that each of some jobs has launched, oldest first."""
+    """Return the unfinished master jobs and analyses that each of some jobs has launched.
+
+    Of each kind the oldest come first.
+    """
     listing = msgspec.json.encode(list(parents)).decode()
     found: dict[str, list[str]] = {}
-    for parent, job_id in await reader.rows(_LAUNCHED, {"ids": listing}):
-        found.setdefault(str(parent), []).append(str(job_id))
+    for statement in (_LAUNCHED, _ANALYSES):
+        for parent, execution in await reader.rows(statement, {"ids": listing}):
+            found.setdefault(str(parent), []).append(str(execution))
     return found

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from plasmid.metadata import projects, rows, schema
-from plasmid.metadata.database import Prepared, Reader, Transaction, param
+from plasmid.metadata.database import Prepared, Reader, Transaction, listed, param
 from plasmid.metadata.rows import ObjectRow, PartRow, PlacementRow
 
 _o, _p, _l, _t = schema.objects.c, schema.placements.c, schema.links.c, schema.parts.c
 _GET = Prepared(sa.select(schema.objects).where(_o.id == param("k")))
 _PLACEMENTS = Prepared(
-    sa.select(schema.placements).where(_p.object == param("k")).order_by(_p.container)
+    sa.select(schema.placements)
+    .where(_p.object == param("k"))
+    .order_by(sa.text("placements.rowid"))  # in the order in which it came to them
 )
 _PLACEMENT = Prepared(
     sa.select(schema.placements).where(_p.container == param("c"), _p.object == param("k"))
@@ -29,10 +32,16 @@ _DROP_LINKS = Prepared(sa.delete(schema.links).where(_l.source == param("k")))
 _PARTS = Prepared(sa.select(schema.parts).where(_t.object == param("k")).order_by(_t.part))
 _PART = Prepared(sa.select(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
 _DROP_PART = Prepared(sa.delete(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
-_ORPHANS = Prepared(
-    sa.select(schema.parts)
-    .where(sa.not_(sa.select(_o.id).where(_o.id == _t.object).exists()))
-    .limit(param("n"))
+# Parts whose file is gone are marked, so that their collector need not look at all others.
+_IS_ORPHAN = sa.text("parts.state = 'orphan'")
+_ORPHANS = Prepared(sa.select(schema.parts).where(_IS_ORPHAN).limit(param("n")))
+_MARK_ORPHANS = Prepared(
+    sa.update(schema.parts)
+    .where(
+        _t.object.in_(listed("ids")),
+        sa.not_(sa.select(_o.id).where(_o.id == _t.object).exists()),
+    )
+    .values(state="orphan")
 )
 # A statement names this many objects at most: SQLite limits its variables, and compiling costs.
 IDS_MAX: Final = 500
@@ -107,6 +116,17 @@ async def find_ids_in(
         .where(_p.container == container_id, projects.inside(_p.folder, folder))
         .order_by(_p.object)
         .limit(limit)
+    )
+    return [str(row[0]) for row in await reader.rows(statement)]
+
+
+async def find_visible_in(reader: Reader, container_id: str, folder: str) -> list[str]:
+    """Return the ids of the visible objects in a folder and below it."""
+    statement = (
+        sa.select(_p.object)
+        .join(schema.objects, _o.id == _p.object)
+        .where(_p.container == container_id, projects.inside(_p.folder, folder), _o.hidden == 0)
+        .order_by(_p.object)
     )
     return [str(row[0]) for row in await reader.rows(statement)]
 
@@ -188,6 +208,7 @@ async def remove_placements(tx: Transaction, container_id: str, object_ids: Iter
         for table, column in ((schema.links, _l.source), (schema.objects, _o.id)):
             lies_nowhere = sa.not_(sa.select(_p.object).where(_p.object == column).exists())
             await tx.execute(sa.delete(table).where(column.in_(chunk), lies_nowhere))
+        await tx.execute(_MARK_ORPHANS, {"ids": msgspec.json.encode(chunk).decode()})
 
 
 async def set_links(tx: Transaction, object_id: str, targets: Sequence[str]) -> None:

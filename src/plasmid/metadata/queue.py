@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.metadata import jobs, schema
+from plasmid.metadata import analyses, jobs, schema
 from plasmid.metadata.database import Prepared, Reader, listed, param
 
-_j = schema.jobs.c
+_j, _a = schema.jobs.c, schema.analyses.c
 # as the indexes have it: only a literal shows that a partial one will do
 _IS_RUNNABLE: Final = sa.text("state = 'runnable'")
 _IS_NEW: Final[sa.ColumnClause[bool]] = sa.literal_column(
@@ -80,6 +80,7 @@ _PARENTS = Prepared(
                 _below.c.detached_from == _j.id,
                 _below.c.state.in_(jobs.UNFINISHED),
             ),
+            sa.exists().where(_a.parent_job == _j.id, _a.state.in_(analyses.UNFINISHED)),
         ),
     )
 )
@@ -109,7 +110,10 @@ async def find_held(reader: Reader) -> list[Turn]:
 
 
 async def find_parents(reader: Reader, job_ids: list[str]) -> set[str]:
-    """Return those of the jobs that have started one, also by `detach`, which is not over."""
+    """Return those of the jobs that have started what is not over: a job, an analysis.
+
+    A job also by `detach`.
+    """
     values = {"ids": msgspec.json.encode(job_ids).decode()}
     return {str(row[0]) for row in await reader.rows(_PARENTS, values)}
 

@@ -11,14 +11,15 @@ from plasmid.metadata.rows import TokenRow
 _j, _t = schema.jobs.c, schema.tokens.c
 _EXPIRED = Prepared(sa.select(schema.tokens).where(_t.expires_ms <= param("now"), _t.job.is_(None)))
 _ROOTS = Prepared(
-    sa.select(_j.id)
+    sa.select(_j.root_execution)
     .where(
         _j.state.in_(jobs.UNFINISHED),
         _j.launched_by == param("u"),
-        _j.root_execution == _j.id,
+        # every job of a tree names the token of its root
         sa.func.json_extract(_j.settings, "$.launchToken") == param("t"),
     )
-    .order_by(_j.created_ms, _j.id)
+    .group_by(_j.root_execution)
+    .order_by(sa.func.min(_j.created_ms), _j.root_execution)
 )
 
 

@@ -137,7 +137,11 @@ objects = sa.Table(
     _integer("size_bytes", null=True),
     _text("body"),
     sa.Index("objects_created", "created_ms"),
+    sa.Index("objects_class", "class_name"),
 )
+
+TAGGED, DESCRIBED = sa.text("tags != '[]'"), sa.text("properties != '{}'")
+_LATEST = sa.text("modified_ms DESC")
 
 placements = sa.Table(
     "placements",
@@ -152,16 +156,17 @@ placements = sa.Table(
     _text("archival_state", null=True),
     _integer("archival_until_ms", null=True),
     sa.Index("placements_folder", "container", "folder", "name"),
-    sa.Index("placements_modified", "container", "modified_ms", "object"),
+    sa.Index("placements_name", "container", "name", "object"),
     sa.Index("placements_object", "object"),
+    # what findDataObjects walks: the latest first, of all or of those with tags or properties
+    *(
+        sa.Index(f"placements_{name}", "container", _LATEST, "object", sqlite_where=only)
+        for name, only in (("modified", None), ("tagged", TAGGED), ("described", DESCRIBED))
+    ),
 )
 
 links = sa.Table(
-    "links",
-    tables,
-    _key("source"),
-    _key("target"),
-    sa.Index("links_target", "target"),
+    "links", tables, _key("source"), _key("target"), sa.Index("links_target", "target")
 )
 
 parts = sa.Table(
@@ -173,6 +178,7 @@ parts = sa.Table(
     _integer("size_bytes"),
     _text("md5"),
     _text("blob", null=True),
+    sa.Index("parts_orphan", "object", "part", sqlite_where=sa.text("state = 'orphan'")),
 )
 
 # Name, leading columns and, where it holds only some of the jobs, which.
@@ -183,6 +189,7 @@ FINDING: Final = (
     ("executable", ("project", "executable"), None),
     ("name", ("project", "name"), None),
     ("roots", ("project",), sa.text("parent_job IS NULL")),
+    ("mains", ("project",), sa.text("function = 'main'")),
     ("retried", ("project",), sa.text("attempt > 0")),
     ("tree", ("root_execution",), None),
     ("origin", ("origin_job",), None),
@@ -312,7 +319,7 @@ analyses = sa.Table(
     ),
     sa.Index("analyses_find_project", "project", "created_ms", "id"),
     sa.Index("analyses_root", "root_execution", "state"),
-    sa.Index("analyses_executable", "executable"),
+    sa.Index("analyses_executable", "executable", "created_ms", "id"),
     sa.Index("analyses_parent_job", "parent_job", sqlite_where=sa.text("parent_job IS NOT NULL")),
     sa.Index(
         "analyses_parent_analysis",
@@ -387,9 +394,5 @@ app_aliases = sa.Table(
 )
 
 app_installs = sa.Table(
-    "app_installs",
-    tables,
-    _key("user"),
-    _key("name"),
-    sa.Index("app_installs_name", "name"),
+    "app_installs", tables, _key("user"), _key("name"), sa.Index("app_installs_name", "name")
 )

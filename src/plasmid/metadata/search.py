@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.domain import globs
+from plasmid.domain import archival, globs
 from plasmid.domain.filters import DataObjects, Times
 from plasmid.domain.globs import NamePattern
 from plasmid.metadata import projects, rows, schema
@@ -43,6 +43,7 @@ async def find_data_objects(
     *,
     after: After | None,
     limit: int,
+    now_ms: int,
 ) -> list[tuple[ObjectRow, PlacementRow, Any]]:
     """Return at most `limit` objects with their places and sort keys, in the question's order.
 
@@ -54,7 +55,7 @@ async def find_data_objects(
     statement = (
         sa.select(schema.objects, schema.placements)
         .join(schema.placements, _p.object == _o.id)
-        .where(_p.container.in_(list(containers)), *_object_conditions(question))
+        .where(_p.container.in_(list(containers)), *_object_conditions(question, now_ms))
         .order_by(_p.container, column.desc() if descending else column.asc(), _o.id)
         .limit(limit)
     )
@@ -78,7 +79,15 @@ async def find_data_objects(
     return found
 
 
-def _object_conditions(question: DataObjects) -> list[sa.ColumnElement[bool]]:
+def _archival_state(now_ms: int) -> sa.ColumnElement[str]:
+    """Return the state of a copy as an expression: `unarchiving` passes by itself."""
+    has_passed = sa.and_(_p.archival_state == archival.UNARCHIVING, _p.archival_until_ms <= now_ms)
+    return sa.case(
+        (has_passed, archival.LIVE), else_=sa.func.coalesce(_p.archival_state, archival.LIVE)
+    )
+
+
+def _object_conditions(question: DataObjects, now_ms: int) -> list[sa.ColumnElement[bool]]:
     wanted: list[sa.ColumnElement[bool]] = [
         *_times(_o.created_ms, question.created),
         *_times(_p.modified_ms, question.modified),
@@ -95,6 +104,8 @@ def _object_conditions(question: DataObjects) -> list[sa.ColumnElement[bool]]:
     if question.link is not None:
         linked = sa.select(schema.links.c.source).where(schema.links.c.target == question.link)
         wanted.append(_o.id.in_(linked))
+    if question.archival_state is not None:
+        wanted.append(_archival_state(now_ms) == question.archival_state)
     if question.scope is not None:
         folder, recurse = question.scope.folder, question.scope.recurse
         wanted.append(projects.inside(_p.folder, folder) if recurse else _p.folder == folder)

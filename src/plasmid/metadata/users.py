@@ -14,6 +14,7 @@ TOKENS_TOPIC = "tokens"
 """Told when tokens were removed, after the commit: until then they are good."""
 
 _USER = Prepared(sa.select(schema.users).where(schema.users.c.id == param("k")))
+_USERS = Prepared(sa.select(schema.users).order_by(schema.users.c.id))
 _USER_BY_EMAIL = Prepared(sa.select(schema.users).where(schema.users.c.email == param("k")))
 _TOKEN = Prepared(sa.select(schema.tokens).where(schema.tokens.c.hash == param("k")))
 _DROP_TOKEN = Prepared(sa.delete(schema.tokens).where(schema.tokens.c.hash == param("k")))
@@ -31,6 +32,11 @@ _DROP_NONCES = Prepared(sa.delete(schema.nonces).where(schema.nonces.c.created_m
 async def find_user(reader: Reader, user_id: str) -> UserRow | None:
     """Return a user, or None."""
     return await reader.struct(UserRow, _USER, {"k": user_id})
+
+
+async def find_users(reader: Reader) -> list[UserRow]:
+    """Return all users, by id."""
+    return await reader.structs(UserRow, _USERS)
 
 
 async def find_user_by_email(reader: Reader, email: str) -> UserRow | None:

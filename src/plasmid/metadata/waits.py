@@ -39,6 +39,7 @@ _OBJECTS_OF_OUTPUTS = Prepared(
         _j.root_execution == param("r"),
         _j.state == "waiting_on_output",
         _w.target.not_like("job-%"),
+        _w.target.not_like("analysis-%"),
     )
     .distinct()
 )
@@ -61,7 +62,7 @@ class Waiter(msgspec.Struct, frozen=True):
 
 
 async def find_waiters(reader: Reader, target: str) -> list[Waiter]:
-    """Return the jobs that wait for a job or a data object, oldest first."""
+    """Return the jobs that wait for an execution or a data object, oldest first."""
     return await reader.structs(Waiter, _WAITERS, {"t": target})
 
 

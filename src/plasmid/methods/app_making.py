@@ -1,8 +1,8 @@
-"""Make what an app consists of, region by region: copies of applets, resources (contract E.5).
+"""Make what an app or a global workflow consists of, region by region (contract E.5, E.8).
 
-A copy of the applet with all that it bundles lies in a container that only the app's developers
-see, so an app outlives what it was made from. What a newer build replaces goes when no job of the
-app needs it any more.
+A copy of the applet or the workflow, with all that it bundles and runs, lies in a container of its
+own, so an app outlives what it was made from; only its developers see it, of a global workflow its
+users, too. What a newer build replaces goes when no job of the app needs it any more.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import app_spec, errors, folders, https_app, ids, keys, run_spec
+from plasmid.domain import app_spec, errors, folders, https_app, ids, keys, links, run_spec
 from plasmid.domain.access import Level
 from plasmid.executions import app_containers, cloning
 from plasmid.executions.world import Moment
@@ -22,33 +22,51 @@ from plasmid.methods.call import Call
 from plasmid.methods.targets import Container, DataObject
 from plasmid.methods.wire import data_object as wire
 
+SOURCES: Final = ("applet", "regionalOptions", "resources")
+TURNAROUND: Final = "treeTurnaroundTimeThreshold"
 _TEXTS: Final = ("title", "summary", "description", "developerNotes")
-_SOURCES: Final = ("applet", "regionalOptions", "resources")
+# Workflows within workflows, and how deep a stage's values may be looked into.
+NESTING_MAX: Final = 20
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What an app is made from in one region: an applet, what its resources are, its prices."""
+    """What there is in one region: an applet or workflow, what the resources are, the prices."""
 
-    applet: DataObject
+    executable: DataObject
     resources: Container | list[DataObject]
     pricing: dict[str, Any] | None = None
 
 
-async def read_sources(
+async def read_applets(
     call: Call, body: dict[str, Any], present: AppRow | None = None
-) -> dict[str, Source] | None:
+) -> dict[str, Source]:
     """Return what a body says that an app is made from, by region.
 
-    `present` is the app that is changed: it may leave all of it as it is (None). Raises
-    InvalidInput, and ResourceNotFound or PermissionDenied for what the caller may not copy.
+    `present` is the app that is changed. Raises InvalidInput, and ResourceNotFound or
+    PermissionDenied for what the caller may not copy.
     """
-    if present is not None and not any(body.get(key) for key in _SOURCES):
-        return None
-    regional = keys.hash_of(body, "regionalOptions")
-    if regional is None:
+    if body.get("regionalOptions") is None:
         return await _only_source(call, body, present)
     if body.get("applet") is not None:
         raise errors.InvalidInput('Expected input to have "applet" or "regionalOptions", not both')
+    return await _regional(call, body, "applet")
+
+
+async def read_workflows(call: Call, body: dict[str, Any]) -> dict[str, Source]:
+    """Return what a body says that a global workflow is made from, by region; raises as above."""
+    keys.require(body, "regionalOptions")
+    sources = await _regional(call, body, "workflow")
+    for source in sources.values():
+        if source.executable.row.state != "closed":
+            raise errors.InvalidState(
+                f"{source.executable.id} is not closed; only a closed workflow can become global"
+            )
+    return sources
+
+
+async def _regional(call: Call, body: dict[str, Any], key: str) -> dict[str, Source]:
+    """Return the sources that `regionalOptions` names, each under a key that is its class."""
+    regional = keys.hash_of(body, "regionalOptions") or {}
     if not regional:
         raise errors.InvalidInput('Expected key "regionalOptions" of input to name a region')
     found = {}
@@ -60,10 +78,10 @@ async def read_sources(
             raise errors.InvalidInput(
                 f'Expected key "regionalOptions" of input to name only {known}; got "{region}"'
             )
-        applet = await _applet(call, options, where=where)
-        _require_region(await wire.region_of(call.reader, applet.place), region, applet.id)
+        source = await _executable(call, options, key, where=where)
+        _require_region(await wire.region_of(call.reader, source.place), region, source.id)
         resources = await _resources(call, options, region, where=where)
-        found[region] = Source(applet, resources, keys.hash_of(options, "pricingPolicy", where))
+        found[region] = Source(source, resources, keys.hash_of(options, "pricingPolicy", where))
     return found
 
 
@@ -76,16 +94,24 @@ async def _only_source(
         if len(options) > 1:
             raise errors.InvalidInput('Expected input to have property "regionalOptions"')
         body = {**body, "applet": options[0].get("applet")}
-    applet = await _applet(call, body, where="input")
+    applet = await _executable(call, body, "applet", where="input")
     region = await wire.region_of(call.reader, applet.place)
     return {region: Source(applet, await _resources(call, body, region, where="input"))}
 
 
-async def _applet(call: Call, options: dict[str, Any], *, where: str) -> DataObject:
-    applet_id = keys.require(options, "applet", where)
-    if not ids.is_id(applet_id, "applet"):
-        raise errors.InvalidInput(f'Expected key "applet" of {where} to be an applet ID')
-    found = await targets.get_data_object(call, applet_id)
+async def _executable(
+    call: Call, options: dict[str, Any], class_name: str, *, where: str
+) -> DataObject:
+    object_id = keys.require(options, class_name, where)
+    if not ids.is_id(object_id, class_name):
+        article = "an" if class_name[0] == "a" else "a"
+        raise keys.refusal(class_name, where, f"{article} {class_name} ID")
+    return await _copyable(call, object_id)
+
+
+async def _copyable(call: Call, object_id: str) -> DataObject:
+    """Return an object that the caller sees and may copy; raises."""
+    found = await targets.get_data_object(call, object_id)
     await _copied_from(call, found.place.container)
     return found
 
@@ -133,9 +159,13 @@ async def fill(
                 await app_containers.add(moment, app, kind, region=region, bill_to=bill_to)
                 for kind in (app_spec.CONTENT, app_spec.RESOURCES)
             ]
-            await _copy_applet(call, moment, source.applet, content)
+            executable = source.executable
+            if executable.row.class_name == "workflow":
+                await _Copying(call, moment, content).copy(executable)
+            else:
+                await _copy_applet(call, moment, executable, content)
             await _copy_resources(moment, source.resources, resources)
-            made[region] = {"applet": source.applet.id, "resources": resources.id}
+            made[region] = {executable.row.class_name: executable.id, "resources": resources.id}
             if source.pricing is not None:
                 made[region]["pricingPolicy"] = source.pricing
     return made
@@ -177,34 +207,91 @@ async def _copy_resources(
     )
 
 
-def body_of(
-    given: dict[str, Any], sources: dict[str, Source] | None, present: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what an app is by what is said of it now, what it is made from, and what it was."""
+class _Copying:
+    """Copies a workflow with its inner ones, all that they run, and what their inputs are bound to.
+
+    Apps stay where they are: who runs a global workflow needs to be among their users.
+    """
+
+    def __init__(self, call: Call, moment: Moment, content: ContainerRow) -> None:
+        self.call = call
+        self.moment = moment
+        self.content = content
+
+    async def copy(self, workflow: DataObject, depth: int = 0) -> None:
+        """Copy one workflow; raises for what is not there, not the caller's, or elsewhere."""
+        if depth > NESTING_MAX:
+            raise errors.InvalidInput(f"Workflows are nested more than {NESTING_MAX} deep")
+        await self._place(workflow)
+        body = workflow.row.body
+        for stage in body.get("stages", []):
+            executable = str(stage["executable"])
+            if ids.is_id(executable, *ids.VERSIONED_CLASSES):
+                await self._require_app(executable)
+                continue
+            found = await self._found(executable)
+            if found.row.class_name == "workflow":
+                await self.copy(found, depth + 1)
+            else:
+                await _copy_applet(self.call, self.moment, found, self.content)
+        bound = [stage.get("input") for stage in body.get("stages", [])]
+        for object_id in links.object_ids([bound, body.get("inputs")]):
+            await self._place(await self._found(object_id))
+
+    async def _found(self, object_id: str) -> DataObject:
+        found = await _copyable(self.call, object_id)
+        region = await wire.region_of(self.call.reader, found.place)
+        _require_region(region, self.content.region, object_id)
+        return found
+
+    async def _place(self, found: DataObject) -> None:
+        await cloning.clone_objects(
+            self.moment, [found.id], source=found.place.container, destination=self.content.id
+        )
+
+    async def _require_app(self, executable: str) -> None:
+        app = await targets.get_app(self.call, executable)
+        if self.content.region not in app.version.regional_options:
+            raise errors.InvalidInput(
+                f"{app.label}, which a stage runs, is not enabled in {self.content.region}"
+            )
+
+
+def described(given: dict[str, Any], present: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of an app or global workflow now, with what was said before."""
     body = dict(present)
     for name in _TEXTS:
         if keys.string(given, name) is not None:
             body[name] = given[name]
+    threshold = keys.integer(given, TURNAROUND)
+    if threshold is not None:
+        body[TURNAROUND] = threshold
+    return body
+
+
+def body_of(
+    given: dict[str, Any], sources: dict[str, Source] | None, present: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what an app is by what is said of it now, what it is made from, and what it was."""
+    body = described(given, present)
     for name in ("ignoreReuse", "openSource"):
         if given.get(name) is not None:
             body[name] = keys.boolean(given, name)
-    if given.get("treeTurnaroundTimeThreshold") is not None:
-        body["treeTurnaroundTimeThreshold"] = given["treeTurnaroundTimeThreshold"]
     if given.get(https_app.FIELD) is not None:
         body[https_app.FIELD] = https_app.check(given)
     if given.get("access") is not None or "access" not in body:
         body["access"] = run_spec.check_access(given.get("access"))
     if sources is not None:
-        applets = {region: source.applet.row.body for region, source in sources.items()}
+        applets = {region: source.executable.row.body for region, source in sources.items()}
         body |= app_spec.merged(applets)
     return body
 
 
 def object_of(app: AppRow, body: dict[str, Any], details: Any) -> ObjectRow:
-    """Return the row of the objects that says what an app runs."""
+    """Return the row of the objects that says what an app or a global workflow runs."""
     return ObjectRow(
         id=app.id,
-        class_name="app",
+        class_name=app.id.partition("-")[0],
         state="closed",
         hidden=False,
         types=[],

@@ -26,24 +26,32 @@ async def containers_of(
 ) -> dict[str, Any]:
     """Return the settings of a job that name the containers of its app; an applet has none.
 
-    The first run of an app in a project makes its cache. Raises InvalidInput if the app is not for
-    the project's region, InvalidState if it is deleted.
+    The first run of an app in a project makes its cache. Raises as `options_in`.
     """
     if not isinstance(executable, App):
         return {}
+    options = options_in(executable, project)
+    async with moments.of(call) as moment:
+        cache = await app_containers.cache_of(moment, executable.version, project)
+    return dict(zip(app_spec.OF_JOB, (options["resources"], cache.id), strict=True))
+
+
+def options_in(executable: App, project: ContainerRow) -> dict[str, Any]:
+    """Return what an app or global workflow is in a project's region.
+
+    Raises InvalidInput if it is not for the region, InvalidState if it is deleted.
+    """
     version = executable.version
     if version.deleted_ms is not None:
-        raise errors.InvalidState(f"app-{version.name}/{version.version} is deleted; run another")
+        raise errors.InvalidState(f"{executable.label}/{version.version} is deleted; run another")
     options = version.regional_options.get(project.region)
     if options is None:
         known = ", ".join(version.regional_options)
         raise errors.InvalidInput(
-            f"app-{version.name} cannot run in {project.id}, which is in {project.region}:"
+            f"{executable.label} cannot run in {project.id}, which is in {project.region}:"
             f" it is made for {known}"
         )
-    async with moments.of(call) as moment:
-        cache = await app_containers.cache_of(moment, version, project)
-    return dict(zip(app_spec.OF_JOB, (options["resources"], cache.id), strict=True))
+    return options
 
 
 def of_parent(parent: JobRow) -> dict[str, Any]:

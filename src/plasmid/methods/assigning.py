@@ -16,6 +16,7 @@ from plasmid.domain import (
     lock,
     metrics,
     replays,
+    reuse,
     run_spec,
 )
 from plasmid.domain.access import Actor, Level
@@ -112,6 +113,7 @@ def _with_resources(
     notes = [
         *fitting.notes(wanted, machine, usual=usual),
         *escalation.note(row.settings.get(escalation.TRANSITIONS), row.attempt),
+        *([row.settings[reuse.NOTE]] if reuse.NOTE in row.settings and row.attempt == 0 else []),
     ]
     return msgspec.structs.replace(
         made, resources=resources, notes=notes, mark=manner.mark, waits=manner.waits
@@ -127,6 +129,7 @@ async def _fail_without_executable(
         now_ms=now_ms,
         randomness=platform.randomness,
         authenticator=platform.authenticator,
+        logs=platform.logs,
     )
     async with waking.following(moment):
         nothing = advance.nothing_to_run(row)

@@ -4,17 +4,73 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors
+from plasmid.domain import errors, ids, keys, orgs
+from plasmid.metadata import orgs as org_rows
 from plasmid.metadata import users
+from plasmid.metadata.rows import ContainerRow
 from plasmid.methods.call import Call
+
+_CHECK_LEVEL = "Please check your access level and the billing policy of the org."
 
 
 async def bill_to_of(call: Call, body: dict[str, Any]) -> str:
-    """Return the body's `billTo`, by default the caller's own; raises PermissionDenied."""
-    own = await users.find_user(call.reader, call.user)
-    bill_to = body.get("billTo")
-    if bill_to is None:
-        return own.bill_to if own else call.user
-    if bill_to != call.user:
-        raise errors.PermissionDenied(f"You may not bill {bill_to}")
-    return str(bill_to)
+    """Return the body's `billTo`, by default the caller's own.
+
+    Raises PermissionDenied, and ResourceNotFound for an org that is not there.
+    """
+    given = keys.string(body, "billTo")
+    if given is None:
+        own = await users.find_user(call.reader, call.user)
+        given = own.bill_to if own else call.user
+    await require_billable(call, given)
+    return given
+
+
+async def require_billable(call: Call, entity: str) -> None:
+    """Raise unless the caller may make what a user or an org is billed for."""
+    if entity == call.user:
+        return
+    if not ids.is_id(entity, "user", "org"):
+        raise errors.InvalidInput(
+            f'Expected key "billTo" of input to be the ID of a user or an org, got "{entity}"'
+        )
+    if ids.is_id(entity, "user"):
+        raise errors.PermissionDenied(f"You may not bill {entity}")
+    if await org_rows.find_org(call.reader, entity) is None:
+        raise errors.ResourceNotFound(f"The entity {entity} could not be found")
+    place = call.orgs.get(entity)
+    if place is None or not orgs.may_bill(place.level, place.access):
+        raise errors.PermissionDenied(
+            f"You are not a member in {entity} with allowBillableActivities permission."
+            f" {_CHECK_LEVEL}"
+        )
+
+
+async def moved_to(call: Call, row: ContainerRow, body: dict[str, Any]) -> str:
+    """Return who is to be billed for a project by an update of it (contract C.3).
+
+    Raises InvalidInput for who cannot be billed, PermissionDenied for who the caller may not bill
+    and for an org whose policy keeps its projects.
+    """
+    given = keys.string(body, "billTo")
+    if given is None or given == row.bill_to:
+        return row.bill_to
+    if given != call.user and ids.is_id(given, "user"):
+        raise errors.InvalidInput(f"{given} cannot be billed for this project")
+    await require_billable(call, given)
+    await require_releasable(call, row)
+    return given
+
+
+async def require_releasable(call: Call, row: ContainerRow) -> None:
+    """Raise PermissionDenied if only ADMINs of the org that pays may let another one pay."""
+    org = await org_rows.find_org(call.reader, row.bill_to)
+    if org is None:
+        return
+    place = call.orgs.get(org.id)
+    needs_admin = org.policies["restrictProjectTransfer"] == orgs.ADMIN
+    if place is None or (needs_admin and place.level != orgs.ADMIN):
+        who = f"an ADMIN of {org.id}" if needs_admin else f"a member of {org.id}"
+        raise errors.PermissionDenied(
+            f"{row.id} is billed to {org.id}: only {who} may let another be billed for it"
+        )

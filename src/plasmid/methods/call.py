@@ -20,6 +20,7 @@ from plasmid.domain.placement import Machine
 from plasmid.logs.store import LogStore
 from plasmid.metadata.changes import Changes
 from plasmid.metadata.database import Database, Reader, Transaction
+from plasmid.metadata.rows import OrgMemberRow
 from plasmid.methods.job_samples import JobSamples
 
 NOT_LOGGED_IN: Final = "You must be logged in to do this: the call carries no token of a user"
@@ -46,9 +47,10 @@ class Limits(msgspec.Struct, frozen=True):
     """Figures that an operator may change.
 
     `machine` is what jobs can have here; with `fit`, those that want more run with that. With
-    `escalate`, a job that lacked memory or disk is tried again on a larger instance type. Calls
-    are limited for the jobs of each tree and for each user, where they are (not 0), and so are
-    logs. Jobs' web applications are below `web_app_domain`, if it is not empty.
+    `escalate`, a job that lacked memory or disk is tried again on a larger instance type; with
+    `reuse`, one may be given the outputs of an equal one. None starts before it is `queue_ms_min`
+    old. Calls are limited for the jobs of each tree and for each user, where they are (not 0), and
+    so are logs. Jobs' web applications are below `web_app_domain`, if it is not empty.
     """
 
     find_results_max: int = 1000
@@ -56,6 +58,8 @@ class Limits(msgspec.Struct, frozen=True):
     machine: Machine = Machine(0, 0)
     fit: bool = False
     escalate: bool = False
+    reuse: bool = False
+    queue_ms_min: int = 0
     hold_ms_max: int = 72 * 3600 * 1000
     tree_jobs_max: int = 10_000
     job_calls_per_second: int = 0
@@ -132,6 +136,8 @@ class Call:
         self.reader: Reader = platform.database.reader
         self._tx: Transaction | None = None
         self.levels: dict[str, Level] = {}
+        # the caller's places in orgs, by org: there before a method's target is loaded
+        self.orgs: dict[str, OrgMemberRow] = {}
 
     @property
     def tx(self) -> Transaction:

@@ -11,7 +11,7 @@ from plasmid.domain import errors, ids, keys, object_states, properties, upload_
 from plasmid.domain.upload_limits import UploadedPart, UploadLimits
 from plasmid.metadata import objects, projects
 from plasmid.metadata.rows import PartRow
-from plasmid.methods import creation, shared, signing
+from plasmid.methods import archival, creation, shared, signing
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, DataObject
@@ -98,6 +98,7 @@ async def download(call: Call, target: DataObject, body: dict[str, Any]) -> dict
     """Return a URL for the file's bytes; the same question within an hour gives the same URL."""
     _require_in_project(target, body.get("project"))
     object_states.require_closed(target.id, target.row.state)
+    archival.require_live(call, target, body.get("project"), "downloaded")
     await _require_download_allowed(call, target, body.get("project"))
     duration_ms = _duration(body)
     name = body.get("filename")

@@ -1,4 +1,4 @@
-"""Find data objects, resolve names, describe many at once (contract B.2-B.4)."""
+"""Find data objects, resolve names (contract B.2, B.3)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import conditions, errors, filters, folders, globs, ids, keys
+from plasmid.domain import conditions, errors, filters, folders, globs, ids
 from plasmid.domain.access import Level
 from plasmid.domain.filters import DataObjects
-from plasmid.metadata import objects, projects, search
+from plasmid.metadata import objects, orgs, projects, search
 from plasmid.metadata.rows import ObjectRow, PlacementRow
 from plasmid.metadata.search import After
-from plasmid.methods import decode, levels, targets
+from plasmid.methods import data_objects, decode, levels, targets
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
-from plasmid.methods.wire import data_object as wire
 from plasmid.methods.wire import fields
 
 BATCH_MIN: Final = 200
@@ -42,7 +41,7 @@ async def find_data_objects(call: Call, target: None, body: dict[str, Any]) -> d
     for row, place, _ in found:
         entry: dict[str, Any] = {"project": place.container, "id": row.id}
         if options is not None:
-            entry["describe"] = await wire.describe(call.reader, row, place, options)
+            entry["describe"] = await data_objects.describe(call, row, place, options)
         results.append(entry)
     last = found[-1] if more else None
     following = {"project": last[1].container, "id": last[0].id, "key": last[2]} if last else None
@@ -59,7 +58,7 @@ async def _page(
     found: list[tuple[ObjectRow, PlacementRow, Any]] = []
     while containers:
         rows = await search.find_data_objects(
-            call.reader, question, containers, after=after, limit=batch
+            call.reader, question, containers, after=after, limit=batch, now_ms=call.now_ms
         )
         for entry in rows:
             if _holds(question, entry[0], entry[1]):
@@ -94,8 +93,6 @@ def _holds(question: DataObjects, row: ObjectRow, place: PlacementRow) -> bool:
 
 async def _containers(call: Call, question: DataObjects) -> list[str]:
     """Return where to look: the scope, or all that the caller sees and not merely as public."""
-    if question.archival_state not in (None, "live", "any"):
-        return []
     if question.scope is not None:
         scope = await targets.get_container(call, question.scope.project, question.level)
         regions = question.regions
@@ -114,7 +111,7 @@ async def _containers(call: Call, question: DataObjects) -> list[str]:
 async def visible_containers(call: Call) -> list[str]:
     """Return the containers of which the caller is a member, as far as the token goes."""
     own = set(call.actor.containers)
-    own |= set(await projects.find_memberships(call.reader, call.user))
+    own |= set(await orgs.find_reachable(call.reader, call.user))
     return sorted([item for item in own if await levels.level_on(call, item) >= Level.VIEW])
 
 
@@ -150,34 +147,6 @@ async def _resolved(call: Call, entry: dict[str, Any], options: Any) -> list[dic
             continue
         result: dict[str, Any] = {"project": place.container, "id": row.id}
         if options is not None:
-            result["describe"] = await wire.describe(call.reader, row, place, options)
+            result["describe"] = await data_objects.describe(call, row, place, options)
         resolved.append(result)
     return resolved
-
-
-@method("/system/describeDataObjects", access=Access.LOGIN)
-async def describe_data_objects(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
-    """Describe many objects; each result is a describe or the error that it would have been."""
-    wanted = body.get("objects")
-    if not isinstance(wanted, list) or len(wanted) > RESOLVE_MAX:
-        raise errors.InvalidInput(
-            f'Expected key "objects" of input to be an array of at most {RESOLVE_MAX} objects'
-        )
-    by_class = keys.hash_of(body, "classDescribeOptions") or {}
-    results: list[dict[str, Any]] = []
-    for entry in wanted:
-        asked = {"id": entry} if isinstance(entry, str) else entry
-        if not isinstance(asked, dict) or not ids.is_data_object(asked.get("id")):
-            raise errors.InvalidInput('Expected key "objects" of input to hold object IDs')
-        try:
-            results.append({"describe": await _described(call, asked, by_class)})
-        except errors.ResourceNotFound as error:
-            results.append({"error": {"type": error.type, "message": error.message}})
-    return {"results": results}
-
-
-async def _described(call: Call, asked: dict[str, Any], by_class: dict[str, Any]) -> dict[str, Any]:
-    found = await targets.get_data_object(call, asked["id"], asked.get("project"))
-    chosen = asked.get("describe", by_class.get(found.row.class_name, by_class.get("*")))
-    options = fields.options_of(chosen) or {}
-    return await wire.describe(call.reader, found.row, found.place, options)

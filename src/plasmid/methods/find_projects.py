@@ -7,7 +7,7 @@ from typing import Any
 from plasmid.domain import conditions, errors, filters, globs
 from plasmid.domain.access import Level
 from plasmid.domain.filters import Projects
-from plasmid.metadata import projects
+from plasmid.metadata import orgs, projects
 from plasmid.metadata.rows import ContainerRow
 from plasmid.methods import levels
 from plasmid.methods.call import Call
@@ -21,10 +21,9 @@ from plasmid.methods.wire import project as wire
 async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
     """Find projects the caller has a level on; public ones only when `public` asks for them."""
     question = filters.read_projects(body)
-    for region in question.regions or ():
-        if region not in call.platform.regions:
-            raise errors.InvalidInput(f'Expected key "region" of input to be known, got {region}')
-    own = await projects.find_memberships(call.reader, call.user)
+    require_regions(call, question)
+    own = await orgs.find_reachable(call.reader, call.user)
+    explicit = await projects.find_memberships(call.reader, call.user)
     public = await projects.find_memberships(call.reader, projects.PUBLIC)
     candidates = {item for item in own if item.startswith("project-")}
     if question.public:
@@ -32,22 +31,23 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
     elif question.public is False:
         candidates -= set(public)
     if question.explicit_permission is not None:
-        candidates &= set(own) if question.explicit_permission else candidates - set(own)
+        is_explicit = question.explicit_permission
+        candidates &= set(explicit) if is_explicit else candidates - set(explicit)
     found = sorted(
         await projects.find_containers(call.reader, candidates), key=lambda row: (row.name, row.id)
     )
     options = fields.options_of(question.page.describe)
     results: list[dict[str, Any]] = []
-    for row in _from(found, question.page.starting):
+    for row in from_place(found, question.page.starting):
         level = await levels.level_on(call, row.id)
-        if level < max(question.level, Level.VIEW) or not _holds(question, row):
+        if level < max(question.level, Level.VIEW) or not holds(question, row):
             continue
         if len(results) == question.page.limit:
             return {"results": results, "next": f"{row.id} {row.name}"}
         entry: dict[str, Any] = {
             "id": row.id,
             "level": level.name,
-            "permissionSources": [call.user] if row.id in own else [projects.PUBLIC],
+            "permissionSources": await _sources(call, row.id),
             "public": row.id in public,
         }
         if options is not None:
@@ -56,7 +56,20 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
     return {"results": results, "next": None}
 
 
-def _from(found: list[ContainerRow], starting: object) -> list[ContainerRow]:
+def require_regions(call: Call, question: Projects) -> None:
+    """Raise InvalidInput if a question names a region that is none."""
+    for region in question.regions or ():
+        if region not in call.platform.regions:
+            raise errors.InvalidInput(f'Expected key "region" of input to be known, got {region}')
+
+
+async def _sources(call: Call, project_id: str) -> list[str]:
+    """Return by whose membership the caller has a level: their own, orgs', everybody's."""
+    members = await projects.find_members(call.reader, project_id)
+    return [name for name in (call.user, *call.orgs, projects.PUBLIC) if name in members]
+
+
+def from_place(found: list[ContainerRow], starting: object) -> list[ContainerRow]:
     """Return the projects from the place where a page starts, which may be gone by now."""
     if starting is None:
         return found
@@ -66,7 +79,7 @@ def _from(found: list[ContainerRow], starting: object) -> list[ContainerRow]:
     return [row for row in found if (row.name, row.id) >= (name, project_id)]
 
 
-def _holds(question: Projects, row: ContainerRow) -> bool:
+def holds(question: Projects, row: ContainerRow) -> bool:
     """Say whether a project is what the question asks for."""
     tags, wanted = question.tags, question.properties
     restricted = bool(row.flags.get("externalUploadRestricted"))
@@ -81,9 +94,3 @@ def _holds(question: Projects, row: ContainerRow) -> bool:
         and (wanted is None or conditions.evaluate(wanted, conditions.within(row.properties)))
         and question.created.hold(row.created_ms)
     )
-
-
-@method("/system/findGlobalWorkflows", access=Access.LOGIN)
-async def find_global_workflows(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
-    """Return no global workflows: there are none on this platform yet."""
-    return {"results": [], "next": None}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import errors, folders, ids, keys
+from plasmid.domain import archival, errors, folders, ids, keys, object_states
 from plasmid.domain.access import Level
 from plasmid.executions import cloning
 from plasmid.metadata import objects, projects
-from plasmid.methods import moments, removal, targets
+from plasmid.methods import data_objects, moments, removal, targets
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, Container
-from plasmid.methods.wire import data_object as wire
 from plasmid.methods.wire import fields
 
 PARTIAL_OBJECTS_MAX: Final = 10_000
@@ -84,7 +83,7 @@ async def _objects_of(
             continue
         entry: dict[str, Any] = {"id": row.id}
         if options is not None:
-            entry["describe"] = await wire.describe(call.reader, row, place, options)
+            entry["describe"] = await data_objects.describe(call, row, place, options)
         listed.append(entry)
     return listed
 
@@ -169,10 +168,8 @@ async def clone(call: Call, target: Container, body: dict[str, Any]) -> dict[str
     destination = await _clone_destination(call, target, body)
     into = folders.normalise(body.get("destination") or "/", "destination")
     object_ids = await removal.known_ids(call, target.id, body, force=False)
-    found = await objects.find_objects(call.reader, object_ids)
-    for row in found.values():
-        if row.state != "closed":
-            raise errors.InvalidState(f"{row.id} is not closed; only closed objects can be cloned")
+    paths = [folders.normalise(path, "folders") for path in keys.strings(body, "folders") or []]
+    await _require_clonable(call, target, destination, object_ids)
     async with moments.of(call) as moment:
         if body.get("parents"):
             await cloning.add_folder_with_parents(moment, destination.id, into)
@@ -180,9 +177,8 @@ async def clone(call: Call, target: Container, body: dict[str, Any]) -> dict[str
         exists = await cloning.clone_objects(
             moment, object_ids, source=target.id, destination=destination.id, below=into
         )
-        for path in keys.strings(body, "folders") or []:
-            folder = folders.normalise(path, "folders")
-            exists += await _clone_folder(call, target.id, destination.id, (folder, into))
+        for folder in paths:
+            exists += await _clone_folder(call, target, destination, (folder, into))
     await projects.touch(call.tx, destination.id, call.now_ms)
     return {"id": target.id, "project": destination.id, "exists": sorted(set(exists))}
 
@@ -194,36 +190,61 @@ async def _clone_destination(call: Call, target: Container, body: dict[str, Any]
     if project == target.id:
         raise errors.InvalidInput("Objects cannot be cloned into the container they are in")
     destination = await targets.get_container(call, str(project), Level.UPLOAD)
-    if target.row.flags.get("restricted"):
-        raise errors.PermissionDenied(f"{target.id} is restricted: nothing can be cloned from it")
+    await _require_unrestricted(call, target, destination.id)
     if destination.row.region != target.row.region:
-        raise errors.InvalidInput(f"{destination.id} is in another region than {target.id}")
+        raise errors.InvalidInput(
+            f"{destination.id} is in region {destination.row.region}, {target.id} is in"
+            f" {target.row.region}: nothing can be cloned across regions"
+        )
     return destination
 
 
+async def _require_unrestricted(call: Call, target: Container, destination: str) -> None:
+    """Raise PermissionDenied if a project, or that of a workspace, lets nothing out."""
+    home = target.row
+    if home.project is not None and home.project != destination:
+        home = await projects.find_container(call.reader, home.project) or home
+    if home.flags.get("restricted"):
+        raise errors.PermissionDenied(f"{home.id} is restricted: nothing can be cloned from it")
+
+
+async def _require_clonable(
+    call: Call, target: Container, destination: Container, object_ids: list[str]
+) -> None:
+    """Raise InvalidState for an object that is not closed, or not where its bytes can be read."""
+    for row in (await objects.find_objects(call.reader, object_ids)).values():
+        if row.state != object_states.CLOSED:
+            raise errors.InvalidState(f"{row.id} is not closed; only closed objects can be cloned")
+    same_payer = destination.row.bill_to == target.row.bill_to
+    for place in await objects.find_placements_in(call.reader, target.id, object_ids):
+        state = archival.state_of(place.archival_state, place.archival_until_ms, call.now_ms)
+        archival.require_clonable(place.object, state, same_payer=same_payer)
+
+
 async def _clone_folder(
-    call: Call, source: str, destination: str, paths: tuple[str, str]
+    call: Call, target: Container, destination: Container, paths: tuple[str, str]
 ) -> list[str]:
     folder, into = paths
-    await require_folder(call, source, folder)
+    await require_folder(call, target.id, folder)
     new = into if folder == folders.ROOT else folders.join(into, folders.name(folder))
-    if folder != folders.ROOT and await projects.has_folder(call.reader, destination, new):
+    if folder != folders.ROOT and await projects.has_folder(call.reader, destination.id, new):
         raise errors.InvalidState(
             f"If cloned, a folder would conflict with an existing folder: {new}"
         )
+    inside = await objects.find_visible_in(call.reader, target.id, folder)
+    await _require_clonable(call, target, destination, inside)
     async with moments.of(call) as moment:
-        await cloning.add_folder_with_parents(moment, destination, new)
-        for path in await projects.find_folders(call.reader, source):
+        await cloning.add_folder_with_parents(moment, destination.id, new)
+        for path in await projects.find_folders(call.reader, target.id):
             if folders.is_inside(path, folder):
                 await cloning.add_folder_with_parents(
-                    moment, destination, folders.rebase(path, folder, new)
+                    moment, destination.id, folders.rebase(path, folder, new)
                 )
-        places = await objects.find_visible_places(call.reader, source, folder)
         return await cloning.clone_objects(
             moment,
-            [place.object for place in places],
-            source=source,
-            destination=destination,
+            inside,
+            source=target.id,
+            destination=destination.id,
             below=into,
             moved=(folder, new),
         )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from plasmid.domain import access, errors
 from plasmid.domain.access import Grant, Level
-from plasmid.metadata import projects
+from plasmid.metadata import orgs, projects
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.call import Call
 
@@ -60,7 +60,8 @@ async def require_launcher(call: Call, project_id: str) -> None:
     """Raise PermissionDenied if the user of a calling job may start no jobs in its project now."""
     members = await projects.find_members(call.reader, project_id)
     everybody = members.get(projects.PUBLIC, Level.NONE)
-    if max(members.get(call.user, Level.NONE), everybody) < Level.CONTRIBUTE:
+    own = await orgs.level_among(call.reader, call.user, members)
+    if max(own, everybody) < Level.CONTRIBUTE:
         raise errors.PermissionDenied(
             f"{call.user} no longer has CONTRIBUTE permission on {project_id}: its jobs can start"
             " no others there"

@@ -1,12 +1,20 @@
-"""What a caller may do in a container, and which apps they develop (contract 0.3, C.10, I.9)."""
+"""What a caller may do in a container, and which apps they develop (contract 0.3, C.4, C.10)."""
 
 from __future__ import annotations
 
 from plasmid.domain import app_spec
+from plasmid.domain import orgs as org_rules
 from plasmid.domain.access import Level
-from plasmid.metadata import apps, objects, projects
+from plasmid.metadata import apps, objects, orgs, projects
 from plasmid.metadata.rows import AppNameRow, AppRow, ContainerRow
 from plasmid.methods.call import Call
+
+
+async def load_orgs(call: Call) -> None:
+    """Let the call know in which orgs its user is."""
+    if call.actor.user is not None:
+        found = await orgs.find_orgs_of(call.reader, call.actor.user)
+        call.orgs = {row.org: row for row in found}
 
 
 async def level_on(call: Call, container_id: str) -> Level:
@@ -29,7 +37,7 @@ async def _find_level(call: Call, container_id: str) -> Level:
     if actor.user is None:
         return min(public, Level.VIEW)
     ceiling = actor.ceiling(container_id)
-    own = min(max(members.get(actor.user, Level.NONE), public), ceiling)
+    own = min(max(await orgs.level_among(call.reader, actor.user, members), public), ceiling)
     # a job, or a token that was narrowed, may read what is public anyway (contract I.9)
     return max(own, min(public, Level.VIEW))
 
@@ -44,17 +52,24 @@ async def _level_of_execution(call: Call, row: ContainerRow) -> Level:
     if version is None or listing is None:
         return Level.NONE
     is_developer = may_develop(call, listing)
-    if is_developer or (row.kind == app_spec.CONTENT and await _may_get(call, version, listing)):
+    if is_developer or await _may_get(call, version, listing, row.kind):
         # a job that may act as a developer sees what its user sees as one
         is_open = is_developer and call.actor.job is not None
         return Level.VIEW if is_open else min(Level.VIEW, call.actor.ceiling(row.id))
     return Level.NONE
 
 
-async def _may_get(call: Call, version: AppRow, listing: AppNameRow) -> bool:
-    """Say whether what an app is made from is open to the caller, who is no developer of it."""
+async def _may_get(call: Call, version: AppRow, listing: AppNameRow, kind: str | None) -> bool:
+    """Say whether what an app is made from is open to the caller, who is no developer of it.
+
+    To run a global workflow one has to see its stages, what they run and what they are given.
+    """
+    if not is_user(call, version, listing):
+        return False
+    if version.id.startswith("globalworkflow-"):
+        return kind in (app_spec.CONTENT, app_spec.RESOURCES)
     row = await objects.find_object(call.reader, version.id)
-    return bool(row and row.body.get("openSource")) and is_user(call, version, listing)
+    return kind == app_spec.CONTENT and bool(row and row.body.get("openSource"))
 
 
 def is_user(call: Call, version: AppRow, listing: AppNameRow) -> bool:
@@ -64,11 +79,22 @@ def is_user(call: Call, version: AppRow, listing: AppNameRow) -> bool:
 
 
 def is_authorized(call: Call, listing: AppNameRow) -> bool:
-    """Say whether the caller is among the users of an app, or all are."""
+    """Say whether the caller is among the users of an app, by an org with access, or all are."""
     users = listing.authorized_users
-    return call.actor.user in users or projects.PUBLIC in users
+    return call.actor.user in users or projects.PUBLIC in users or _is_by_org(call, users)
 
 
 def may_develop(call: Call, listing: AppNameRow) -> bool:
     """Say whether the caller is a developer of an app; a job is one only if it asks to be."""
-    return call.actor.user in listing.developers and call.actor.may_develop
+    developers = listing.developers
+    is_one = call.actor.user in developers or _is_by_org(call, developers)
+    return is_one and call.actor.may_develop
+
+
+def _is_by_org(call: Call, entities: list[str]) -> bool:
+    """Say whether one of the caller's orgs is named that gives them its access to apps."""
+    return any(
+        org_rules.access_of(place.level, place.access)["appAccess"]
+        for place in call.orgs.values()
+        if place.org in entities
+    )

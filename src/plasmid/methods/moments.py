@@ -18,6 +18,7 @@ async def of(call: Call) -> AsyncIterator[Moment]:
         now_ms=call.now_ms,
         randomness=call.platform.randomness,
         authenticator=call.platform.authenticator,
+        logs=call.platform.logs,
     )
     async with waking.following(moment):
         yield moment

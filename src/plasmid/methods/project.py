@@ -1,15 +1,15 @@
-"""Projects: make, describe, change, share, destroy (contract C.1-C.6)."""
+"""Projects: make, describe, change, destroy (contract C.1-C.6)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, ids, keys, properties
+from plasmid.domain import errors, keys, properties
 from plasmid.domain.access import Level
 from plasmid.executions import settle
-from plasmid.metadata import jobs, projects, users
+from plasmid.metadata import jobs, projects
 from plasmid.metadata.rows import ContainerRow
-from plasmid.methods import billing, moments, targets
+from plasmid.methods import billing, moments
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, Container
@@ -105,86 +105,10 @@ async def update(call: Call, target: Container, body: dict[str, Any]) -> Ref:
             changes[name] = (
                 properties.check_name(body[name]) if name == "name" else _text(body, name)
             )
-    if body.get("billTo") is not None and body["billTo"] != target.row.bill_to:
-        raise errors.InvalidInput(f"{body['billTo']} cannot be billed for this project")
-    _refuse_phi(body, target.row.bill_to)
+    changes["bill_to"] = await billing.moved_to(call, target.row, body)
+    _refuse_phi(body, changes["bill_to"])
     changes["flags"] = _with_flags(target.row.flags, body)
     await projects.update_container(call.tx, target.id, changes)
-    return Ref(target.id)
-
-
-@method("/project-xxxx/invite", access=Access.ADMINISTER, mode=Mode.WRITE)
-async def invite(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
-    """Give a user, or everybody (PUBLIC), at least a level; nothing is lowered by this."""
-    level = Level.parse(keys.require(body, "level"))
-    if level is Level.NONE:
-        raise errors.InvalidInput('Expected key "level" of input to be more than NONE')
-    member = await _member(call, body.get("invitee"))
-    present = (await projects.find_members(call.reader, target.id)).get(member, Level.NONE)
-    await projects.set_member(call.tx, target.id, member, max(present, level))
-    return {"id": target.id, "state": "accepted"}
-
-
-async def _member(call: Call, invitee: object) -> str:
-    if invitee == projects.PUBLIC:
-        return projects.PUBLIC
-    if not isinstance(invitee, str) or not invitee:
-        raise errors.InvalidInput('Expected key "invitee" of input to be a user, org or PUBLIC')
-    if "@" in invitee:
-        found = await users.find_user_by_email(call.reader, invitee)
-    else:
-        found = await users.find_user(call.reader, invitee)
-    if found is None:
-        raise targets.not_found(invitee)
-    return found.id
-
-
-@method("/project-xxxx/decreasePermissions", access=Access.VIEW, mode=Mode.WRITE)
-async def decrease_permissions(call: Call, target: Container, body: dict[str, Any]) -> Ref:
-    """Lower members to a level, or remove them with null; one's own entry without being admin."""
-    members = await projects.find_members(call.reader, target.id)
-    for member, wanted in body.items():
-        is_own = member == call.actor.user and _is_whole(call)
-        if not is_own and target.level < Level.ADMINISTER:
-            raise errors.PermissionDenied("ADMINISTER permission is required to lower others")
-        if member not in members and member != projects.PUBLIC:
-            await _member(call, member)
-        level = Level.parse(wanted, member)
-        if level > members.get(member, Level.NONE):
-            raise errors.InvalidInput(f"{member} has less than {level.name} already")
-        await projects.set_member(call.tx, target.id, member, level)
-    await _require_administrator(call, target)
-    return Ref(target.id)
-
-
-def _is_whole(call: Call) -> bool:
-    """Say whether the token is all of its user: no job's, and not narrowed."""
-    return call.actor.job is None and call.actor.scope is None
-
-
-async def _require_administrator(call: Call, target: Container) -> None:
-    """Raise InvalidState if nobody is left who could ever reach a project's objects again.
-
-    One billed to an org is the business of the org's administrators.
-    """
-    members = await projects.find_members(call.tx, target.id)
-    has_one = any(
-        level is Level.ADMINISTER for member, level in members.items() if member != projects.PUBLIC
-    )
-    if not has_one and ids.is_id(target.row.bill_to, "user"):
-        raise errors.InvalidState(
-            f"{target.id} would be left without an administrator: make another member ADMINISTER "
-            "first, or destroy the project"
-        )
-
-
-@method("/project-xxxx/leave", access=Access.VIEW, mode=Mode.WRITE)
-async def leave(call: Call, target: Container, body: dict[str, Any]) -> Ref:
-    """Give up one's own membership; a job or a narrowed token cannot do that for its user."""
-    if not _is_whole(call):
-        raise errors.PermissionDenied("This token may not give up its user's membership")
-    await projects.set_member(call.tx, target.id, call.user, Level.NONE)
-    await _require_administrator(call, target)
     return Ref(target.id)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.domain import errors, ids
-from plasmid.methods import decode, nonces, targets
+from plasmid.methods import decode, levels, nonces, targets
 from plasmid.methods.call import Call
 from plasmid.methods.nonces import Nonce
 from plasmid.methods.targets import Access
@@ -85,8 +85,8 @@ def resolve(path: str) -> tuple[Method, str]:
         return found, subject
     entity = subject.removeprefix(INTERNAL)
     class_name = ids.class_of(entity)
-    if len(pieces) == 3 and ids.is_id(pieces[0], "app"):
-        class_name = "app"  # app-name/version
+    if len(pieces) == 3 and ids.is_id(pieces[0], *ids.VERSIONED_CLASSES):
+        class_name = ids.class_of(pieces[0])  # app-name/version
     prefix = INTERNAL if entity != subject else ""
     found = METHODS.get((f"{prefix}{class_name}", verb, True))
     if found is None:
@@ -129,6 +129,7 @@ async def _carry_out(
         earlier = await nonces.earlier_answer(call, nonce)
         if earlier is not None:
             return earlier
+    await levels.load_orgs(call)
     target = await targets.load(call, found.access, subject if found.on_object else None, given)
     result = await found.handler(call, target, given)
     if nonce is not None:

@@ -51,6 +51,7 @@ async def _moment(platform: Platform) -> AsyncIterator[Moment]:
             now_ms=platform.now_ms(),
             randomness=platform.randomness,
             authenticator=platform.authenticator,
+            logs=platform.logs,
         )
         async with waking.following(moment):
             yield moment

@@ -16,6 +16,7 @@ from plasmid.domain import (
     keys,
     properties,
     requirements,
+    reuse,
     run_spec,
     ssh_access,
 )
@@ -61,6 +62,8 @@ def read(
     _check(body)
     settings = _echoed(body, parent, _ECHOED_OF_SUBJOBS if is_subjob else _ECHOED)
     settings = ssh_logins.without_disabled(call.platform, settings)
+    if call.platform.limits.reuse:
+        settings[reuse.SETTING] = True
     web_app = https_app.declared_by(executable.body)
     if web_app is not None:
         settings[https_app.FIELD] = web_app

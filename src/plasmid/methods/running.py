@@ -10,7 +10,15 @@ from plasmid.executions import cloning, launch, object_metadata
 from plasmid.executions.launch import Launch
 from plasmid.metadata import jobs, objects, projects
 from plasmid.metadata.rows import ContainerRow, JobRow
-from plasmid.methods import app_runs, granting, moments, run_settings, targets, tree_limits
+from plasmid.methods import (
+    app_runs,
+    archival,
+    granting,
+    moments,
+    run_settings,
+    targets,
+    tree_limits,
+)
 from plasmid.methods.call import Call
 from plasmid.methods.targets import DataObject
 
@@ -23,19 +31,19 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
     """Start a master job of an executable and return its id; raises for whatever is wrong."""
     parent = await caller_job(call)
     is_detached = keys.boolean(body, "detach") or parent is None
-    project = await _project_of(call, parent, body, is_detached=is_detached)
+    project = await project_of(call, parent, body, is_detached=is_detached)
     given = body.get("input")
     if not isinstance(given, dict):
         raise errors.InvalidInput('Expected key "input" of input to be a hash')
     spec = applet.row.body.get("inputSpec")
     checked = io_spec.check_values(spec, given)
-    await _require_readable(call, checked)
+    await require_readable(call, checked)
     await object_metadata.require_types(call.reader, spec, checked)
     folder = folders.read(body)
     over = None if is_detached else parent
     await tree_limits.require_room(call, over)
     if over is None:
-        _require_allowed(project, applet)
+        require_allowed(project, applet)
     executable = app_runs.in_region(applet.row, project.region)
     settings = run_settings.read(call, executable, body, function="main", parent=over)
     settings |= await granting.settings_of(call, parent)
@@ -44,17 +52,17 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
         executable=applet.id,
         executable_name=applet.place.name,
         function="main",
-        name=_name(body, applet.place.name),
+        name=name_of(body, applet.place.name),
         project=project,
         folder=folder,
         launched_by=call.user,
         run_input=given,
         original_input=checked,
-        depends_on=await _depends_on(call, body),
+        depends_on=await dependencies(call, body),
         tags=properties.check_tags(body.get("tags")),
         properties=properties.check_properties(body.get("properties")),
-        priority=_priority(body, parent),
-        rank=_rank(body, over),
+        priority=priority_of(body, parent),
+        rank=rank_of(body, over),
         instance_type=run_settings.instance_type(call, executable, settings, "main"),
         settings=settings,
         parent=parent,
@@ -72,9 +80,10 @@ async def caller_job(call: Call) -> JobRow | None:
     return await jobs.find_job(call.reader, call.actor.job) if call.actor.job else None
 
 
-async def _project_of(
+async def project_of(
     call: Call, parent: JobRow | None, body: dict[str, Any], *, is_detached: bool
 ) -> ContainerRow:
+    """Return the project in which a run is to be; raises if the caller may run nothing there."""
     project = body.get("project")
     if parent is not None and not is_detached:
         project = parent.project
@@ -98,7 +107,7 @@ async def _project_of(
         raise errors.PermissionDenied(f"{error.message} (to start a detachedJob there)") from error
 
 
-def _require_allowed(project: ContainerRow, executable: DataObject) -> None:
+def require_allowed(project: ContainerRow, executable: DataObject) -> None:
     """Raise PermissionDenied if a project names the executables of its trees and this is none."""
     allowed = project.flags.get("allowedExecutables")
     if allowed is None:
@@ -113,24 +122,25 @@ def _require_allowed(project: ContainerRow, executable: DataObject) -> None:
         )
 
 
-async def _require_readable(call: Call, value: Any) -> None:
+async def require_readable(call: Call, value: Any) -> None:
     """Raise if the caller may not see an object or a job that the input names."""
+    named = links.named_projects(value)
     for object_id in links.object_ids(value):
-        await targets.get_data_object(call, object_id)
+        found = await targets.get_data_object(call, object_id)
+        archival.require_live(call, found, named.get(object_id), "used as input")
     executions = {reference.execution: None for reference in links.references(value)}
-    for execution in executions:
-        if not ids.is_id(execution, "job"):
-            raise targets.not_found(execution)
-    await targets.require_jobs(call, executions)
+    await targets.require_executions(call, executions)
 
 
-async def _depends_on(call: Call, body: dict[str, Any]) -> list[str]:
+async def dependencies(call: Call, body: dict[str, Any]) -> list[str]:
+    """Return what a run waits for besides its input; raises if the caller may not see it."""
     given = body.get("dependsOn") or []
     if not isinstance(given, list):
         raise errors.InvalidInput('Expected key "dependsOn" of input to be an array')
-    await targets.require_jobs(call, [item for item in given if ids.is_id(item, "job")])
+    executions = [item for item in given if ids.is_id(item, *ids.EXECUTION_CLASSES)]
+    await targets.require_executions(call, executions)
     for entity_id in given:
-        if ids.is_id(entity_id, "job"):
+        if entity_id in executions:
             continue
         if ids.is_data_object(entity_id):
             await targets.get_data_object(call, entity_id)
@@ -139,18 +149,20 @@ async def _depends_on(call: Call, body: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(given))
 
 
-def _name(body: dict[str, Any], default: str) -> str:
+def name_of(body: dict[str, Any], default: str) -> str:
+    """Return the name of an execution: what the run says, or the default."""
     return default if body.get("name") is None else properties.check_name(body["name"])
 
 
-def _priority(body: dict[str, Any], parent: JobRow | None) -> str:
+def priority_of(body: dict[str, Any], parent: JobRow | None) -> str:
+    """Return the priority of an execution: what the run says, or that of what launches it."""
     given = body.get("priority") or (parent.priority if parent else "normal")
     if given not in PRIORITIES:
         raise errors.InvalidInput('Expected key "priority" of input to be low, normal or high')
     return str(given)
 
 
-def _rank(body: dict[str, Any], parent: JobRow | None) -> int:
+def rank_of(body: dict[str, Any], parent: JobRow | None) -> int:
     """Return the rank of a tree's root as the run says it; all below have that of the root."""
     given = keys.integer(body, "rank", minimum=RANK_MIN, maximum=RANK_MAX) or 0
     return parent.rank if parent else given
@@ -170,7 +182,7 @@ async def run_subjob(call: Call, body: dict[str, Any]) -> str:
     executable = await objects.find_object(call.reader, parent.executable)
     if executable is None:
         raise targets.not_found(parent.executable)
-    await _require_readable(call, given)
+    await require_readable(call, given)
     project = await projects.find_container(call.reader, parent.project)
     if project is None:
         raise targets.not_found(parent.project)
@@ -186,16 +198,16 @@ async def run_subjob(call: Call, body: dict[str, Any]) -> str:
         executable=parent.executable,
         executable_name=parent.executable_name,
         function=function,
-        name=_name(body, f"{parent.name}:{function}"),
+        name=name_of(body, f"{parent.name}:{function}"),
         project=project,
         folder=parent.folder,
         launched_by=parent.launched_by,
         run_input=given,
         original_input=io_spec.check_values(None, given),
-        depends_on=await _depends_on(call, body),
+        depends_on=await dependencies(call, body),
         tags=properties.check_tags(body.get("tags")),
         properties=properties.check_properties(body.get("properties")),
-        priority=_priority(body, parent),
+        priority=priority_of(body, parent),
         rank=parent.rank,
         instance_type=run_settings.instance_type(call, executable, settings, function),
         settings=settings,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, links, object_states, properties
+from plasmid.domain import errors, links, object_states, properties, workflow_body
 from plasmid.metadata import objects
-from plasmid.methods import moments
+from plasmid.methods import data_objects, moments
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, DataObject
-from plasmid.methods.wire import data_object as wire
 
-_CLASSES = ("file", "record", "applet")
-_OPEN_CLASSES = ("file", "record")
+_CLASSES = ("file", "record", "applet", "workflow")
+_OPEN_CLASSES = ("file", "record", "workflow")
 
 
 def _routes(verb: str, classes: tuple[str, ...] = _CLASSES) -> list[str]:
@@ -23,7 +22,7 @@ def _routes(verb: str, classes: tuple[str, ...] = _CLASSES) -> list[str]:
 @method(*_routes("describe"), access=Access.OBJECT_VIEW)
 async def describe(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, Any]:
     """Describe an object in the hinted container, or wherever the caller may see it."""
-    return await wire.describe(call.reader, target.row, target.place, body)
+    return await data_objects.describe(call, target.row, target.place, body)
 
 
 @method(*_routes("rename"), access=Access.PLACE_EDIT, mode=Mode.WRITE)
@@ -95,7 +94,8 @@ async def get_details(call: Call, target: DataObject, body: dict[str, Any]) -> A
 async def set_details(call: Call, target: DataObject, body: Any) -> Ref:
     """Set an open object's details; the body is the details, raw (contract A.3.2)."""
     details = properties.check_details(body)
-    linked = links.object_ids(details)
+    linked = [*links.object_ids(details), *workflow_body.linked_ids(target.row.body)]
+    linked = list(dict.fromkeys(linked))
     answer = await _open(call, target, {"details": details, "links": linked})
     await objects.set_links(call.tx, target.id, linked)
     return answer

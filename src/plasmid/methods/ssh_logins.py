@@ -14,7 +14,7 @@ from plasmid.domain.access import Level
 from plasmid.domain.assignments import HeldTry, SshAccess
 from plasmid.domain.job_states import State
 from plasmid.executions import settle
-from plasmid.metadata import jobs, projects, users
+from plasmid.metadata import jobs, orgs, projects, users
 from plasmid.metadata.database import Reader, Transaction
 from plasmid.metadata.rows import JobRow, UserRow
 from plasmid.methods.call import Platform
@@ -66,8 +66,8 @@ async def _access(reader: Reader, row: JobRow) -> SshAccess | None:
     if launcher is None or not launcher.ssh_public_key or project is None:
         return None
     members = await projects.find_members(reader, row.project)
-    level = max(members.get(name, Level.NONE) for name in (row.launched_by, projects.PUBLIC))
-    if level < Level.CONTRIBUTE:
+    own = await orgs.level_among(reader, row.launched_by, members)
+    if max(own, members.get(projects.PUBLIC, Level.NONE)) < Level.CONTRIBUTE:
         return None
     return SshAccess(
         job=row.id,

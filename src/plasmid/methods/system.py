@@ -43,6 +43,24 @@ async def come_back_later(call: Call, target: None, body: dict[str, Any]) -> dic
     return {"currentTime": call.now_ms}
 
 
+@method("/system/shortenURL", access=Access.LOGIN)
+async def shorten_url(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the URL as it is: there is no service here that would know shorter ones."""
+    return {"url": keys.required_string(body, "url")}
+
+
+@method("/notifications/get", access=Access.LOGIN)
+async def get_notifications(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
+    """Return no notifications: nothing sends any here."""
+    return {"notifications": []}
+
+
+@method("/notifications/markRead", access=Access.LOGIN)
+async def mark_notifications_read(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
+    """Do nothing, as there are no notifications."""
+    return {}
+
+
 @method("/system/getUserInfo", access=Access.LOGIN)
 async def get_user_info(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
     """Return the caller's name as the client's login asks for it (contract J.3)."""

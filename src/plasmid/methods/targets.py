@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from enum import Enum
 from typing import Any, Final
 
@@ -10,8 +10,9 @@ import msgspec
 
 from plasmid.domain import app_spec, errors, ids
 from plasmid.domain.access import Level
-from plasmid.metadata import apps, jobs, objects, projects, users
+from plasmid.metadata import analyses, apps, jobs, objects, orgs, projects, users
 from plasmid.metadata.rows import (
+    AnalysisRow,
     AppNameRow,
     AppRow,
     ContainerRow,
@@ -20,7 +21,7 @@ from plasmid.metadata.rows import (
     PlacementRow,
     UserRow,
 )
-from plasmid.methods import levels
+from plasmid.methods import levels, org_access
 from plasmid.methods.call import NOT_LOGGED_IN, Call
 
 _MAPPABLE: Final = ("applet", "file", "project", "record")
@@ -44,9 +45,15 @@ class Access(Enum):
     JOB_CONTROL = "launcher with CONTRIBUTE, or ADMINISTER of the project"
     APP_VIEW = "developer of the app, or one of its users if it is published"
     APP_DEVELOPER = "developer of the app"
+    NEVER = "nobody: a route of the client for what is not offered here"
+    ORG_ADMIN = "ADMIN of the org, or the operator"
+    ENTRANT = "a user whom the project lets in: by who pays for it, or by an invitation"
 
 
-_OF_USERS: Final = (Access.LOGIN, Access.APP_VIEW, Access.APP_DEVELOPER)
+_OF_USERS: Final = (
+    Access.LOGIN, Access.APP_VIEW, Access.APP_DEVELOPER, Access.ORG_ADMIN, Access.ENTRANT,
+    Access.NEVER,
+)  # fmt: skip
 
 
 class DataObject(msgspec.Struct):
@@ -64,11 +71,16 @@ class DataObject(msgspec.Struct):
 
 
 class App(DataObject):
-    """A version of an app: what it runs, as if it lay in a place of the app's name."""
+    """A version of an app or global workflow: what it runs, as if it lay in a place of its name."""
 
     version: AppRow
     listing: AppNameRow
     is_developer: bool
+
+    @property
+    def label(self) -> str:
+        """What people call it, all versions together: `app-name`, `globalworkflow-name`."""
+        return f"{self.row.class_name}-{self.version.name}"
 
 
 class Container(msgspec.Struct):
@@ -121,18 +133,15 @@ def require_login(call: Call, access: Access) -> None:
 
 async def load(call: Call, access: Access, subject: str | None, body: Any) -> Any:
     """Return the target of a call; raises ResourceNotFound, PermissionDenied."""
-    if subject is None:
-        return None
-    class_name = ids.class_of(subject.partition("/")[0])
-    if class_name in ids.CONTAINER_CLASSES:
-        return await _load_container(call, access, subject)
+    class_name = None if subject is None else ids.class_of(subject.partition("/")[0])
+    if subject is None or class_name is None:
+        return subject
     if class_name in ids.DATA_OBJECT_CLASSES:
         return await _load_object(call, access, subject, body)
-    if class_name == "job":
-        return await _load_job(call, access, subject)
-    if class_name == "app":
-        return await _load_app(call, access, subject)
-    return await _load_user(call, subject) if class_name == "user" else subject
+    if class_name in ids.VERSIONED_CLASSES:
+        return await get_app(call, subject, access)
+    loader = _LOADERS.get(class_name)
+    return subject if loader is None else await loader(call, access, subject)
 
 
 async def get_container(call: Call, container_id: str, level: Level) -> Container:
@@ -150,6 +159,8 @@ async def get_container(call: Call, container_id: str, level: Level) -> Containe
 
 async def _load_container(call: Call, access: Access, container_id: str) -> Container:
     level = Level[access.value] if access.value in Level.__members__ else Level.VIEW
+    if access is Access.ENTRANT:
+        level = Level.NONE  # the method lets in
     return await get_container(call, container_id, level)
 
 
@@ -194,7 +205,7 @@ async def _own_applet(call: Call, row: ObjectRow) -> list[tuple[PlacementRow, Le
     if job is None or job.executable != row.id:
         return []
     places = await objects.find_placements(call.reader, row.id)
-    known = await projects.find_memberships(call.reader, job.launched_by)
+    known = await orgs.find_reachable(call.reader, job.launched_by)
     # the name that the launcher knows, not that in some project of somebody else
     places.sort(key=lambda place: place.container not in known)
     return [(place, Level.VIEW) for place in places[:1]]
@@ -236,6 +247,8 @@ def _require_object_level(found: DataObject, access: Access) -> None:
         needed = Level.CONTRIBUTE if found.row.state == "closed" else Level.UPLOAD
     elif access is Access.OBJECT_UPLOAD:
         needed = Level.UPLOAD
+    elif access is Access.CONTRIBUTE:
+        needed = Level.CONTRIBUTE
     else:
         needed = Level.VIEW
     level = found.level if access is Access.PLACE_EDIT else max(level for _, level in found.places)
@@ -246,9 +259,11 @@ def _require_object_level(found: DataObject, access: Access) -> None:
         )
 
 
-async def get_job(call: Call, job_id: str) -> JobRow:
-    """Return a job the caller may see; raises ResourceNotFound, PermissionDenied (contract A.5)."""
-    row = await jobs.find_job(call.reader, job_id)
+async def get_execution(call: Call, job_id: str) -> JobRow | AnalysisRow:
+    """Return a job or analysis the caller may see; raises as `get_job` does."""
+    is_job = ids.is_id(job_id, "job")
+    find = jobs.find_job if is_job else analyses.find_analysis
+    row: JobRow | AnalysisRow | None = await find(call.reader, job_id)
     if row is None:
         raise not_found(job_id)
     if await job_level(call, row) < Level.VIEW:
@@ -256,8 +271,19 @@ async def get_job(call: Call, job_id: str) -> JobRow:
     return row
 
 
-async def require_jobs(call: Call, job_ids: Collection[str]) -> None:
-    """Raise as `get_job` does if the caller may not see one of some jobs: any number at once."""
+async def get_job(call: Call, job_id: str) -> JobRow:
+    """Return a job the caller may see; raises ResourceNotFound, PermissionDenied (contract A.5)."""
+    row = await get_execution(call, job_id)
+    if not isinstance(row, JobRow):
+        raise not_found(job_id)
+    return row
+
+
+async def require_executions(call: Call, job_ids: Collection[str]) -> None:
+    """Raise as `get_job` does if the caller may not see one of some jobs and analyses, any number.
+
+    It is one query for all of them.
+    """
     found = await jobs.find_places(call.reader, job_ids)
     own = (await jobs.find_places(call.reader, [call.actor.job])) if call.actor.job else {}
     trees = {place.root_execution for place in own.values()}
@@ -270,8 +296,8 @@ async def require_jobs(call: Call, job_ids: Collection[str]) -> None:
             raise errors.PermissionDenied(f"VIEW permission is required on the project of {job_id}")
 
 
-async def job_level(call: Call, row: JobRow) -> Level:
-    """Return the caller's level on a job: a job's token may control its own tree (contract I.9)."""
+async def job_level(call: Call, row: JobRow | AnalysisRow) -> Level:
+    """Return the caller's level on an execution: a job's token may control its own tree (I.9)."""
     if call.actor.job is not None:
         own = await jobs.find_job(call.reader, call.actor.job)
         if own is not None and own.root_execution == row.root_execution:
@@ -279,13 +305,13 @@ async def job_level(call: Call, row: JobRow) -> Level:
     return await levels.level_on(call, row.project)
 
 
-async def _load_job(call: Call, access: Access, job_id: str) -> JobRow:
+async def _load_execution(call: Call, access: Access, job_id: str) -> JobRow | AnalysisRow:
     if access is Access.WORKER:
-        row = await jobs.find_job(call.reader, job_id)
-        if row is None:
+        held = await jobs.find_job(call.reader, job_id)
+        if held is None:
             raise not_found(job_id)
-        return row
-    row = await get_job(call, job_id)
+        return held
+    row = await get_execution(call, job_id)
     level = await job_level(call, row)
     if access is Access.CONTRIBUTE and level < Level.CONTRIBUTE:
         raise errors.PermissionDenied(f"CONTRIBUTE permission is required on {row.project}")
@@ -299,15 +325,22 @@ async def _load_job(call: Call, access: Access, job_id: str) -> JobRow:
     return row
 
 
-async def _load_user(call: Call, user_id: str) -> UserRow:
+async def _load_org(call: Call, access: Access, org_id: str) -> org_access.Org:
+    found = await org_access.find(call, org_id)
+    if found is None:
+        raise not_found(org_id)
+    return org_access.require_admin(call, found) if access is Access.ORG_ADMIN else found
+
+
+async def _load_user(call: Call, access: Access, user_id: str) -> UserRow:
     row = await users.find_user(call.reader, user_id)
     if row is None:
         raise not_found(user_id)
     return row
 
 
-async def _load_app(call: Call, access: Access, subject: str) -> App:
-    """Return an app by id, name, or name and version or tag."""
+async def get_app(call: Call, subject: str, access: Access = Access.APP_VIEW) -> App:
+    """Return an app or global workflow by id, name, or name and version or tag; raises."""
     version = await _find_version(call, subject)
     row = await objects.find_object(call.reader, version.id) if version else None
     listing = await apps.find_name(call.reader, version.name) if version else None
@@ -315,7 +348,7 @@ async def _load_app(call: Call, access: Access, subject: str) -> App:
         raise not_found(subject)
     found = app_of(call, row, version, listing)
     if access is Access.APP_DEVELOPER and not found.is_developer:
-        raise errors.PermissionDenied(f"Only developers of app-{version.name} may do this")
+        raise errors.PermissionDenied(f"Only developers of {found.label} may do this")
     if access is Access.APP_VIEW and not found.is_developer:
         await _require_app_user(call, found)
     return found
@@ -333,8 +366,10 @@ async def _find_version(call: Call, subject: str) -> AppRow | None:
         by_id = await apps.find_version(call.reader, named)
         if by_id is not None:
             return by_id
-    name = named.removeprefix("app-")
-    return await apps.find_aliased(call.reader, name, alias or app_spec.DEFAULT)
+    class_name, _, name = named.partition("-")
+    found = await apps.find_aliased(call.reader, name, alias or app_spec.DEFAULT)
+    # apps and global workflows share their names, and each is of one class only
+    return found if found is not None and found.id.startswith(f"{class_name}-") else None
 
 
 async def _require_app_user(call: Call, app: App) -> None:
@@ -346,11 +381,19 @@ async def _require_app_user(call: Call, app: App) -> None:
             return
     if not levels.is_authorized(call, app.listing):
         raise errors.PermissionDenied(
-            f"You are no authorized user of app-{version.name}; one of its developers can change"
-            f" that: dx add users app-{version.name} {call.actor.user}"
+            f"You are no authorized user of {app.label}; one of its developers can change that:"
+            f" dx add users {app.label} {call.actor.user}"
         )
     if not levels.is_user(call, version, app.listing):
         state = "not published" if version.published_ms is None else "deleted"
         raise errors.PermissionDenied(
-            f"app-{version.name}/{version.version} is {state}: only its developers see it"
+            f"{app.label}/{version.version} is {state}: only its developers see it"
         )
+
+
+_LOADERS: Final[dict[str, Callable[[Call, Access, str], Awaitable[Any]]]] = {
+    **dict.fromkeys(ids.CONTAINER_CLASSES, _load_container),
+    **dict.fromkeys(ids.EXECUTION_CLASSES, _load_execution),
+    "org": _load_org,
+    "user": _load_user,
+}

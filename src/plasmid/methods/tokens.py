@@ -21,18 +21,21 @@ DAY_MS: Final = 24 * 3600 * 1000
 USUAL_MS: Final = 30 * DAY_MS
 LONGEST_MS: Final = 365 * DAY_MS
 LABEL_MAX: Final = 255
-_NO_PASSWORDS: Final = (
+_NOT_LOGGED_IN: Final = (
     "There are no passwords here: use a token that you have (the operator's shell gets one by"
-    ' eval "$(plasmid env)") to make others'
+    ' eval "$(plasmid env)"), as the password of dx login if need be, to make others'
 )
 
 
 @method("/system/newAuthToken", access=Access.ANYONE, mode=Mode.WRITE)
 async def new_auth_token(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
-    """Return a new token of the calling user, which can do no more and lives no longer."""
+    """Return a new token of the calling user, which can do no more and lives no longer.
+
+    Who shows no token may log in by username and password, which is a token of that user.
+    """
     caller = call.actor
     if caller.user is None:
-        raise errors.InvalidAuthentication(_NO_PASSWORDS)
+        caller = await _logged_in(call, body)
     _refuse_jobs(caller)
     scope = access.narrowed(_scope(body), caller.scope)
     is_whole = scope is None or access.level_in(scope, access.EVERY) is Level.ADMINISTER
@@ -47,7 +50,7 @@ async def new_auth_token(call: Call, target: None, body: dict[str, Any]) -> dict
         raise errors.InvalidInput(
             f'Expected key "label" of input to be a string of at most {LABEL_MAX} characters'
         )
-    expires_ms = _expires_ms(call, body)
+    expires_ms = _expires_ms(call, caller, body)
     token = tokens.mint(call.platform.randomness(32))
     await tokens.add(call.tx, token, made, now_ms=call.now_ms, expires_ms=expires_ms, label=label)
     return {
@@ -59,16 +62,31 @@ async def new_auth_token(call: Call, target: None, body: dict[str, Any]) -> dict
     }
 
 
+async def _logged_in(call: Call, body: dict[str, Any]) -> Actor:
+    """Return who a username and a token as the password stand for."""
+    username, password = keys.string(body, "username"), keys.string(body, "password")
+    if username is None or password is None:
+        raise errors.InvalidAuthentication(_NOT_LOGGED_IN)
+    user = f"user-{username.strip().lower().removeprefix('user-')}"
+    found = await tokens.find_actor(call.reader, tokens.hash_of(password.strip()), call.now_ms)
+    if found is None or found.user != user or found.context_hash:
+        raise errors.UsernameOrPasswordError(
+            "The username and the password do not belong together; the password is a token of"
+            " that user"
+        )
+    return found
+
+
 def _refuse_jobs(caller: Actor) -> None:
     if caller.job is not None:
         raise errors.PermissionDenied("A job may neither make nor end tokens of its user")
 
 
-def _expires_ms(call: Call, body: dict[str, Any]) -> int:
+def _expires_ms(call: Call, caller: Actor, body: dict[str, Any]) -> int:
     latest_ms = call.now_ms + LONGEST_MS
     asked_ms = keys.integer(body, "expires", minimum=call.now_ms + 1, maximum=latest_ms)
     expires_ms = call.now_ms + USUAL_MS if asked_ms is None else asked_ms
-    return min(expires_ms, call.actor.expires_ms or expires_ms)
+    return min(expires_ms, caller.expires_ms or expires_ms)
 
 
 def _scope(body: dict[str, Any]) -> Scope | None:

@@ -41,6 +41,19 @@ async def test_nothing_is_placed_without_a_worker(world: World) -> None:
     assert await world.place() == 1
 
 
+async def test_a_job_may_be_kept_in_the_queue_for_a_while(world: World) -> None:
+    """A test platform's: clients' tests look at jobs that have not begun."""
+    world.dispatcher.queue_ms_min = 30_000
+    job = await world.a_job(await world.an_applet(await world.a_project()))
+    await world.sync()
+    world.clock.advance(29_999)
+    await world.sync()
+    assert await world.place() == 0
+    world.clock.advance(1)
+    assert await world.place() == 1
+    assert await world.state(job) == "running"
+
+
 async def test_a_lease_notes_worker_and_time(world: World) -> None:
     job = await world.a_job(await world.an_applet(await world.a_project()))
     world.clock.advance(1234)

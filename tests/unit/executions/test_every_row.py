@@ -90,6 +90,24 @@ async def a_job_waits_for_nothing(world: World) -> str:
     return await a_runnable(world)
 
 
+@story(S.IDLE, E.REUSED)
+async def a_job_is_equal_to_one_that_is_done(world: World) -> str:
+    earlier = await a_runnable(world)
+    await world.finish(earlier)
+    again = {"properties": {"plasmid.reuse": "true"}}
+    return await world.a_job((await world.job_row(earlier)).executable, **again)
+
+
+@story(S.WAITING_ON_INPUT, E.REUSED)
+async def a_job_turns_out_to_be_equal_to_one_that_is_done(world: World) -> str:
+    source = await a_runnable(world)
+    applet = (await world.job_row(source)).executable
+    await world.finish(await world.a_job(applet, {"in": 1}))
+    job = await world.a_job(applet, of(source), properties={"plasmid.reuse": "true"})
+    await world.finish(source, {"x": 1})
+    return job
+
+
 @story(S.WAITING_ON_INPUT, E.INPUTS_READY)
 async def what_a_job_waits_for_is_done(world: World) -> str:
     source = await a_runnable(world)

@@ -214,6 +214,7 @@ async def test_a_job_whose_applet_is_gone_is_held_against_nothing(world: World) 
             now_ms=world.clock.now_ms,
             randomness=world.platform.randomness,
             authenticator=world.platform.authenticator,
+            logs=world.logs,
         )
         assert await input_check.fit(moment, row, {"reads": 1}) == {"reads": 1}
 

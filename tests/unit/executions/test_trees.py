@@ -327,6 +327,7 @@ async def test_waking_ends_when_nothing_more_follows(world: World) -> None:
                 now_ms=world.clock.now_ms,
                 randomness=world.platform.randomness,
                 authenticator=world.platform.authenticator,
+                logs=world.logs,
             )
         ) as moment,
     ):

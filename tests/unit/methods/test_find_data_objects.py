@@ -109,8 +109,7 @@ async def shelf(world: World) -> Shelf:
         ({"created": {"after": START_MS + 2000}}, {"applet"}),
         ({"region": "aws:us-east-1"}, {"file", "open file", "record", "applet"}),
         ({"region": ["azure:westus"]}, set()),
-        ({"archivalState": "live"}, {"file", "open file", "record", "applet"}),
-        ({"archivalState": "archived"}, set()),
+        ({"archivalState": "any"}, {"file", "open file", "record", "applet"}),
         ({"level": "ADMINISTER"}, {"file", "open file", "record", "applet"}),
     ],
 )
@@ -182,6 +181,8 @@ async def test_an_entry_has_project_and_id_only_unless_a_describe_is_asked_for(
         ({"visibility": "some"}, "visibility"),
         ({"level": "OWNER"}, "level"),
         ({"archivalState": "cold"}, "archivalState"),
+        ({"archivalState": "live"}, "archivalState"),
+        ({"archivalState": "live", "class": "file"}, "archivalState"),
         ({"limit": 0}, "limit"),
         ({"limit": -5}, "limit"),
         ({"limit": 1.5}, "limit"),

@@ -80,7 +80,8 @@ async def test_both_regions_can_be_used(world: World, region: str) -> None:
         ({"name": "x", "databaseResultsRestricted": "many"}, "InvalidInput", "databaseResults"),
         ({"name": "x", "allowedExecutables": "applet"}, "InvalidInput", "allowedExecutables"),
         ({"name": "x", "billTo": "user-bob"}, "PermissionDenied", "user-bob"),
-        ({"name": "x", "billTo": "org-any"}, "PermissionDenied", "org-any"),
+        ({"name": "x", "billTo": "org-any"}, "ResourceNotFound", "org-any"),
+        ({"name": "x", "billTo": "any"}, "InvalidInput", "billTo"),
         (
             {"name": "x", "containsPHI": True},
             "PermissionDenied",

@@ -90,3 +90,10 @@ async def test_a_thousand_objects_are_described_at_once(world: World) -> None:
     record = await world.a_record(await world.a_project())
     body = {"objects": [record] * 1000}
     assert len((await world.call("/system/describeDataObjects", body))["results"]) == 1000
+
+
+async def test_what_has_no_service_here_is_answered_truthfully(world: World) -> None:
+    assert await world.call("/system/shortenURL", {"url": "http://x/y"}) == {"url": "http://x/y"}
+    assert (await world.refused("/system/shortenURL", {})).type == "InvalidInput"
+    assert await world.call("/notifications/get") == {"notifications": []}
+    assert await world.call("/notifications/markRead") == {}

@@ -157,6 +157,41 @@ async def test_jobs_and_workers_have_no_say_in_tokens(world: World, verb: str) -
 
 
 async def test_without_a_token_the_answer_says_where_to_get_one(world: World) -> None:
-    body = {"username": "alice", "password": "x", "expires": START_MS + DAY_MS}
-    refusal = await world.refused("/system/newAuthToken", body, as_=None)
+    refusal = await world.refused("/system/newAuthToken", {"expires": START_MS + 1}, as_=None)
     assert (refusal.type, "plasmid env" in refusal.message) == ("InvalidAuthentication", True)
+
+
+async def test_a_token_is_the_password_of_its_user(world: World) -> None:
+    """`dx login` asks for a name and a password; the token that it gets is a new one."""
+    scope = {"projects": {"*": "VIEW"}}
+    narrow = await a_token(world, scope=scope, expires=START_MS + 5 * DAY_MS)
+    for name, password in (("Alice", ALICE), ("user-alice", f" {ALICE}\n"), ("alice", narrow)):
+        body = {"username": name, "password": password, "expires": START_MS + 10 * DAY_MS}
+        answer = await world.call("/system/newAuthToken", body, as_=None)
+        assert answer["access_token"] not in (ALICE, narrow)
+        assert answer["expires"] == START_MS + (5 if password == narrow else 10) * DAY_MS
+        token = answer["access_token"]
+        assert await world.call("/system/getUserInfo", as_=token) == {
+            "username": "alice", "id": "user-alice"
+        }  # fmt: skip
+        made = await world.answer("/project/new", {"name": "p"}, as_=token)
+        assert (made.status_code == 200) is (password != narrow)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("alice", "x"), ("alice", BOB), ("nobody", ALICE), ("local", WORKER)]
+)
+async def test_a_wrong_login_is_the_clients_error_to_ask_again(
+    world: World, name: str, password: str
+) -> None:
+    body = {"username": name, "password": password}
+    refusal = await world.refused("/system/newAuthToken", body, as_=None)
+    assert (refusal.type, refusal.status) == ("UsernameOrPasswordError", 401)
+
+
+async def test_a_jobs_token_is_nobodys_password(world: World) -> None:
+    job = await world.a_job(await world.an_applet(await world.a_project()))
+    await world.lease(job)
+    body = {"username": "alice", "password": world.token_of(job)}
+    refusal = await world.refused("/system/newAuthToken", body, as_=None)
+    assert refusal.type == "PermissionDenied"

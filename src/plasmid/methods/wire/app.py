@@ -1,4 +1,4 @@
-"""The form in which apps leave the API (contract E.5)."""
+"""The form in which apps leave the API (contract E.5), and what global workflows share of it."""
 
 from __future__ import annotations
 
@@ -34,49 +34,51 @@ def describe(facts: Facts, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _defaults(facts: Facts) -> dict[str, Any]:
-    version, body = facts.version, facts.row.body
+    body = facts.row.body
+    return {
+        **common(facts),
+        **_regional(facts.version.regional_options),
+        "installed": facts.is_installed,
+        "installs": facts.installs,
+        "openSource": body.get("openSource", False),
+        "ignoreReuse": body.get("ignoreReuse", False),
+        "lineItemPerTest": {},
+        "httpsApp": https_app.of_executable(body.get(https_app.FIELD)),
+        "access": body["access"],
+        "inputSpec": body["inputSpec"],
+        "outputSpec": body["outputSpec"],
+        "runSpec": {name: value for name, value in body["runSpec"].items() if name != "code"},
+    }
+
+
+def common(facts: Facts) -> dict[str, Any]:
+    """Return the fields that apps and global workflows have alike."""
+    version, listing, body = facts.version, facts.listing, facts.row.body
     described = {
         "id": version.id,
-        "class": "app",
-        **_of_name(facts),
+        "class": facts.row.class_name,
+        "name": listing.name,
+        "billTo": listing.bill_to,
+        "authorizedUsers": listing.authorized_users,
+        "categories": listing.categories,
+        "isDeveloperFor": facts.is_developer,
         "version": version.version,
         "aliases": facts.aliases,
         "createdBy": version.created_by,
         "created": version.created_ms,
         "modified": version.modified_ms,
         "deleted": version.deleted_ms is not None,
-        **_regional(version.regional_options),
-        "openSource": body.get("openSource", False),
-        "ignoreReuse": body.get("ignoreReuse", False),
-        "lineItemPerTest": {},
-        "httpsApp": https_app.of_executable(body.get(https_app.FIELD)),
         "dxapi": body.get("dxapi", "1.0.0"),
         "title": body.get("title") or version.name,
         "summary": body.get("summary", ""),
         "description": body.get("description", ""),
         "developerNotes": body.get("developerNotes", ""),
         "details": facts.row.details,
-        "access": body["access"],
-        "inputSpec": body["inputSpec"],
-        "outputSpec": body["outputSpec"],
-        "runSpec": {name: value for name, value in body["runSpec"].items() if name != "code"},
         "treeTurnaroundTimeThreshold": body.get("treeTurnaroundTimeThreshold"),
     }
     if version.published_ms is not None:
         described["published"] = version.published_ms
     return described
-
-
-def _of_name(facts: Facts) -> dict[str, Any]:
-    return {
-        "name": facts.listing.name,
-        "billTo": facts.listing.bill_to,
-        "authorizedUsers": facts.listing.authorized_users,
-        "categories": facts.listing.categories,
-        "isDeveloperFor": facts.is_developer,
-        "installed": facts.is_installed,
-        "installs": facts.installs,
-    }
 
 
 def _regional(options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

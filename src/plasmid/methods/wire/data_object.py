@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plasmid.domain import https_app
+from plasmid.domain import archival, https_app
 from plasmid.metadata import objects, projects
 from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import ObjectRow, PlacementRow
-from plasmid.methods.wire import fields
+from plasmid.methods.wire import fields, workflow
 
 COMMON: Final = (
     "id", "project", "class", "types", "created", "state", "hidden", "links", "name", "folder",
@@ -22,32 +22,49 @@ OF_CLASS: Final[dict[str, tuple[str, ...]]] = {
         "dxapi", "title", "summary", "description", "developerNotes", "access", "runSpec",
         "inputSpec", "outputSpec", "ignoreReuse", "httpsApp", "treeTurnaroundTimeThreshold",
     ),
+    "workflow": workflow.FIELDS,
 }  # fmt: skip
 ON_REQUEST: Final = ("properties", "details", "parts", "sponsoredUntil", "headline")
 
 
 async def describe(
-    reader: Reader, row: ObjectRow, place: PlacementRow, options: Mapping[str, Any]
+    reader: Reader,
+    row: ObjectRow,
+    place: PlacementRow,
+    options: Mapping[str, Any],
+    *,
+    now_ms: int = 0,
+    seen: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of an object in one container that the options ask for."""
-    defaults = (*COMMON, *OF_CLASS.get(row.class_name, ()))
-    wanted = fields.selected(options, defaults, ON_REQUEST)
-    wanted.add("id")
+    """Return the fields of an object in one container that the options ask for.
+
+    What passes by itself is as it is at `now_ms`; `seen` is what depends on who asks.
+    """
+    asked = wanted(row, options)
     described = _common(row, place)
     if row.class_name == "file":
-        described.update(_file(row))
+        described.update(_file(row, place, now_ms))
     elif row.class_name == "record":
         described["size"] = 0
     elif row.class_name == "applet":
         described.update(applet(row, place, await region_of(reader, place)))
-    described = {name: value for name, value in described.items() if name in wanted}
-    if "properties" in wanted:
+    elif row.class_name == "workflow":
+        described.update(workflow.describe(row, place))
+    described.update(seen or {})
+    described = {name: value for name, value in described.items() if name in asked}
+    if "properties" in asked:
         described["properties"] = place.properties
-    if "details" in wanted:
+    if "details" in asked:
         described["details"] = row.details
-    if "parts" in wanted and row.class_name == "file":
+    if "parts" in asked and row.class_name == "file":
         described["parts"] = await _parts(reader, row.id)
     return described
+
+
+def wanted(row: ObjectRow, options: Mapping[str, Any]) -> set[str]:
+    """Return the names of the fields that a describe of an object asks for."""
+    defaults = (*COMMON, *OF_CLASS.get(row.class_name, ()))
+    return fields.selected(options, defaults, ON_REQUEST) | {"id"}
 
 
 def _common(row: ObjectRow, place: PlacementRow) -> dict[str, Any]:
@@ -74,8 +91,11 @@ def _common(row: ObjectRow, place: PlacementRow) -> dict[str, Any]:
     }
 
 
-def _file(row: ObjectRow) -> dict[str, Any]:
-    described: dict[str, Any] = {"archivalState": "live", "cloudAccount": "cloudaccount-dnanexus"}
+def _file(row: ObjectRow, place: PlacementRow, now_ms: int) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "archivalState": archival.state_of(place.archival_state, place.archival_until_ms, now_ms),
+        "cloudAccount": "cloudaccount-dnanexus",
+    }
     if row.media is not None:
         described["media"] = row.media
     if row.size_bytes is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plasmid.domain import https_app, job_states, keys
+from plasmid.domain import https_app, job_states, keys, reuse
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.wire import fields
 
@@ -109,7 +109,7 @@ def _defaults(row: JobRow) -> dict[str, Any]:
         "timeout": settings.get("timeout"),
         "dependsOn": row.depends_on,
         "failureCounts": row.failure_counts,
-        "outputReusedFrom": None,
+        reuse.SOURCE: settings.get(reuse.SOURCE),
         "workerReuseDeadlineRunTime": {"state": "reuse-off", "waitTime": -1, "at": -1},
         "invoiceMetadata": None,
         "httpsApp": https_app.OFF,

@@ -66,7 +66,7 @@ def _project(row: ContainerRow, level: Level) -> dict[str, Any]:
         "totalSponsoredEgressBytes": 0,
         "consumedSponsoredEgressBytes": 0,
         "atSpendingLimit": False,
-        "pendingTransfer": None,
+        "pendingTransfer": row.flags.get("pendingTransfer"),
         "defaultInstanceType": instance_types.DEFAULT,
     }
 

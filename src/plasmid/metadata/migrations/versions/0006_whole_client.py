@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.add_column("placements", Column("archival_until_ms", BigInteger, nullable=True))
     _orgs()
     _analyses()
+    _finding()
     for name in ("parent_analysis", "stage", "reuse_key"):
         op.add_column("jobs", Column(name, Text, nullable=True))
     op.create_index(
@@ -35,6 +36,30 @@ def upgrade() -> None:
         "jobs",
         ["reuse_key", "created_ms"],
         sqlite_where=text("reuse_key IS NOT NULL"),
+    )
+
+
+def _finding() -> None:
+    """Add what finding and collecting walk through; parts whose file is gone are marked."""
+    op.drop_index("placements_modified", "placements")
+    op.create_index("placements_name", "placements", ["container", "name", "object"])
+    latest = ["container", text("modified_ms DESC"), "object"]
+    for name, only in (
+        ("modified", None), ("tagged", "tags != '[]'"), ("described", "properties != '{}'")
+    ):  # fmt: skip
+        op.create_index(
+            f"placements_{name}", "placements", latest, sqlite_where=only and text(only)
+        )
+    op.create_index("objects_class", "objects", ["class_name"])
+    op.create_index(
+        "parts_orphan", "parts", ["object", "part"], sqlite_where=text("state = 'orphan'")
+    )
+    op.execute("UPDATE parts SET state = 'orphan' WHERE object NOT IN (SELECT id FROM objects)")
+    op.create_index(
+        "jobs_find_mains",
+        "jobs",
+        ["project", "created_ms", "id"],
+        sqlite_where=text("function = 'main'"),
     )
 
 
@@ -80,7 +105,7 @@ def _analyses() -> None:
     )
     op.create_index("analyses_find_project", "analyses", ["project", "created_ms", "id"])
     op.create_index("analyses_root", "analyses", ["root_execution", "state"])
-    op.create_index("analyses_executable", "analyses", ["executable"])
+    op.create_index("analyses_executable", "analyses", ["executable", "created_ms", "id"])
     for name in ("parent_job", "parent_analysis"):
         op.create_index(
             f"analyses_{name}", "analyses", [name], sqlite_where=text(f"{name} IS NOT NULL")

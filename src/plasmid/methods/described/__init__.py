@@ -1,0 +1,1 @@
+"""What each method takes and gives, written down for readers: the source of the API's document."""

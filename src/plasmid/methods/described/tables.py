@@ -1,0 +1,18 @@
+"""All that is told of the routes, together."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from plasmid.methods.described import executables, executions, finding, objects, people, projects
+from plasmid.methods.described.values import Told, anything
+
+TOLD: Final[dict[str, Told]] = {
+    **projects.ROUTES,
+    **objects.ROUTES,
+    **executables.ROUTES,
+    **executions.ROUTES,
+    **finding.ROUTES,
+    **people.ROUTES,
+}
+UNTOLD: Final = Told({}, anything("What it answers"))

@@ -1,0 +1,1 @@
+"""Calls made up from the API's document, against a server that has one of everything."""

@@ -1,0 +1,86 @@
+"""A server in a process of its own, with one of everything (tests/prepared.py), for fuzzing.
+
+It prints a line of JSON: its URL, tokens and ids. For each line that it reads it goes back to how
+all was in the beginning and prints a line; at the end of its input it ends.
+
+    python -m tests.fuzz.serving
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+import uvicorn
+
+from plasmid.api.http_protocol import HttpProtocol
+from plasmid.api.websocket_protocol import WebSocketProtocol
+from plasmid.cli import server as servers
+from tests import prepared
+from tests.worlds import ALICE, BOB, World, a_world
+
+
+def known(ready: prepared.Prepared) -> list[str]:
+    """Return the ids and names of what there is."""
+    found = [
+        value
+        for field in msgspec.structs.fields(prepared.Prepared)
+        if isinstance(value := getattr(ready, field.name), str)
+    ]
+    return [*found, "user-alice", "user-bob", "user-eve", "app-prepared", "app-draft"]
+
+
+async def serve(world: World, ready: prepared.Prepared) -> None:
+    """Serve until the input ends."""
+    snapshot = prepared.Snapshot(world)
+    listener = servers.bind("127.0.0.1", 0)
+    config = uvicorn.Config(
+        world.app,
+        log_level="critical",
+        access_log=False,
+        lifespan="off",
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        server_header=False,
+        date_header=False,
+    )
+    server = uvicorn.Server(config)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        told: dict[str, Any] = {
+            "url": servers.url_of(listener),
+            "tokens": {"alice": ALICE, "bob": BOB, "job": world.token_of(ready.job)},
+            "ids": known(ready),
+        }
+        _say(json.dumps(told))
+        while await asyncio.to_thread(sys.stdin.readline):
+            snapshot.restore()
+            _say("restored")
+        server.should_exit = True
+        await asyncio.wait([serving])
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def main() -> None:
+    """Make the world and serve it; what breaks is told on stderr."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    async with a_world() as world:
+        ready = await prepared.prepare(world)
+        world.platform.own_url = "http://127.0.0.1"
+        await serve(world, ready)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
