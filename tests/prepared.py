@@ -13,7 +13,7 @@ import msgspec
 
 from plasmid.methods.registry import METHODS, Method
 from plasmid.methods.targets import Access
-from tests.worlds import ALICE, OPERATOR, RUN_SPEC, START_MS, WORKER, WORKER_NAME, World
+from tests.worlds import ALICE, EVE, OPERATOR, RUN_SPEC, START_MS, WORKER, WORKER_NAME, World
 
 PUBLIC_KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFlm/N/eTR3HgyEQAFGRmyT3tOvRTjdIXCVuGI4bDoB3 a@b\n"
@@ -31,10 +31,15 @@ class Prepared(msgspec.Struct):
     open_record: str
     closed_record: str
     applet: str
+    open_workflow: str
+    closed_workflow: str
     app: str
     draft: str
+    global_workflow: str
+    global_draft: str
     job: str
     workspace: str
+    spare_token: str
     cache: str
 
     def call_of(self, method: Method) -> tuple[str, dict[str, Any]]:
@@ -64,9 +69,14 @@ class Prepared(msgspec.Struct):
             "file": self.open_file if is_about_open else self.closed_file,
             "record": self.open_record if is_about_open else self.closed_record,
             "applet": self.applet,
+            "workflow": self.open_workflow if is_about_open else self.closed_workflow,
             "app": self.draft if method.verb in DRAFT_VERBS else self.app,
+            "globalworkflow": (
+                self.global_draft if method.verb in DRAFT_VERBS else self.global_workflow
+            ),
             "job": self.job,
             "user": "user-alice",
+            "org": ORG,
             "internal/job": f"internal/{self.job}",
         }
         return subjects[method.class_name]
@@ -77,7 +87,8 @@ class Prepared(msgspec.Struct):
         inside = self.workspace if method.class_name == "container" else None
         by_route = {
             **self._system(), **self._constructors(), **self._internal(), **self._runs(),
-            **self._apps(),
+            **self._apps(), **self._global_workflows(), **self._batches(), **self._workflows(),
+            **self._people(),
         }  # fmt: skip
         if method.route in by_route:
             return by_route[method.route]
@@ -133,7 +144,6 @@ class Prepared(msgspec.Struct):
                 "developer": "user-alice", "authorizedUser": "PUBLIC", "created": times,
                 "modified": times,
             },
-            "/system/findGlobalWorkflows": {**page, "name": "x"},
             "/system/findDatabases": page,
             "/system/globalSearch": {"query": "prepared", "limit": 10, "starting": None},
             "/system/shortenURL": {"url": "http://localhost/x"},
@@ -204,19 +214,130 @@ class Prepared(msgspec.Struct):
         }  # fmt: skip
 
     def _apps(self) -> dict[str, dict[str, Any]]:
-        lists = {
-            "Tags": {"tags": ["t"]}, "Categories": {"categories": ["c"]},
-            "Developers": {"developers": ["user-bob"]},
-            "AuthorizedUsers": {"authorizedUsers": ["user-eve"]},
+        return {
+            **_versioned("app"),
+            "/app-xxxx/update": self._app_content(),
+            **{f"/app-xxxx/{verb}": {} for verb in ("install", "uninstall")},
+        }
+
+    def _global_workflows(self) -> dict[str, dict[str, Any]]:
+        said = {
+            "title": "t", "summary": "s", "description": "d", "developerNotes": "n",
+            "details": {"a": 1}, "treeTurnaroundTimeThreshold": 3,
+        }  # fmt: skip
+        regional = {
+            "aws:us-east-1": {"workflow": self.closed_workflow, "resources": [self.closed_file]}
+        }
+        page = {"limit": 10, "starting": None, "describe": {"fields": {"id": True}}}
+        return {
+            **_versioned("globalworkflow"),
+            "/globalworkflow-xxxx/update": {**said, "regionalOptions": regional},
+            "/globalworkflow-xxxx/run": {
+                "project": self.project, "folder": "/out", "detach": False, **_run_options()
+            },
+            "/globalworkflow/new": {
+                **said, "name": "newest_pipe", "version": "1", "regionalOptions": regional,
+                "dxapi": "1.0.0", "nonce": "n",
+            },
+            "/system/findGlobalWorkflows": {
+                **page, "name": {"glob": "*"}, "category": "c", "allVersions": True,
+                "published": True, "billTo": "user-alice", "createdBy": "user-alice",
+                "developer": "user-alice", "created": {"after": 1, "before": 2**53},
+                "modified": {"after": 1, "before": 2**53},
+            },
+            "/project-xxxx/checkFeatureAccess": {"features": ["dxNextflow"]},
+        }  # fmt: skip
+
+    def _batches(self) -> dict[str, dict[str, Any]]:
+        batch: dict[str, Any] = {
+            "commonInput": {}, "instanceTypes": ["mem1_ssd1_x2"] * 2,
+            "files": [{"$dnanexus_link": {"project": self.project, "id": self.closed_file}}],
+        }  # fmt: skip
+        fields = {"applet": "n", "app": "n", "workflow": "a.n", "globalworkflow": "a.n"}
+        return {
+            "/system/generateBatchInputs": {
+                "project": self.project, "folder": "/", "inputs": {"a": "(.*)_1", "b": "(.*)_2"}
+            },
+            **{
+                f"/{name}-xxxx/validateBatch": {**batch, "batchInput": {field: [1, 2]}}
+                for name, field in fields.items()
+            },
+        }  # fmt: skip
+
+    def _people(self) -> dict[str, dict[str, Any]]:
+        page = {"limit": 10, "starting": None, "describe": {"fields": {"id": True}}}
+        access = {
+            "level": "MEMBER", "allowBillableActivities": True, "appAccess": False,
+            "projectAccess": "VIEW",
+        }  # fmt: skip
+        policies = {
+            "memberListVisibility": "ADMIN", "restrictProjectTransfer": "ADMIN", "jobReuse": True,
+            "detailedJobMetricsCollectDefault": False,
+        }  # fmt: skip
+        account = {
+            "username": "dora", "email": "dora@example.com", "first": "D", "last": "L",
+            "middle": "M", "occupation": "o", "billTo": None, "provisioningOrg": None,
+            "tokenDuration": 1,
         }  # fmt: skip
         return {
-            "/app-xxxx/update": self._app_content(),
-            "/app-xxxx/publish": {"makeDefault": True},
-            **{f"/app-xxxx/add{name}": body for name, body in lists.items()},
-            **{f"/app-xxxx/remove{name}": body for name, body in lists.items()},
-            **{f"/app-xxxx/list{name}": {} for name in lists if name != "Tags"},
-            **{f"/app-xxxx/{verb}": {} for verb in ("delete", "install", "uninstall")},
+            "/org/new": {"handle": "newest", "name": "n", "policies": policies, "nonce": "n"},
+            "/org-xxxx/update": {
+                "name": "n", "policies": policies, "samlIdP": "i", "jobLogsForwarding": {}
+            },
+            "/org-xxxx/invite": {
+                "invitee": "user-bob", **access, "suppressEmailNotification": True
+            },
+            "/org-xxxx/removeMember": {
+                "user": "user-eve", "revokeProjectPermissions": True, "revokeAppPermissions": True
+            },
+            "/org-xxxx/setMemberAccess": {"user-eve": access},
+            "/org-xxxx/findMembers": {**page, "id": ["user-eve"], "level": "MEMBER"},
+            "/org-xxxx/findProjects": {**page, "id": [self.project], "public": False},
+            "/org-xxxx/findApps": {**page, "name": {"glob": "*"}, "allVersions": True},
+            "/system/findOrgs": {**page, "level": "MEMBER", "allowBillableActivities": True},
+            "/system/findUsers": {**page, "id": ["user-bob"]},
+            "/system/findAffiliates": {**page, "id": ["user-bob"]},
+            "/system/findProjectMembers": {**page, "project": self.project, "level": "VIEW"},
+            "/user/new": account,
+            "/project-xxxx/join": {"level": "VIEW"},
+            "/project-xxxx/transfer": {"invitee": "user-eve"},
+            "/project-xxxx/acceptTransfer": {"billTo": None},
+            "/internal/user/list": {},
+            "/internal/user/setDisabled": {"user": "user-eve", "disabled": False},
+            "/internal/token/mint": {"user": "user-eve", "lifetime_ms": 1, "label": "l"},
+            "/internal/token/list": {"user": "user-eve"},
+            "/internal/token/revoke": {"signature": self.spare_token},
+            "/internal/org/list": {},
         }
+
+    def _workflows(self) -> dict[str, dict[str, Any]]:
+        said = {
+            "title": "t", "summary": "s", "description": "d", "outputFolder": "/o",
+            "inputs": [{"name": "i", "class": "int"}], "outputs": [], "ignoreReuse": ["a"],
+            "treeTurnaroundTimeThreshold": 1,
+        }  # fmt: skip
+        stage = {
+            "executable": self.applet, "name": "n", "folder": "f", "input": {},
+            "executionPolicy": {"restartOn": {"*": 1}, "onNonRestartableFailure": "failStage"},
+            "systemRequirements": {"*": {"instanceType": "mem1_ssd1_x2"}},
+        }  # fmt: skip
+        edited = {"editVersion": 0, "stage": "a"}
+        source = {"id": self.closed_workflow, "project": self.project}
+        return {
+            "/workflow/new": {
+                "project": self.project, "name": "new", "stages": [{"id": "a", **stage}], **said,
+                "temporary": True, "dxapi": "1.0.0", "nonce": "n", "initializeFrom": source,
+            },
+            "/workflow-xxxx/addStage": {"editVersion": 0, "id": "b", **stage},
+            "/workflow-xxxx/removeStage": edited,
+            "/workflow-xxxx/moveStage": {**edited, "newIndex": 0},
+            "/workflow-xxxx/update": {"editVersion": 0, **said, "stages": {"a": stage}},
+            "/workflow-xxxx/updateStageExecutable": {
+                **edited, "executable": self.applet, "force": True
+            },
+            "/workflow-xxxx/isStageCompatible": {**edited, "executable": self.applet},
+            "/workflow-xxxx/overwrite": {"editVersion": 0, "from": source},
+        }  # fmt: skip
 
     def _runs(self) -> dict[str, dict[str, Any]]:
         return {
@@ -235,7 +356,9 @@ class Prepared(msgspec.Struct):
             "/job-xxxx/openHttpsApp": {"port": 443},
             "/job-xxxx/getIdentityToken": {"audience": "a", "subject_claims": ["job_id"]},
             "/job-xxxx/describe": {"defaultFields": True, "fields": {"id": True}, "try": 0},
-            "/user-xxxx/update": {"sshPublicKey": PUBLIC_KEY},
+            "/user-xxxx/update": {
+                "sshPublicKey": PUBLIC_KEY, "billTo": "user-alice", "policies": {"p": True}
+            },
         }  # fmt: skip
 
     def _internal(self) -> dict[str, dict[str, Any]]:
@@ -321,11 +444,16 @@ class Prepared(msgspec.Struct):
         }  # fmt: skip
 
 
+ORG = "org-prepared"
 # what an id of another platform may look like
 OTHERS = "J" + "0" * 23
 # what is done to a version before it is published
 DRAFT_VERBS = ("update", "publish", "delete")
-OPEN_VERBS = ("addTypes", "removeTypes", "setVisibility", "setDetails", "upload", "close")
+OPEN_VERBS = (
+    "addTypes", "removeTypes", "setVisibility", "setDetails", "upload", "close",
+    "addStage", "removeStage", "moveStage", "update", "updateStageExecutable", "isStageCompatible",
+    "overwrite",
+)  # fmt: skip
 _FLAGS: dict[str, Any] = {
     "protected": False, "restricted": False, "downloadRestricted": False,
     "previewViewerRestricted": False, "externalUploadRestricted": False, "containsPHI": False,
@@ -348,6 +476,23 @@ def _run_options() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _versioned(class_name: str) -> dict[str, dict[str, Any]]:
+    """Return the bodies of the routes that apps and global workflows share."""
+    lists = {
+        "Tags": {"tags": ["t"]}, "Categories": {"categories": ["c"]},
+        "Developers": {"developers": ["user-bob"]},
+        "AuthorizedUsers": {"authorizedUsers": ["user-eve"]},
+    }  # fmt: skip
+    of_class = f"/{class_name}-xxxx"
+    return {
+        f"{of_class}/publish": {"makeDefault": True},
+        f"{of_class}/delete": {},
+        **{f"{of_class}/add{name}": body for name, body in lists.items()},
+        **{f"{of_class}/remove{name}": body for name, body in lists.items()},
+        **{f"{of_class}/list{name}": {} for name in lists if name != "Tags"},
+    }
+
+
 async def prepare(world: World) -> Prepared:
     """Make one of everything, with a job that runs and a site that offers all it can."""
     limits = msgspec.structs.replace(world.platform.limits, web_app_domain="localhost")
@@ -361,7 +506,7 @@ async def prepare(world: World) -> Prepared:
     applet = await world.an_applet(
         project,
         access={"project": "CONTRIBUTE"},
-        inputSpec=[],
+        inputSpec=[{"name": "n", "class": "int", "optional": True}],
         outputSpec=[],
         httpsApp={"ports": [443], "shared_access": "VIEW"},
     )
@@ -370,7 +515,24 @@ async def prepare(world: World) -> Prepared:
     workspace = (await world.describe(job))["workspace"]
     for folder in ("/f", "/g"):
         await world.call(f"/{workspace}/newFolder", {"folder": folder}, as_=token)
+    stage = {"id": "a", "executable": applet}
+    workflows = [await world.a_workflow(project, stage) for _ in range(2)]
+    await world.call(f"/{workflows[1]}/close")
+    await world.call("/org/new", {"handle": "prepared", "name": "prepared"})
+    await world.call(f"/{ORG}/invite", {"invitee": "user-eve"})
+    await world.call(f"/{project}/transfer", {"invitee": "user-alice"}, as_=EVE)
+    spare = await world.call("/system/newAuthToken", {"label": "spare"})
     app = await world.an_app(applet, name="prepared", users=["PUBLIC"], publish=True)
+    options = {"aws:us-east-1": {"workflow": workflows[1]}}
+    pipes = [
+        await world.new(
+            "/globalworkflow/new", {"name": name, "version": "1", "regionalOptions": options}
+        )
+        for name in ("pipe", "draft_pipe")
+    ]
+    public = {"authorizedUsers": ["PUBLIC"]}
+    await world.call(f"/{pipes[0]}/addAuthorizedUsers", public)
+    await world.call(f"/{pipes[0]}/publish")
     run_of_app = await world.a_job(app, project=project)
     await world.finish(run_of_app)
     return Prepared(
@@ -382,10 +544,15 @@ async def prepare(world: World) -> Prepared:
         open_record=await world.a_record(project),
         closed_record=await world.a_record(project, close=True),
         applet=applet,
+        open_workflow=workflows[0],
+        closed_workflow=workflows[1],
         app=app,
         draft=await world.an_app(applet, name="draft"),
+        global_workflow=pipes[0],
+        global_draft=pipes[1],
         job=job,
         workspace=workspace,
+        spare_token=spare["token_signature"],
         cache=(await world.describe(run_of_app))["projectCache"],
     )
 

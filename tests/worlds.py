@@ -146,7 +146,8 @@ class World:
         await self.add_token(WORKER, Actor(worker=WORKER_NAME))
         await self.add_token(OPERATOR, Actor(user="user-alice", is_operator=True))
         async with self.database.transaction() as tx:
-            await built_in_apps.seed(tx, "user-alice", START_MS)
+            some = built_in_apps.CATALOGUE  # all of them take their time
+            await built_in_apps.seed(tx, "user-alice", START_MS, wanted=some)
 
     async def add_token(self, token: str, actor: Actor, expires_ms: int | None = None) -> str:
         """Let a token stand for an actor; return the token."""
@@ -276,6 +277,13 @@ class World:
         run_spec = {**RUN_SPEC, **body.pop("runSpec", {})}
         given = {"project": project, "name": "an applet", "runSpec": run_spec, **body}
         return await self.new("/applet/new", given, as_=as_)
+
+    async def a_workflow(
+        self, project: str, *stages: dict[str, Any], as_: str = ALICE, **body: Any
+    ) -> str:
+        """Make a workflow of some stages, open."""
+        given = {"project": project, "name": "a workflow", "stages": list(stages), **body}
+        return str((await self.call("/workflow/new", given, as_=as_))["id"])
 
     async def an_app(self, applet: str, *, as_: str = ALICE, **body: Any) -> str:
         """Make a version of an app from an applet; `users` and `publish` open it to others."""
@@ -502,7 +510,7 @@ class World:
             ),
             "an object that lies nowhere": (
                 "SELECT id FROM objects WHERE id NOT IN (SELECT object FROM placements)"
-                " AND class_name != 'app'"
+                " AND class_name NOT IN ('app', 'globalworkflow')"
             ),
             "a placement in a folder that is not there": (
                 "SELECT * FROM placements p WHERE folder != '/' AND NOT EXISTS (SELECT 1 FROM"

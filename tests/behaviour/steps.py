@@ -29,7 +29,7 @@ LEVELS = {
 }
 BASH = {"interpreter": "bash", "distribution": "Ubuntu", "release": "24.04", "version": "0"}
 # words after a dollar that the API itself uses
-OF_THE_API = {"dnanexus_link", "and", "or", "my"}
+OF_THE_API = {"dnanexus_link", "dnanexus", "and", "or", "not", "xor", "my"}
 CLASSES = "project|container|file|record|applet|app|workflow|globalworkflow|job|analysis|user|org"
 _NAME = re.compile(r"\$([a-z_]\w*)((?:\.[A-Za-z]\w*)*)")
 _BOUND = re.compile(r"([a-z_]\w*)\s*=\s+(.+)", re.DOTALL)
@@ -140,7 +140,9 @@ class Run:
         name, text = (bound[1], bound[2]) if bound else ("", text)
         self.caller = "second" if text.startswith("second:") else "owner"
         text = text.removeprefix("second:").strip()
-        if text.startswith("/"):
+        if text.startswith("$"):
+            self.made[name] = self.filled(text)
+        elif text.startswith("/"):
             route, _, body = text.partition(" ")
             answer = self.post(self.filled(route), self.filled(flow(body)) if body else {})
             made = answer.get("id", answer) if isinstance(answer, dict) else answer

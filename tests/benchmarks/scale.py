@@ -21,8 +21,6 @@ FEW, QUEUE, MANY = 1_000, 100_000, 1_000_000
 PAGE: Final = 100
 RUNNING: Final = 50
 WARM_UP: Final = 10
-# not indexed: it walks over the sub-jobs that lie between (50 a tree here)
-UNCOMMON: Final = "--no-subjobs"
 # what lets 50 jobs run here at once, which do nothing
 ROOM: Final = {
     "PLASMID_JOBS_MEMORY_BYTES": str(1 << 42),
@@ -187,7 +185,7 @@ def questions(project: str) -> dict[str, dict[str, Any]]:
         "--state restarted": {"state": "restarted", "includeRestarted": True},
         "tree (--origin)": {"originJob": root},
         "tree (rootExecution)": {"rootExecution": [root]},
-        UNCOMMON: {"includeSubjobs": False},
+        "--no-subjobs": {"includeSubjobs": False},
         "-n 10": {"limit": 10},
     }
     return {

@@ -113,11 +113,16 @@ def test_nothing_is_missing_without_which_no_applet_runs() -> None:
 def test_routes_that_the_client_lacks_are_few_and_known() -> None:
     """Those that its commands call without a wrapper (contract K.4), our own, and no others."""
     assert offered() - set(rows("wrapper_routes.txt")) == {
+        "/globalworkflow-xxxx/validateBatch",
         "/job-xxxx/openHttpsApp",
+        "/project-xxxx/acceptTransfer",
+        "/project-xxxx/checkFeatureAccess",
+        "/project-xxxx/join",
         "/system/comeBackLater",
         "/system/destroyAuthToken",
         "/system/getUserInfo",
         "/system/newAuthToken",
+        "/user/new",
     }
 
 

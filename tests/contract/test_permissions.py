@@ -133,10 +133,12 @@ def test_a_stranger_and_nobody_change_nothing() -> None:
     assert of_strangers == {
         "/app-xxxx/describe", "/app-xxxx/install", "/app-xxxx/listAuthorizedUsers",
         "/app-xxxx/listCategories", "/app-xxxx/listDevelopers", "/app-xxxx/uninstall",
+        "/org-xxxx/describe", "/org/new",
         "/project/new", "/system/describeDataObjects", "/system/destroyAuthToken",
-        "/system/findAnalyses", "/system/findApps", "/system/findGlobalWorkflows",
-        "/system/findProjects", "/system/getUserInfo", "/system/newAuthToken", "/system/whoami",
-        "/user-xxxx/describe",
+        "/system/findAffiliates", "/system/findAnalyses", "/system/findApps",
+        "/system/findGlobalWorkflows", "/system/findOrgs", "/system/findProjects",
+        "/system/findUsers", "/system/getUserInfo", "/system/newAuthToken", "/system/whoami",
+        "/user-xxxx/describe", "/user/new",
     }  # fmt: skip
 
 

@@ -14,6 +14,18 @@ NOT_REPEATED = {
     "/project-xxxx/removeObjects",
     "/project-xxxx/leave",
     "/project-xxxx/destroy",
+    # an edit names the version that it changes (contract E.6)
+    *(
+        f"/workflow-xxxx/{verb}"
+        for verb in (
+            "addStage",
+            "removeStage",
+            "moveStage",
+            "update",
+            "updateStageExecutable",
+            "overwrite",
+        )
+    ),
     # a version is published once (contract E.5)
     "/app-xxxx/publish",
 }

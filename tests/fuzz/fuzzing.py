@@ -8,6 +8,7 @@ each success is as the document describes it.
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -53,6 +54,7 @@ class Server:
     def __init__(self, process: subprocess.Popen[str], log: IO[str]) -> None:
         self._process = process
         self._log = log
+        self.pid = process.pid
         told = json.loads(self._line())
         self.url: str = told["url"]
         self.ids: list[str] = told["ids"]
@@ -87,6 +89,7 @@ def a_server() -> Iterator[Server]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         try:
             with process:

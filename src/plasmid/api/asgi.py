@@ -167,6 +167,9 @@ async def _read_body(receive: Receive, headers: dict[str, str]) -> bytes:
     content_type = headers.get("content-type", "application/json").partition(";")[0].strip()
     if content_type.lower() != "application/json":
         raise errors.MalformedJSON(f"The content type must be application/json, not {content_type}")
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > BODY_BYTES_MAX:
+        raise _too_large()  # what comes nevertheless is not kept
     pieces = []
     size_bytes = 0
     while True:
@@ -176,10 +179,14 @@ async def _read_body(receive: Receive, headers: dict[str, str]) -> bytes:
         piece = message.get("body", b"")
         size_bytes += len(piece)
         if size_bytes > BODY_BYTES_MAX:
-            raise errors.InvalidInput(f"The request body is larger than {BODY_BYTES_MAX} bytes")
+            raise _too_large()
         pieces.append(piece)
         if not message.get("more_body"):
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _too_large() -> errors.InvalidInput:
+    return errors.InvalidInput(f"The request body is larger than {BODY_BYTES_MAX} bytes")
 
 
 async def _send(

@@ -49,7 +49,7 @@ _RUN_SPEC: Final = {
 
 
 async def load(config: Config, data: Path, *, name: str, into_used: bool) -> None:
-    """Load the fixtures of a name into a data folder and print who got which token; raises CommandError."""
+    """Load the fixtures of a name into a data folder and print the tokens; raises CommandError."""
     with server.locked(data):
         kept = data / FILE
         if kept.exists():
@@ -119,7 +119,11 @@ class _Loading:
         async with self._platform.database.transaction() as tx:
             for user, first in USERS.items():
                 handle = user.removeprefix("user-")
-                named = {"first": first, "last": "Test", "email": f"{handle}@example.com"}
+                named: dict[str, Any] = {
+                    "first": first,
+                    "last": "Test",
+                    "email": f"{handle}@example.com",
+                }
                 if await users.find_user(tx, user) is not None:
                     await users.update_user(tx, user, named)
                     continue

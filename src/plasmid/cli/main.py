@@ -15,6 +15,7 @@ from plasmid.cli import (
     image_commands,
     layer_commands,
     log_command,
+    people_commands,
     replay_command,
 )
 from plasmid.cli.trouble import CommandError
@@ -31,6 +32,9 @@ app.command(layer_commands.app)
 app.command(log_command.logs)
 app.command(replay_command.replay)
 app.command(fixture_commands.app)
+app.command(people_commands.user)
+app.command(people_commands.token)
+app.command(people_commands.org)
 asset = App(name="asset", help="What this site has for the assets and ids that apps bring along.")
 app.command(asset)
 

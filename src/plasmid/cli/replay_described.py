@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.cli.trouble import CommandError
-from plasmid.domain import fitting, instance_types, job_states, replays, run_spec
+from plasmid.domain import fitting, instance_types, job_states, replays, reuse, run_spec
 from plasmid.domain.placement import Machine
 from plasmid.domain.replays import Capture, Container, Line, Object, Outcome, Run
 
@@ -18,6 +18,13 @@ _OVER: Final = ("done", "failed", "terminated", "restarted", "debug_hold")
 def require_replayable(described: dict[str, Any]) -> None:
     """Raise CommandError for a try that never ran, or that runs."""
     job, state = described["id"], described["state"]
+    source = described.get(reuse.SOURCE)
+    if source is not None:
+        raise CommandError(
+            f"{job} never ran: its outputs are reused from {source}; replay that: plasmid replay"
+            f" {source}",
+            BAD_INPUT,
+        )
     if "startedRunning" not in described and job_states.is_terminal(state):
         why = described.get("failureMessage")
         raise CommandError(

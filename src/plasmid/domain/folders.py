@@ -11,6 +11,8 @@ from typing import Any, Final
 from plasmid.domain import keys
 
 ROOT: Final = "/"
+# As of a file system: a folder is made with all above it, each with a path of its own.
+PATH_MAX: Final = 4096
 
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
@@ -21,6 +23,8 @@ def normalise(path: object, key: str = "folder", where: str = "input") -> str:
         raise keys.refusal(key, where, "a string")
     if not path.startswith("/"):
         raise keys.refusal(key, where, f'a folder path that starts with "/", got "{path}"')
+    if len(path) > PATH_MAX:
+        raise keys.refusal(key, where, f"a folder path of at most {PATH_MAX} characters")
     names = [name for name in path.split("/") if name]
     for name in names:
         _check_name(name, key, where)

@@ -18,6 +18,9 @@ LENGTH_MAX: Final = 1000
 ANY_TEXT: Final = object()
 ANY_CHARACTER: Final = object()
 
+_LAST: Final = 0x10FFFF
+_FIRST_OF_PAIRS: Final = 0xD800
+_AFTER_PAIRS: Final = 0xE000
 _SPECIAL_IN_SQLITE: Final = "*?["
 _SPECIAL_IN_LIKE: Final = "%_\\"
 
@@ -141,3 +144,24 @@ def literal(glob: str) -> str | None:
     tokens = _tokens(glob)
     is_plain = all(isinstance(token, str) for token in tokens)
     return "".join(tokens) if is_plain else None
+
+
+def prefix_range(glob: str) -> tuple[str, str | None]:
+    """Return (low, high): low <= name < high for every name that the glob matches.
+
+    The order is that of code points; without a literal start low is empty, and high None where
+    there is none.
+    """
+    start = ""
+    for token in _tokens(glob):
+        if not isinstance(token, str):
+            break
+        start += token
+    above = start
+    while above and ord(above[-1]) >= _LAST:
+        above = above[:-1]
+    if not above:
+        return start, None
+    following = ord(above[-1]) + 1
+    # half of a pair is no character
+    return start, above[:-1] + chr(_AFTER_PAIRS if following == _FIRST_OF_PAIRS else following)

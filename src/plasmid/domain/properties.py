@@ -12,7 +12,9 @@ _TYPE = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*", re.ASCII)
 
 
 def check_name(value: object, key: str = "name", where: str = "input") -> str:
-    """Return a name: any string but the empty one."""
+    """Return a name: any string but the empty one; no file could have a name with NUL in it."""
+    if isinstance(value, str) and "\0" in value:
+        raise keys.refusal(key, where, "a string without NUL characters")
     if isinstance(value, str) and value:
         return value
     raise keys.refusal(key, where, "a nonempty string")

@@ -22,7 +22,6 @@ PROPERTY: Final = "plasmid.reuse"
 """The property by which a run, a workflow's run or a project asks for reuse, or refuses it."""
 POLICY: Final = "jobReuse"
 IGNORE: Final = "ignoreReuse"
-EVERY_STAGE: Final = "*"
 _NAMED_MAX: Final = 3
 _SHOWN_MAX: Final = 60
 _ANSWERS: Final = {"true": True, "false": False}
@@ -38,13 +37,6 @@ def key(executable: str, region: str, values: Mapping[str, Any]) -> str:
 def asked(properties: Mapping[str, str]) -> bool | None:
     """Return what properties say about reuse; None if nothing, or neither true nor false."""
     return _ANSWERS.get(properties.get(PROPERTY, "").lower())
-
-
-def is_ignored(given: object, stage: str | None) -> bool:
-    """Say whether an `ignoreReuse` or `rerunStages` is true, or names a stage or all of them."""
-    if isinstance(given, list):
-        return EVERY_STAGE in given or stage in given
-    return given is True
 
 
 def differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:

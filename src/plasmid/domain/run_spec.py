@@ -155,13 +155,13 @@ def merge_by_executable(inherited: object, given: object) -> dict[str, Layer]:
 def combined(layers: list[Layer]) -> Layer:
     """Return layers as one, the first of them the highest."""
     named = {key for layer in layers for wanted in layer.values() for key in wanted}
-    combined: Layer = {}
+    found: Layer = {}
     for slot in [_INSTANCE, *((key,) for key in sorted(named - {*_INSTANCE, CLUSTER}))]:
         for entry_point, values in _slot(layers, slot).items():
-            combined.setdefault(entry_point, {}).update(values)
+            found.setdefault(entry_point, {}).update(values)
     for entry_point, cluster in _clusters(layers).items():
-        combined.setdefault(entry_point, {})[CLUSTER] = cluster
-    return combined
+        found.setdefault(entry_point, {})[CLUSTER] = cluster
+    return found
 
 
 def _slot(layers: Iterable[Layer], slot: tuple[str, ...]) -> Layer:

@@ -58,20 +58,19 @@ def source_of(address: str) -> str:
 
 def check_addresses(allowed: Iterable[str]) -> None:
     """Raise InvalidInput for what is neither an address, a network of them, nor `*`."""
-    count = 0
-    for entry in allowed:
-        count += 1
+    given = list(allowed)
+    if len(given) > ADDRESSES_MAX:
+        raise errors.InvalidInput(
+            f'Expected key "{FIELD}" of input to hold at most {ADDRESSES_MAX} addresses: give'
+            " networks such as 192.0.2.0/24 instead"
+        )
+    for entry in given:
         if entry != EVERYWHERE and _network(entry) is None:
             raise errors.InvalidInput(
                 f'Expected key "{FIELD}" of input to hold addresses such as 192.0.2.7, networks'
                 f' such as 192.0.2.0/24, or "*"; {entry[:100]!r} is none of them (of a host, give'
                 " the address, not the name)"
             )
-    if count > ADDRESSES_MAX:
-        raise errors.InvalidInput(
-            f'Expected key "{FIELD}" of input to hold at most {ADDRESSES_MAX} addresses: give'
-            " networks such as 192.0.2.0/24 instead"
-        )
 
 
 def is_allowed(address: str, allowed: Iterable[str]) -> bool:

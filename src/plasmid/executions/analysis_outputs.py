@@ -10,6 +10,8 @@ from typing import Any
 
 from plasmid.domain import errors, failures, ids, links, stage_values
 from plasmid.domain.links import JobReference
+from plasmid.executions import references
+from plasmid.executions.cloning import Launcher
 from plasmid.metadata import analyses, jobs
 from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import AnalysisRow
@@ -37,7 +39,8 @@ async def _meaning(reader: Reader, reference: JobReference) -> Any:
         raise errors.ResourceNotFound(f"The entity {reference.execution} could not be found")
     outputs = row.settings.get(OUTPUTS)
     if reference.stage is None and outputs is not None and reference.field in outputs:
-        return stage_values.part_of(outputs[reference.field], reference)
+        value = stage_values.part_of(outputs[reference.field], reference)
+        return await to_jobs(reader, value)
     stage, field = reference.stage, reference.field
     if stage is None:
         stage, _, field = reference.field.partition(".")
@@ -58,7 +61,7 @@ async def assembled(reader: Reader, row: AnalysisRow) -> dict[str, Any]:
     """Return the output of an analysis all of whose stages are done."""
     outputs = row.settings.get(OUTPUTS)
     if outputs is not None:
-        return await _named(reader, outputs)
+        return await _named(reader, outputs, Launcher(row.launched_by, row.project, {}))
     executions = {one["execution"]: one["id"] for one in row.stages}
     found = await jobs.find_sources(reader, executions)
     return {
@@ -68,16 +71,20 @@ async def assembled(reader: Reader, row: AnalysisRow) -> dict[str, Any]:
     }
 
 
-async def _named(reader: Reader, outputs: dict[str, Any]) -> dict[str, Any]:
+async def _named(reader: Reader, outputs: dict[str, Any], launcher: Launcher) -> dict[str, Any]:
     """Return the outputs that a workflow names, without those that its stages left out."""
-    wanted = {reference.execution for reference in links.references(outputs)}
-    sources = await jobs.find_sources(reader, wanted)
-
-    def value_of(reference: JobReference) -> Any:
+    settled = await to_jobs(reader, outputs)
+    wanted = links.references(settled)
+    sources = await jobs.find_sources(reader, {reference.execution for reference in wanted})
+    values: dict[JobReference, Any] = {}
+    for reference in wanted:
         try:
-            return links.pick(sources[reference.execution].output or {}, reference)
+            source = sources[reference.execution]
+            values[reference] = await references.value_of(reader, launcher, reference, source)
         except failures.JobFailure:
-            return None
-
-    named = {name: links.replace_references(value, value_of) for name, value in outputs.items()}
+            values[reference] = None
+    named = {
+        name: links.replace_references(value, values.__getitem__)
+        for name, value in settled.items()
+    }
     return {name: value for name, value in named.items() if value is not None}

@@ -68,8 +68,8 @@ async def _is_visible(moment: Moment, row: JobRow, object_id: str, *, reach: Sco
         container = await projects.find_container(moment.tx, place.container)
         project = container.project if container and container.project else place.container
         members = await projects.find_members(moment.tx, project)
-        own = await orgs.level_among(moment.tx, row.launched_by, members)
-        mine = min(own, access.level_in(reach, project))
+        level = await orgs.level_among(moment.tx, row.launched_by, members)
+        mine = min(level, access.level_in(reach, project))
         if max(mine, members.get(projects.PUBLIC, Level.NONE)) != Level.NONE:
             return True
     return False
@@ -117,10 +117,11 @@ async def clone(moment: Moment, row: JobRow, output: Any) -> None:
 
     They go below the job's folder there. What a tree that keeps everything has kept is moved.
     """
-    await preserving.keep(moment, row, output)
-    if await is_subjob(moment, row):
+    target = None if await is_subjob(moment, row) else await destination(moment, row)
+    if target != row.project:
+        await preserving.keep(moment, row, output)
+    if target is None:
         return
-    target = await destination(moment, row)
     object_ids = links.object_ids(output)
     if object_ids and await projects.find_container(moment.tx, target):
         existing = await cloning.clone_objects(
@@ -131,4 +132,5 @@ async def clone(moment: Moment, row: JobRow, output: Any) -> None:
             below=row.folder,
             keeps_folders=True,
         )
-        await preserving.move(moment, row, existing)
+        if target == row.project:
+            await preserving.move(moment, row, existing)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,8 +19,10 @@ from plasmid.executions import advance, cloning, outputs
 from plasmid.executions.world import Moment
 from plasmid.metadata import objects, orgs, projects
 from plasmid.metadata import reuse as equals
-from plasmid.metadata.reuse import Above
 from plasmid.metadata.rows import JobRow, PlacementRow
+
+
+_WHY: Final = "it was removed or archived, or may not be seen or cloned"
 
 
 class Earlier(msgspec.Struct, frozen=True):
@@ -44,14 +46,13 @@ async def find(moment: Moment, row: JobRow, settled: dict[str, Any]) -> Earlier 
     The note is what its log is to say of why it has to run; None if nothing was like it, or nobody
     asked for reuse.
     """
-    above = await equals.find_analyses_above(moment.tx, row)
-    if not await _is_on(moment, row, above):
+    if not await _is_on(moment, row):
         return None
     ready = msgspec.structs.replace(row, input=settled)
     key = await key_of(moment, ready)
     if key is None:
         return None
-    found = await _refusal(moment, row, above) or await _find(moment, ready, key)
+    found = await _refusal(moment, row) or await _find(moment, ready, key)
     return f"Not reused: {found}" if isinstance(found, str) else found
 
 
@@ -88,9 +89,9 @@ async def take_over(moment: Moment, row: JobRow, earlier: Earlier) -> JobRow:
     return done
 
 
-async def _is_on(moment: Moment, row: JobRow, above: list[Above]) -> bool:
+async def _is_on(moment: Moment, row: JobRow) -> bool:
     """Say whether reuse was asked for: the nearest who has said anything decides."""
-    for properties in (row.properties, *(analysis.properties for analysis in above)):
+    for properties in (row.properties, *await equals.find_properties_above(moment.tx, row)):
         asked = reuse.asked(properties)
         if asked is not None:
             return asked
@@ -104,25 +105,21 @@ async def _is_on(moment: Moment, row: JobRow, above: list[Above]) -> bool:
     return bool(row.settings.get(reuse.SETTING))
 
 
-async def _refusal(moment: Moment, row: JobRow, above: list[Above]) -> str | None:
-    """Return why a job is to run whatever there is; None if nobody wants that."""
+async def _refusal(moment: Moment, row: JobRow) -> str | None:
+    """Return why a job is to run whatever there is; None if nobody wants that.
+
+    The job of a stage says ignoreReuse if the run or the workflow says so of the stage.
+    """
     executable = await objects.find_object(moment.tx, row.executable)
     body = executable.body if executable else {}
+    who = "run" if row.stage is None else "run or the workflow"
     reasons = {
-        "the run says ignoreReuse": row.settings.get(reuse.IGNORE),
-        "the run of the workflow says ignoreReuse": _is_ignored(above, "settings", reuse.IGNORE),
-        "the run of the workflow says rerunStages": _is_ignored(above, "settings", "rerunStages"),
-        "the workflow says ignoreReuse": _is_ignored(above, "workflow", reuse.IGNORE),
+        f"the {who} says ignoreReuse": row.settings.get(reuse.IGNORE),
         f"{row.executable} says ignoreReuse": body.get(reuse.IGNORE),
         f"{row.executable} is a web application": https_app.declared_by(body) is not None,
         "the run allows SSH, which needs a job that runs": row.settings.get(ssh_access.FIELD),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def _is_ignored(above: list[Above], where: str, field: str) -> bool:
-    """Say whether an analysis above a job, or what it runs, names the stage that leads to it."""
-    return any(reuse.is_ignored(getattr(one, where).get(field), one.stage) for one in above)
 
 
 async def _find(moment: Moment, row: JobRow, key: str) -> Earlier | str | None:
@@ -146,21 +143,31 @@ class _Viewer:
     def __init__(self, moment: Moment, row: JobRow) -> None:
         self._moment = moment
         self._user = row.launched_by
+        self._project = row.project
         grant = row.settings.get("grant") or {}
         self._scope = access.kept_scope(grant.get("scope"))
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, tuple[bool, bool]] = {}
 
     async def may_view(self, container_id: str) -> bool:
         """Say whether a project, or the project of a container, may be looked at."""
+        return (await self._rights(container_id))[0]
+
+    async def may_clone(self, container_id: str) -> bool:
+        """Say whether what lies in a container may be cloned to where the job runs (C.8)."""
+        return all(await self._rights(container_id))
+
+    async def _rights(self, container_id: str) -> tuple[bool, bool]:
         if container_id not in self._known:
-            self._known[container_id] = await self._may_view(container_id)
+            container = await projects.find_container(self._moment.tx, container_id)
+            home = container.project or container.id if container else ""
+            project = await projects.find_container(self._moment.tx, home)
+            self._known[container_id] = (False, False)
+            if project is not None:
+                is_open = home == self._project or not project.flags.get("restricted")
+                self._known[container_id] = (await self._may_view(home), is_open)
         return self._known[container_id]
 
-    async def _may_view(self, container_id: str) -> bool:
-        container = await projects.find_container(self._moment.tx, container_id)
-        if container is None:
-            return False
-        project = container.project or container.id
+    async def _may_view(self, project: str) -> bool:
         members = await projects.find_members(self._moment.tx, project)
         own = await orgs.level_among(self._moment.tx, self._user, members)
         if self._scope is not None:
@@ -182,7 +189,7 @@ async def _places_of(
             if object_id in known and known[object_id].state == "closed":
                 place = await _place_of(moment, object_id, home, viewer=viewer)
             if place is None:
-                return [], f'its output "{name}" ({object_id}) was removed or archived'
+                return [], f'its output "{name}" ({object_id}) is not to be had: {_WHY}'
             places.append(place)
     return places, None
 
@@ -190,12 +197,12 @@ async def _places_of(
 async def _place_of(
     moment: Moment, object_id: str, home: str, *, viewer: _Viewer
 ) -> PlacementRow | None:
-    """Return the best place of an object that may be looked at: first where the job has put it."""
+    """Return the best place from which an object may be cloned: first where the job has put it."""
     places = await objects.find_placements(moment.tx, object_id)
     places.sort(key=lambda place: place.container != home)
     for place in places:
         state = archival.state_of(place.archival_state, place.archival_until_ms, moment.now_ms)
-        if state == archival.LIVE and await viewer.may_view(place.container):
+        if state == archival.LIVE and await viewer.may_clone(place.container):
             return place
     return None
 

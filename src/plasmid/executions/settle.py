@@ -177,6 +177,13 @@ async def _fail_tree(moment: Moment, failed: JobRow, failure: JobFailure) -> Non
     await _fell(moment, failed, _following(failed, failure), origin=failed.failure_from)
 
 
+async def fall_again(moment: Moment, row: JobRow) -> None:
+    """End what falls with a job if it has failed, also what was made since then."""
+    if row.state == State.FAILED:
+        failure = JobFailure(row.failure_reason or "", row.failure_message or "")
+        await _fail_tree(moment, row, failure)
+
+
 async def _fell(
     moment: Moment,
     failed: JobRow | AnalysisRow,
@@ -247,7 +254,7 @@ async def terminate_tree(moment: Moment, row: JobRow | AnalysisRow) -> None:
             await stop(moment, member)
 
 
-async def _stage_ended(moment: Moment, stage: JobRow | AnalysisRow) -> None:
+async def stage_ended(moment: Moment, stage: JobRow | AnalysisRow) -> None:
     """Move the analysis of a stage that is over, and what follows from that."""
     over = await analyses.stage_ended(moment, stage)
     if over is None:
@@ -259,15 +266,15 @@ async def _stage_ended(moment: Moment, stage: JobRow | AnalysisRow) -> None:
         following = JobFailure(failures.JOB_TREE_FAILURE, message)
         await _fell(moment, over, following, origin=over.settings["failureFrom"])
     if over.parent_analysis is not None:
-        await _stage_ended(moment, over)
+        await stage_ended(moment, over)
 
 
 async def ended(moment: Moment, row: JobRow) -> JobRow:
     """Note that a job is over; clear away the tree's workspaces when all of it is."""
     moment.to_wake.append(row.id)
     if row.parent_analysis is not None:
-        await _stage_ended(moment, row)
-    if await jobs.has_unfinished(moment.tx, row.root_execution):
+        await stage_ended(moment, row)
+    if await _goes_on(moment, row.root_execution):
         await _wake_who_waits_for_nobody(moment, row)
         return row
     failpoints.reach("S16", job=row.id)
@@ -278,6 +285,13 @@ async def ended(moment: Moment, row: JobRow) -> JobRow:
         until = {"destroy_at_ms": moment.now_ms + WORKSPACE_KEPT_MS}
         await projects.update_container(moment.tx, workspace, until)
     return row
+
+
+async def _goes_on(moment: Moment, root: str) -> bool:
+    """Say whether a tree is not over: stages may still be made of an analysis that is not."""
+    if await jobs.has_unfinished(moment.tx, root):
+        return True
+    return bool(await metadata_of_analyses.find_unfinished_of_tree(moment.tx, root))
 
 
 async def _wake_who_waits_for_nobody(moment: Moment, row: JobRow) -> None:

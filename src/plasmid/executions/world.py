@@ -48,7 +48,7 @@ class Moment:
             with contextlib.suppress(NoLogSpaceError):
                 await logs.append(row.id, row.attempt, entries=[entry], cursors={})
 
-        self.tx.then(keep)
+        self.tx.following.append(keep)
         self.tx.notify(topics.log(row.id))
 
     def mint(self, class_name: str) -> str:

@@ -17,10 +17,14 @@ NOT_HELD = frozenset(job_states.State) - job_states.WITH_WORKER
 
 
 class Around(msgspec.Struct):
-    """Facts about all jobs, and a reader of the same picture for the rest."""
+    """Facts about all jobs and analyses, and a reader of the same picture for the rest.
+
+    `trees` and `children` hold both.
+    """
 
     reader: Reader
     jobs: dict[str, JobFacts]
+    analyses: dict[str, JobFacts]
     waits: dict[str, set[str]]
     tries: dict[str, dict[int, JobRow]]
     tokens: dict[str, list[int]]
@@ -29,10 +33,15 @@ class Around(msgspec.Struct):
     executables: dict[str, ObjectRow | None] = {}
     targets: dict[str, ObjectRow | None] = {}
 
-    def is_over(self, job: str) -> bool:
-        """Say whether a job is in a terminal state, or gone."""
-        facts = self.jobs.get(job)
-        return facts is None or job_states.is_terminal(facts.state)
+    def state_of(self, execution: str) -> str | None:
+        """Return the state of a job or an analysis, None if it is gone."""
+        facts = self.jobs.get(execution) or self.analyses.get(execution)
+        return None if facts is None else facts.state
+
+    def is_over(self, execution: str) -> bool:
+        """Say whether a job or an analysis is in a terminal state, or gone."""
+        state = self.state_of(execution)
+        return state is None or job_states.is_terminal(state)
 
     def unfinished_children(self, job: str) -> list[str]:
         """Return the children of a job that are not over."""
@@ -54,9 +63,10 @@ class Around(msgspec.Struct):
 async def read(reader: Reader) -> Around:
     """Return what is around the jobs of a picture."""
     facts = await inspection.find_job_facts(reader)
+    analyses = await inspection.find_analysis_facts(reader)
     children: dict[str, list[str]] = {}
     trees: dict[str, list[JobFacts]] = {}
-    for job in facts.values():
+    for job in [*facts.values(), *analyses.values()]:
         if job.parent_job is not None:
             children.setdefault(job.parent_job, []).append(job.id)
         trees.setdefault(job.root_execution, []).append(job)
@@ -65,4 +75,6 @@ async def read(reader: Reader) -> Around:
         "tries": await inspection.find_all_tries(reader),
         "tokens": await inspection.find_token_tries(reader),
     }
-    return Around(reader=reader, jobs=facts, children=children, trees=trees, **found)
+    return Around(
+        reader=reader, jobs=facts, analyses=analyses, children=children, trees=trees, **found
+    )

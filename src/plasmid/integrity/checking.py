@@ -12,6 +12,7 @@ import msgspec
 
 from plasmid.blobs.store import BlobStore, Kept
 from plasmid.integrity import (
+    analyses,
     around,
     endings,
     files,
@@ -115,6 +116,11 @@ async def check_rows(reader: Reader) -> AsyncIterator[Finding]:
             yield finding
         if places.is_kept(row):
             kept_workspaces.add(row.workspace)
+    async for analysis in inspection.every_analysis(reader):
+        for finding in analyses.check(analysis, known, containers):
+            yield finding
+        if places.is_kept(analysis):
+            kept_workspaces.add(analysis.workspace)
     for finding in waiting.circles(known):
         yield finding
     for finding in places.check_left(known, containers, kept_workspaces):

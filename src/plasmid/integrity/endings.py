@@ -26,7 +26,7 @@ async def check(row: JobRow, around: Around) -> AsyncIterator[Finding]:
     if row.state != State.DONE:
         return
     for child in around.unfinished_children(row.id):
-        state = around.jobs[child].state
+        state = around.state_of(child)
         yield Finding(
             invariant="I13",
             subject=row.id,

@@ -11,7 +11,7 @@ from plasmid.integrity.finding import Finding, Repair, Workshop
 from plasmid.metadata import contradictions, inspection, jobs
 from plasmid.metadata.contradictions import Kind
 from plasmid.metadata.database import Reader
-from plasmid.metadata.rows import JobRow
+from plasmid.metadata.rows import AnalysisRow, JobRow
 
 PLACES = "places"
 """Stands where others have the number of an invariant."""
@@ -29,8 +29,8 @@ def check(row: JobRow, around: Around, containers: dict[str, tuple[str, str]]) -
         )
 
 
-def is_kept(row: JobRow) -> bool:
-    """Say whether a job keeps its workspace after its end."""
+def is_kept(row: JobRow | AnalysisRow) -> bool:
+    """Say whether a job or an analysis keeps its workspace after its end."""
     return bool(row.settings.get("delayWorkspaceDestruction"))
 
 

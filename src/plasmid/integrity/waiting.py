@@ -45,9 +45,9 @@ async def _check_waits(row: JobRow, around: Around) -> AsyncIterator[Finding]:
             repair=settle_again(row.id),
         )
     for target in sorted(targets):
-        if ids.is_id(target, "job"):
-            facts = around.jobs.get(target)
-            how = "is gone" if facts is None else f"is {facts.state}"
+        if ids.is_id(target, *ids.EXECUTION_CLASSES):
+            state = around.state_of(target)
+            how = "is gone" if state is None else f"is {state}"
             has_come = around.is_over(target)
         else:
             found = await around.target(target)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from plasmid.domain import ids
 from plasmid.metadata import schema
 from plasmid.metadata.database import Prepared, Reader, Transaction
 
@@ -51,9 +52,7 @@ KINDS: Final = (
         "lies in no project or container",
         schema.objects,
         _o.id,
-        sa.and_(
-            _missing(_o.id, _p.object), _o.class_name.not_in(sorted(ids.VERSIONED_CLASSES))
-        ),
+        sa.and_(_missing(_o.id, _p.object), _o.class_name.not_in(sorted(ids.VERSIONED_CLASSES))),
     ),
     Kind(
         "a folder is in a project or container that is not there",

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -47,6 +48,10 @@ _PRAGMAS = (
     "PRAGMA journal_size_limit=67108864",
 )
 
+
+# What takes less than a hundredth of this is asked anew each time.
+QUICK_SECONDS: Final = 2.0
+LATE_ROWS_MAX: Final = 1000
 
 _FULL = ("disk is full", "disk I/O")
 
@@ -107,6 +112,17 @@ class Reader:
         found: tuple[Any, ...] | None = self._run(statement, values).fetchone()
         return found
 
+    @property
+    def aside(self) -> Reader:
+        """Who reads what may take long."""
+        return self
+
+    async def late_row(
+        self, statement: Prepared, values: Mapping[str, Any]
+    ) -> tuple[Any, ...] | None:
+        """Return the first row of a query; it may be older than the last commit if that is slow."""
+        return await self.row(statement, values)
+
     async def structs(
         self,
         struct: type[T],
@@ -145,6 +161,66 @@ class Reader:
             raise _understood(error) from error
         except OverflowError as error:
             raise errors.InvalidInput("A number of the input is out of range") from error
+
+
+class Aside(Reader):
+    """Runs queries that may take long on a connection of its own, in a thread: none is held up."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._turn = asyncio.Lock()
+        self._use = threading.Lock()
+        self._late: dict[tuple[str, ...], tuple[float, tuple[Any, ...] | None]] = {}
+
+    async def rows(
+        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None = None
+    ) -> Sequence[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        async with self._turn:
+            return await asyncio.to_thread(self._fetched, statement, values)
+
+    async def row(
+        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None = None
+    ) -> tuple[Any, ...] | None:
+        """Return the first row of a query, or None."""
+        return next(iter(await self.rows(statement, values)), None)
+
+    async def late_row(
+        self, statement: Prepared, values: Mapping[str, Any]
+    ) -> tuple[Any, ...] | None:
+        """Return the first row of a query: what takes long is kept for a hundred times as long."""
+        key = (statement.text, *map(str, values.values()))
+        clock = asyncio.get_running_loop().time
+        async with self._turn:
+            good_until, row = self._late.pop(key, (0.0, None))
+            started = clock()
+            if good_until <= started:
+                row = next(iter(await asyncio.to_thread(self._fetched, statement, values)), None)
+                good_until = clock() + 100 * (clock() - started)
+            if good_until > clock() + QUICK_SECONDS:
+                self._late[key] = (good_until, row)
+            while len(self._late) > LATE_ROWS_MAX:
+                self._late.pop(next(iter(self._late)))
+        return row
+
+    def _fetched(
+        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None
+    ) -> Sequence[tuple[Any, ...]]:
+        with self._use:  # a call that was cancelled has left its thread at work
+            return self._run(statement, values).fetchall()
+
+
+class Main(Reader):
+    """Reads on the connection of the event loop, for queries that take microseconds."""
+
+    def __init__(self, connection: sqlite3.Connection, aside: Aside) -> None:
+        super().__init__(connection)
+        self._aside = aside
+
+    @property
+    def aside(self) -> Reader:
+        """Who reads what may take long."""
+        return self._aside
 
 
 class Transaction(Reader):
@@ -187,10 +263,6 @@ class Transaction(Reader):
         given = {f"where_{name}": value for name, value in where.items()}
         return await self.execute(statement, {**given, **values})
 
-    def then(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do something once this is committed, before anybody is told of it."""
-        self.following.append(work)
-
     def notify(self, topic: str) -> None:
         """Wake those who wait for a topic, once this is committed."""
         self.after_commit.append(topic)
@@ -213,6 +285,9 @@ class Database:
             self._writer.close()
             raise _unusable(path, error) from error
         self.reader = Reader(self._reader_connection)
+        self._aside_connection = _connect(path, any_thread=True) if path else self._writer
+        if path:
+            self.reader = Main(self._reader_connection, Aside(self._aside_connection))
         self._lock = asyncio.Lock()
         self.listeners: list[Callable[[str], None]] = []
 
@@ -237,15 +312,19 @@ class Database:
 
     def close(self) -> None:
         """Close the file."""
-        if self._reader_connection is not self._writer:
-            self._reader_connection.close()
+        for connection in (self._aside_connection, self._reader_connection):
+            if connection is not self._writer:
+                connection.close()
         self._writer.close()
 
 
-def _connect(path: Path | None) -> sqlite3.Connection:
+def _connect(path: Path | None, *, any_thread: bool = False) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(
-            path or ":memory:", isolation_level=None, cached_statements=512
+            path or ":memory:",
+            isolation_level=None,
+            cached_statements=512,
+            check_same_thread=not any_thread,
         )
     except sqlite3.DatabaseError as error:
         raise _unusable(path, error) from error

@@ -16,16 +16,16 @@ from urllib.parse import quote
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.metadata import migrate, schema
+from plasmid.metadata import analyses, migrate, schema
 from plasmid.metadata.database import DatabaseUnusableError, Prepared, Reader, listed, param
 from plasmid.metadata.jobs import TERMINAL
-from plasmid.metadata.rows import JobRow, ObjectRow, PartRow
+from plasmid.metadata.rows import AnalysisRow, JobRow, ObjectRow, PartRow
 
 PAGE_ROWS: Final = 2000
 DAMAGE_LINES_MAX: Final = 20
 
 _j, _o, _p, _w = schema.jobs.c, schema.objects.c, schema.parts.c, schema.waits.c
-_t, _k = schema.tries.c, schema.tokens.c
+_t, _k, _a = schema.tries.c, schema.tokens.c, schema.analyses.c
 _JOBS = Prepared(sa.select(schema.jobs).where(_j.id > param("k")).order_by(_j.id).limit(PAGE_ROWS))
 _FILES = Prepared(
     sa.select(schema.objects)
@@ -40,6 +40,16 @@ _PARTS = Prepared(
 )
 _FACTS = Prepared(
     sa.select(_j.id, _j.state, _j.attempt, _j.parent_job, _j.root_execution, _j.workspace)
+)
+_ANALYSIS_FACTS = Prepared(
+    sa.select(
+        _a.id,
+        _a.state,
+        sa.literal_column("0"),
+        _a.parent_job,
+        _a.root_execution,
+        _a.workspace,
+    )
 )
 _WAITS = Prepared(sa.select(_w.job, _w.target))
 _TRIES = Prepared(sa.select(_t.job, _t.attempt, _t.row))
@@ -155,6 +165,20 @@ async def every_closed_file(reader: Reader) -> AsyncIterator[tuple[ObjectRow, li
 async def find_job_facts(reader: Reader) -> dict[str, JobFacts]:
     """Return the facts of all jobs by id."""
     return {facts.id: facts for facts in await reader.structs(JobFacts, _FACTS)}
+
+
+async def find_analysis_facts(reader: Reader) -> dict[str, JobFacts]:
+    """Return the facts of all analyses by id, as those of jobs that are tried once."""
+    return {facts.id: facts for facts in await reader.structs(JobFacts, _ANALYSIS_FACTS)}
+
+
+async def every_analysis(reader: Reader) -> AsyncIterator[AnalysisRow]:
+    """Give all analyses by id, holding few at a time."""
+    last = ""
+    while page := await analyses.find_page(reader, last, PAGE_ROWS):
+        for row in page:
+            yield row
+        last = page[-1].id
 
 
 async def find_all_waits(reader: Reader) -> dict[str, set[str]]:

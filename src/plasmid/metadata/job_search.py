@@ -34,6 +34,8 @@ _CONDITIONS: Final[dict[str, sa.ColumnElement[bool] | sa.TextClause]] = {
     "tree": _j.root_execution == param("tree"),
     "origin": _j.origin_job == param("origin"),
     "parent": _j.parent_job == param("parent"),
+    "analysis": _j.parent_analysis == param("analysis"),
+    "is_no_stage": _j.parent_analysis.is_(None),
     "visible": sa.or_(
         _j.project.in_(listed("visible")), _j.root_execution == param("visible_tree")
     ),
@@ -50,11 +52,13 @@ _CONDITIONS: Final[dict[str, sa.ColumnElement[bool] | sa.TextClause]] = {
     "has_properties": _j.properties != "{}",
     "not_before": _j.created_ms >= param("not_before"),
     "not_after": _j.created_ms <= param("not_after"),
+    # all that have a workspace of their own are among these, by an index
+    "may_be_master": sa.text("(jobs.function = 'main' OR jobs.parent_job IS NULL)"),
     "is_master": sa.or_(_j.parent_job.is_(None), _shared != _j.workspace),
     "behind": sa.tuple_(_j.created_ms, _j.id)
     < sa.tuple_(param("behind_ms"), param("behind_id")),
 }  # fmt: skip
-_NARROW: Final = ("tree", "origin", "parent")
+_NARROW: Final = ("tree", "origin", "parent", "analysis")
 
 
 class Visible(msgspec.Struct, frozen=True):
@@ -65,7 +69,7 @@ class Visible(msgspec.Struct, frozen=True):
 
 
 class Behind(msgspec.Struct, frozen=True):
-    """Where a page goes on: behind this job."""
+    """Where a page goes on: behind this execution."""
 
     created_ms: int
     id: str
@@ -134,6 +138,8 @@ def leads(question: Executions, visible: Visible) -> list[dict[str, Any]]:
         return [{"origin": job, **seen} for job in dict.fromkeys(question.origin_jobs)]
     if isinstance(question.parent_job, str):
         return [{"parent": question.parent_job, **seen}]
+    if isinstance(question.parent_analysis, str):
+        return [{"analysis": question.parent_analysis, **seen}]
     of_projects: list[dict[str, Any]] = [
         {"project": item} for item in visible.projects if question.project in (None, item)
     ]
@@ -158,11 +164,15 @@ def wanted(question: Executions, behind: Behind | None) -> dict[str, Any]:
         asked["origins"] = msgspec.json.encode(question.origin_jobs).decode()
     if isinstance(question.parent_job, str):
         asked["parent"] = question.parent_job
+    if isinstance(question.parent_analysis, str):
+        asked["analysis"] = question.parent_analysis
     if behind is not None:
         asked |= {"behind": True, "behind_ms": behind.created_ms, "behind_id": behind.id}
     found = {name: value for name, value in asked.items() if value is not None}
     flags = {
         "is_root": question.parent_job is None,
+        "is_no_stage": question.parent_analysis is None,
+        "may_be_master": not question.include_subjobs,
         "is_master": not question.include_subjobs,
         "has_tags": _fails_without(question.tags),
         "has_properties": _fails_without(question.properties),

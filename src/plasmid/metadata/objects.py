@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -14,6 +14,11 @@ from plasmid.metadata.rows import ObjectRow, PartRow, PlacementRow
 
 _o, _p, _l, _t = schema.objects.c, schema.placements.c, schema.links.c, schema.parts.c
 _GET = Prepared(sa.select(schema.objects).where(_o.id == param("k")))
+_SEVERAL = Prepared(sa.select(schema.objects).where(_o.id.in_(listed("ids"))))
+_SEVERAL_PLACED = Prepared(
+    sa.select(schema.placements).where(_p.container == param("c"), _p.object.in_(listed("ids")))
+)
+_COUNT = Prepared(sa.select(sa.func.count()).where(_p.container == param("c")))
 _PLACEMENTS = Prepared(
     sa.select(schema.placements)
     .where(_p.object == param("k"))
@@ -35,22 +40,45 @@ _DROP_PART = Prepared(sa.delete(schema.parts).where(_t.object == param("k"), _t.
 # Parts whose file is gone are marked, so that their collector need not look at all others.
 _IS_ORPHAN = sa.text("parts.state = 'orphan'")
 _ORPHANS = Prepared(sa.select(schema.parts).where(_IS_ORPHAN).limit(param("n")))
-_MARK_ORPHANS = Prepared(
-    sa.update(schema.parts)
-    .where(
-        _t.object.in_(listed("ids")),
-        sa.not_(sa.select(_o.id).where(_o.id == _t.object).exists()),
-    )
-    .values(state="orphan")
+
+
+def _lies_nowhere(column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return sa.not_(sa.select(_p.object).where(_p.object == column).exists())
+
+
+_REMOVALS = (
+    Prepared(
+        sa.delete(schema.placements).where(_p.container == param("c"), _p.object.in_(listed("ids")))
+    ),
+    *(
+        Prepared(sa.delete(table).where(column.in_(listed("ids")), _lies_nowhere(column)))
+        for table, column in ((schema.links, _l.source), (schema.objects, _o.id))
+    ),
+    Prepared(
+        sa.update(schema.parts)
+        .where(_t.object.in_(listed("ids")), _lies_nowhere(_t.object))
+        .values(state="orphan")
+    ),
 )
-# A statement names this many objects at most: SQLite limits its variables, and compiling costs.
-IDS_MAX: Final = 500
+_LINKS_OF = Prepared(sa.select(_l.target).where(_l.source.in_(listed("ids"))).distinct())
+_LINKS_TO = Prepared(
+    sa.select(_l.source, _l.target)
+    .join(schema.placements, _p.object == _l.source)
+    .where(_p.container == param("c"), _l.target.in_(listed("ids")))
+)
+_HIDDEN_IN = Prepared(
+    sa.select(_o.id)
+    .join(schema.placements, _p.object == _o.id)
+    .where(_p.container == param("c"), _o.id.in_(listed("ids")), _o.hidden == 1)
+)
 
 
-def _chunks(object_ids: Iterable[str]) -> Iterator[list[str]]:
-    listed = list(object_ids)
-    for start in range(0, len(listed), IDS_MAX):
-        yield listed[start : start + IDS_MAX]
+def _encoded(object_ids: Iterable[str]) -> str:
+    return msgspec.json.encode(list(object_ids)).decode()
+
+
+def _ids(found: Sequence[tuple[Any, ...]]) -> list[str]:
+    return [str(row[0]) for row in found]
 
 
 async def find_object(reader: Reader, object_id: str) -> ObjectRow | None:
@@ -60,11 +88,8 @@ async def find_object(reader: Reader, object_id: str) -> ObjectRow | None:
 
 async def find_objects(reader: Reader, object_ids: Iterable[str]) -> dict[str, ObjectRow]:
     """Return those of the objects that exist, by id."""
-    found = {}
-    for chunk in _chunks(object_ids):
-        statement = sa.select(schema.objects).where(_o.id.in_(chunk))
-        found.update({row.id: row for row in await reader.structs(ObjectRow, statement)})
-    return found
+    found = await reader.structs(ObjectRow, _SEVERAL, {"ids": _encoded(object_ids)})
+    return {row.id: row for row in found}
 
 
 async def find_placements(reader: Reader, object_id: str) -> list[PlacementRow]:
@@ -81,13 +106,8 @@ async def find_placements_in(
     reader: Reader, container_id: str, object_ids: Iterable[str]
 ) -> list[PlacementRow]:
     """Return the places of those of the objects that lie in a container."""
-    found = []
-    for chunk in _chunks(object_ids):
-        statement = sa.select(schema.placements).where(
-            _p.container == container_id, _p.object.in_(chunk)
-        )
-        found += await reader.structs(PlacementRow, statement)
-    return found
+    values = {"c": container_id, "ids": _encoded(object_ids)}
+    return await reader.structs(PlacementRow, _SEVERAL_PLACED, values)
 
 
 async def find_named(
@@ -117,7 +137,13 @@ async def find_ids_in(
         .order_by(_p.object)
         .limit(limit)
     )
-    return [str(row[0]) for row in await reader.rows(statement)]
+    return _ids(await reader.rows(statement))
+
+
+async def count_in(reader: Reader, container_id: str) -> int:
+    """Return how many objects lie in a container."""
+    row = await reader.aside.late_row(_COUNT, {"c": container_id})
+    return int(row[0]) if row else 0
 
 
 async def find_visible_in(reader: Reader, container_id: str, folder: str) -> list[str]:
@@ -128,7 +154,7 @@ async def find_visible_in(reader: Reader, container_id: str, folder: str) -> lis
         .where(_p.container == container_id, projects.inside(_p.folder, folder), _o.hidden == 0)
         .order_by(_p.object)
     )
-    return [str(row[0]) for row in await reader.rows(statement)]
+    return _ids(await reader.rows(statement))
 
 
 async def find_visible_places(reader: Reader, container_id: str, folder: str) -> list[PlacementRow]:
@@ -149,39 +175,20 @@ async def find_visible_places(reader: Reader, container_id: str, folder: str) ->
 
 async def find_links_of(reader: Reader, object_ids: Iterable[str]) -> list[str]:
     """Return the ids to which any of the objects links."""
-    found: dict[str, None] = {}
-    for chunk in _chunks(object_ids):
-        statement = sa.select(_l.target).where(_l.source.in_(chunk)).distinct()
-        found.update(dict.fromkeys(str(row[0]) for row in await reader.rows(statement)))
-    return list(found)
+    return _ids(await reader.rows(_LINKS_OF, {"ids": _encoded(object_ids)}))
 
 
 async def find_links_to(
     reader: Reader, container_id: str, object_ids: Iterable[str]
 ) -> list[tuple[str, str]]:
     """Return (source, target) of the links from objects of a container to any of the objects."""
-    found = []
-    for chunk in _chunks(object_ids):
-        statement = (
-            sa.select(_l.source, _l.target)
-            .join(schema.placements, _p.object == _l.source)
-            .where(_p.container == container_id, _l.target.in_(chunk))
-        )
-        found += [(str(row[0]), str(row[1])) for row in await reader.rows(statement)]
-    return found
+    found = await reader.rows(_LINKS_TO, {"c": container_id, "ids": _encoded(object_ids)})
+    return [(str(row[0]), str(row[1])) for row in found]
 
 
 async def find_hidden_in(reader: Reader, container_id: str, object_ids: Iterable[str]) -> list[str]:
     """Return those of the objects that lie in a container and are hidden."""
-    found = []
-    for chunk in _chunks(object_ids):
-        statement = (
-            sa.select(_o.id)
-            .join(schema.placements, _p.object == _o.id)
-            .where(_p.container == container_id, _o.id.in_(chunk), _o.hidden == 1)
-        )
-        found += [str(row[0]) for row in await reader.rows(statement)]
-    return found
+    return _ids(await reader.rows(_HIDDEN_IN, {"c": container_id, "ids": _encoded(object_ids)}))
 
 
 async def update_object(tx: Transaction, object_id: str, changes: dict[str, Any]) -> None:
@@ -201,14 +208,9 @@ async def update_placement(
 
 async def remove_placements(tx: Transaction, container_id: str, object_ids: Iterable[str]) -> None:
     """Take objects out of a container; those that then lie nowhere go, with their links."""
-    for chunk in _chunks(object_ids):
-        await tx.execute(
-            sa.delete(schema.placements).where(_p.container == container_id, _p.object.in_(chunk))
-        )
-        for table, column in ((schema.links, _l.source), (schema.objects, _o.id)):
-            lies_nowhere = sa.not_(sa.select(_p.object).where(_p.object == column).exists())
-            await tx.execute(sa.delete(table).where(column.in_(chunk), lies_nowhere))
-        await tx.execute(_MARK_ORPHANS, {"ids": msgspec.json.encode(chunk).decode()})
+    values = {"c": container_id, "ids": _encoded(object_ids)}
+    for statement in _REMOVALS:
+        await tx.execute(statement, values)
 
 
 async def set_links(tx: Transaction, object_id: str, targets: Sequence[str]) -> None:

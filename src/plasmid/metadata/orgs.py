@@ -33,12 +33,10 @@ _SHARED = Prepared(
     .join(schema.org_members, _m.org == _p.member)
     .where(_m.user == param("k"))
 )
-_MEMBERS_OF_ANY = Prepared(
-    sa.select(_p.member).where(_p.container.in_(listed("ks"))).distinct()
-)
+_MEMBERS_OF_ANY = Prepared(sa.select(_p.member).where(_p.container.in_(listed("ks"))).distinct())
 _BILLED = Prepared(
     sa.select(schema.containers)
-    .where(_c.bill_to == param("k"), _c.class_name == "project")
+    .where(_c.bill_to == param("k"), sa.text("class_name = 'project'"))
     .order_by(_c.id)
 )
 _BILLED_APPS = Prepared(

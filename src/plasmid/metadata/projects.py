@@ -161,8 +161,12 @@ def inside(column: Any, folder: str) -> sa.ColumnElement[bool]:
     """Return the condition that a path is a folder or lies below it."""
     if folder == "/":
         return sa.true()
-    below = folder + "/"
-    return sa.or_(column == folder, sa.and_(column > below, column < folder + "0"))
+    # one range, for an index, without what lies beside the folder in it ("/a!" of "/a")
+    return sa.and_(
+        column >= folder,
+        column < folder + "0",
+        sa.or_(column == folder, column > folder + "/"),
+    )
 
 
 async def remove_container(tx: Transaction, container_id: str) -> None:

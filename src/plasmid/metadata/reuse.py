@@ -1,11 +1,11 @@
-"""What smart reuse asks for: equal jobs, those nearly equal, and what a stage's analyses say.
+"""What smart reuse asks for: equal jobs, those nearly equal, and what analyses say of their stages.
 
 Each query reads a few rows by an index, however many jobs there are.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -41,20 +41,7 @@ _OF_PROJECT = Prepared(
     .order_by(*_NEWEST_FIRST)
     .limit(NEAR_MAX)
 )
-_ANALYSIS = Prepared(
-    sa.select(_a.parent_analysis, _a.stage, _a.settings, _a.workflow, _a.properties).where(
-        _a.id == param("k")
-    )
-)
-
-
-class Above(msgspec.Struct, frozen=True):
-    """An analysis above a job: which stage of it leads to the job, and what was said of reuse."""
-
-    stage: str | None
-    settings: dict[str, Any]
-    workflow: dict[str, Any]
-    properties: dict[str, str]
+_ANALYSIS = Prepared(sa.select(_a.parent_analysis, _a.properties).where(_a.id == param("k")))
 
 
 async def find_equal(reader: Reader, key: str) -> list[JobRow]:
@@ -77,15 +64,14 @@ async def find_of_other(reader: Reader, project: str, row: JobRow) -> JobRow | N
     return None
 
 
-async def find_analyses_above(reader: Reader, row: JobRow) -> list[Above]:
-    """Return the analyses whose stages lead to a job, nearest first."""
-    found: list[Above] = []
-    analysis, stage = row.parent_analysis, row.stage
+async def find_properties_above(reader: Reader, row: JobRow) -> list[dict[str, str]]:
+    """Return the properties of the analyses whose stages lead to a job, nearest first."""
+    found = []
+    analysis = row.parent_analysis
     while analysis is not None:
         told = await reader.row(_ANALYSIS, {"k": analysis})
         if told is None:
             break
-        decode = msgspec.json.decode
-        found.append(Above(stage, decode(told[2]), decode(told[3]), decode(told[4])))
-        analysis, stage = told[0], told[1]
+        analysis = told[0]
+        found.append(msgspec.json.decode(told[1]))
     return found

@@ -106,6 +106,7 @@ containers = sa.Table(
     sa.Index("containers_app", "app"),
     sa.Index("containers_destroy_at", "destroy_at_ms"),
     sa.Index("containers_project", "project", "app"),
+    sa.Index("containers_bill_to", "bill_to", sqlite_where=sa.text("class_name = 'project'")),
 )
 
 members = sa.Table(
@@ -189,7 +190,7 @@ FINDING: Final = (
     ("executable", ("project", "executable"), None),
     ("name", ("project", "name"), None),
     ("roots", ("project",), sa.text("parent_job IS NULL")),
-    ("mains", ("project",), sa.text("function = 'main'")),
+    ("masters", ("project",), sa.text("(function = 'main' OR parent_job IS NULL)")),
     ("retried", ("project",), sa.text("attempt > 0")),
     ("tree", ("root_execution",), None),
     ("origin", ("origin_job",), None),

@@ -2,6 +2,10 @@
 
 A page goes on from the last result's sort key and id, so it neither repeats nor skips what stays
 where it is while others come and go.
+
+A question either walks an index in the order of the results until a page is full, or, where a
+look at an index says that few can be meant, takes these and sorts them: so a page costs what it
+holds, however many objects there are beside.
 """
 
 from __future__ import annotations
@@ -12,20 +16,21 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.domain import archival, globs
+from plasmid.domain import archival, folders, globs
 from plasmid.domain.filters import DataObjects, Times
-from plasmid.domain.globs import NamePattern
-from plasmid.metadata import projects, rows, schema
-from plasmid.metadata.database import Reader
-from plasmid.metadata.rows import ObjectRow, PlacementRow
+from plasmid.metadata import projects, schema, search_terms
+from plasmid.metadata.database import Reader, listed, param
 
-_o, _p = schema.objects.c, schema.placements.c
-_OBJECT_COLUMNS: Final = len(schema.objects.columns)
+_o, _p, _l = schema.objects.c, schema.placements.c, schema.links.c
+# Of so many objects at most it is cheaper to take all that an index names, and sort them.
+FEW: Final = 5_000
+FEW_IN_FOLDER: Final = 50_000
 _SORTS: Final[dict[str, sa.ColumnElement[Any]]] = {
     "created": _o.created_ms,
     "modified": _p.modified_ms,
     "name": _p.name,
 }
+_Conditions = list[sa.ColumnElement[bool]]
 
 
 class After(msgspec.Struct, frozen=True):
@@ -36,6 +41,27 @@ class After(msgspec.Struct, frozen=True):
     id: str
 
 
+class Found(msgspec.Struct, frozen=True):
+    """A result: an object in a container, and the key by which it was sorted."""
+
+    container: str
+    object: str
+    key: Any
+    name: str
+
+
+class _Lead(msgspec.Struct, frozen=True):
+    """A way to few objects: an index, what it is asked, and how many are few.
+
+    `chosen` are the ids that the conditions name, if there could be many of them, too.
+    """
+
+    index: str
+    conditions: _Conditions
+    most: int = FEW
+    chosen: Any = None
+
+
 async def find_data_objects(
     reader: Reader,
     question: DataObjects,
@@ -44,39 +70,148 @@ async def find_data_objects(
     after: After | None,
     limit: int,
     now_ms: int,
-) -> list[tuple[ObjectRow, PlacementRow, Any]]:
-    """Return at most `limit` objects with their places and sort keys, in the question's order.
+) -> list[Found]:
+    """Return at most `limit` places of objects, in the question's order.
 
-    Names given as regular expressions, tags, types and properties are left to the caller.
+    Names given as patterns are left to the caller: no wanted name fails here.
     """
     sort = question.sort
     column = _SORTS[sort.field if sort else "modified"]
     descending = sort.descending if sort else True
     statement = (
-        sa.select(schema.objects, schema.placements)
-        .join(schema.placements, _p.object == _o.id)
-        .where(_p.container.in_(list(containers)), *_object_conditions(question, now_ms))
-        .order_by(_p.container, column.desc() if descending else column.asc(), _o.id)
-        .limit(limit)
+        sa.select(_p.container, _p.object, column, _p.name)
+        .select_from(schema.placements.join(schema.objects, _o.id == _p.object))
+        .where(_p.container.in_(listed("containers")), *_conditions(question, now_ms))
+        .order_by(_p.container, column.desc() if descending else column.asc(), _p.object)
+        .limit(param("n"))
     )
-    if after is not None:
-        past = column < after.key if descending else column > after.key
-        statement = statement.where(
-            sa.or_(
-                _p.container > after.project,
-                sa.and_(
-                    _p.container == after.project,
-                    sa.or_(past, sa.and_(column == after.key, _o.id > after.id)),
-                ),
-            )
-        )
-    found = []
-    for row in await reader.rows(statement):
-        thing = rows.read(ObjectRow, row[:_OBJECT_COLUMNS])
-        place = rows.read(PlacementRow, row[_OBJECT_COLUMNS:])
-        key = {"created": thing.created_ms, "modified": place.modified_ms, "name": place.name}
-        found.append((thing, place, key[sort.field if sort else "modified"]))
+    lead = await _best(reader, question, containers)
+    statement = statement.where(*lead.conditions)
+    if lead.index:
+        statement = statement.with_hint(schema.placements, f"INDEXED BY {lead.index}")
+    found: list[Found] = []
+    for inside, more in _stretches(containers, after, column, descending=descending):
+        values = {**_values(question, inside), "n": limit - len(found)}
+        rows = await reader.rows(statement.where(*more), values)
+        found += [Found(*row) for row in rows]
+        if len(found) == limit:
+            break
     return found
+
+
+def _stretches(
+    containers: Sequence[str],
+    after: After | None,
+    column: sa.ColumnElement[Any],
+    *,
+    descending: bool,
+) -> list[tuple[Sequence[str], _Conditions]]:
+    """Return where to look on: the rest of the last result's container, then those behind it."""
+    if after is None:
+        return [(containers, [])]
+    past = column < after.key if descending else column > after.key
+    reached = column <= after.key if descending else column >= after.key
+    behind: _Conditions = [reached, sa.or_(past, _p.object > after.id)]
+    same = [item for item in containers if item == after.project]
+    later = [item for item in containers if item > after.project]
+    return [(part, more) for part, more in ((same, behind), (later, [])) if part]
+
+
+async def _best(reader: Reader, question: DataObjects, containers: Sequence[str]) -> _Lead:
+    """Return the way to the fewest objects, or else that which has them in the order of results."""
+    best, fewest = _walk(question), FEW_IN_FOLDER + 1
+    values = _values(question, containers)
+    for lead in _leads(question):
+        most = min(lead.most, fewest - 1)
+        if lead.chosen is not None and await _count(reader, lead.chosen, most, values) > most:
+            continue
+        inside = (
+            sa.select(_p.object)
+            .with_hint(schema.placements, f"INDEXED BY {lead.index}")
+            .where(_p.container.in_(listed("containers")), *lead.conditions)
+        )
+        count = await _count(reader, inside, most, values)
+        if count <= most:
+            best, fewest = lead, count
+    return best
+
+
+async def _count(reader: Reader, rows: sa.Select[Any], most: int, values: dict[str, Any]) -> int:
+    """Return how many rows a query has, or one more than `most`."""
+    counted = sa.select(sa.func.count()).select_from(rows.limit(most + 1).subquery())
+    row = await reader.row(counted, values)
+    return int(row[0]) if row else 0
+
+
+def _walk(question: DataObjects) -> _Lead:
+    """Return the index that has the objects in the order of the results; an empty one is none."""
+    index = "placements_modified"
+    if question.sort is not None and question.sort.field != "modified":
+        index = "placements_name" if question.sort.field == "name" else ""
+    elif search_terms.fails_without(question.tags):
+        index = "placements_tagged"
+    elif search_terms.fails_without(question.properties):
+        index = "placements_described"
+    return _Lead(index, [])
+
+
+def _leads(question: DataObjects) -> list[_Lead]:
+    leads = []
+    names = _names(question)
+    if question.scope is not None and not _is_whole(question):
+        where = _folders(question)
+        exact = names if not question.scope.recurse and _literal(question) is not None else []
+        leads.append(_Lead("placements_folder", [*where, *exact], FEW_IN_FOLDER))
+    if names:
+        leads.append(_Lead("placements_name", names))
+    if question.ids is not None:
+        leads.append(_Lead("placements_object", [_p.object.in_(listed("ids"))]))
+    leads += [
+        _Lead("placements_object", [_p.object.in_(chosen)], chosen=chosen)
+        for chosen in _chosen(question)
+    ]
+    return leads
+
+
+def _chosen(question: DataObjects) -> list[sa.Select[Any]]:
+    """Return the sets of objects that a question names by what they are."""
+    found: list[sa.Select[Any]] = []
+    if question.link is not None:
+        found.append(sa.select(_l.source).where(_l.target == question.link))
+    if question.class_name is not None:
+        found.append(sa.select(_o.id).where(_o.class_name == question.class_name))
+    if question.created.after_ms is not None:
+        found.append(sa.select(_o.id).where(*_times(_o.created_ms, question.created)))
+    return found
+
+
+def _conditions(question: DataObjects, now_ms: int) -> _Conditions:
+    wanted: _Conditions = [
+        *_times(_o.created_ms, question.created),
+        *_times(_p.modified_ms, question.modified),
+        *_names(question),
+        *_folders(question),
+        *search_terms.words(_o.types, question.types),
+        *search_terms.words(_p.tags, question.tags),
+        *search_terms.properties(_p.properties, question.properties),
+    ]
+    if search_terms.fails_without(question.tags):
+        wanted.append(schema.TAGGED)
+    if search_terms.fails_without(question.properties):
+        wanted.append(schema.DESCRIBED)
+    for column, value in ((_o.class_name, question.class_name), (_o.state, question.state)):
+        if value is not None:
+            wanted.append(column == value)
+    if question.hidden is not None:
+        wanted.append(_o.hidden == int(question.hidden))
+    if question.ids is not None:
+        wanted.append(_p.object.in_(listed("ids")))
+    if question.link is not None:
+        linked = sa.select(_l.source).where(_l.target == question.link)
+        wanted.append(_p.object.in_(linked))
+    if question.archival_state is not None:
+        wanted.append(_archival_state(now_ms) == question.archival_state)
+    return wanted
 
 
 def _archival_state(now_ms: int) -> sa.ColumnElement[str]:
@@ -87,32 +222,20 @@ def _archival_state(now_ms: int) -> sa.ColumnElement[str]:
     )
 
 
-def _object_conditions(question: DataObjects, now_ms: int) -> list[sa.ColumnElement[bool]]:
-    wanted: list[sa.ColumnElement[bool]] = [
-        *_times(_o.created_ms, question.created),
-        *_times(_p.modified_ms, question.modified),
-        *_names(_p.name, question.name),
-    ]
-    if question.class_name is not None:
-        wanted.append(_o.class_name == question.class_name)
-    if question.state is not None:
-        wanted.append(_o.state == question.state)
-    if question.hidden is not None:
-        wanted.append(_o.hidden == int(question.hidden))
-    if question.ids is not None:
-        wanted.append(_o.id.in_(question.ids))
-    if question.link is not None:
-        linked = sa.select(schema.links.c.source).where(schema.links.c.target == question.link)
-        wanted.append(_o.id.in_(linked))
-    if question.archival_state is not None:
-        wanted.append(_archival_state(now_ms) == question.archival_state)
-    if question.scope is not None:
-        folder, recurse = question.scope.folder, question.scope.recurse
-        wanted.append(projects.inside(_p.folder, folder) if recurse else _p.folder == folder)
-    return wanted
+def _is_whole(question: DataObjects) -> bool:
+    """Say whether a scope is a whole container."""
+    scope = question.scope
+    return scope is not None and scope.recurse and scope.folder == folders.ROOT
 
 
-def _times(column: sa.ColumnElement[int], times: Times) -> list[sa.ColumnElement[bool]]:
+def _folders(question: DataObjects) -> _Conditions:
+    if question.scope is None or _is_whole(question):
+        return []
+    folder = question.scope.folder
+    return [projects.inside(_p.folder, folder) if question.scope.recurse else _p.folder == folder]
+
+
+def _times(column: sa.ColumnElement[int], times: Times) -> _Conditions:
     wanted = []
     if times.after_ms is not None:
         wanted.append(column >= times.after_ms)
@@ -121,13 +244,31 @@ def _times(column: sa.ColumnElement[int], times: Times) -> list[sa.ColumnElement
     return wanted
 
 
-def _names(
-    column: sa.ColumnElement[str], pattern: NamePattern | None
-) -> list[sa.ColumnElement[bool]]:
-    """Return a condition that no wanted name fails; the caller checks the pattern itself."""
+def _literal(question: DataObjects) -> str | None:
+    """Return the one name that a question means, or None."""
+    pattern = question.name
+    if pattern is None or pattern.mode == "regexp":
+        return None
+    return pattern.text if pattern.mode == "exact" else globs.literal(pattern.text)
+
+
+def _names(question: DataObjects) -> _Conditions:
+    """Return conditions that no wanted name fails; the caller checks the pattern itself."""
+    pattern, exact = question.name, _literal(question)
+    if exact is not None:
+        return [_p.name == exact]
     if pattern is None or pattern.mode == "regexp":
         return []
-    exact = pattern.text if pattern.mode == "exact" else globs.literal(pattern.text)
-    if exact is not None:
-        return [column == exact]
-    return [column.like(globs.like(pattern.text), escape="\\")]
+    wanted: _Conditions = [_p.name.like(globs.like(pattern.text), escape="\\")]
+    start, end = globs.prefix_range(pattern.text)
+    if start:
+        wanted.append(_p.name >= start)
+    if end is not None:
+        wanted.append(_p.name < end)
+    return wanted
+
+
+def _values(question: DataObjects, containers: Sequence[str]) -> dict[str, Any]:
+    """Return what is given to statements as JSON arrays: any number of ids."""
+    named = {"containers": list(containers), "ids": list(question.ids or ())}
+    return {name: msgspec.json.encode(ids).decode() for name, ids in named.items()}

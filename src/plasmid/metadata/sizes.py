@@ -16,6 +16,6 @@ _STORED = Prepared(
 
 
 async def stored_bytes(reader: Reader, container_id: str) -> int:
-    """Return the size of all files of a container."""
-    row = await reader.row(_STORED, {"k": container_id})
+    """Return the size of all files of a container; of a large one as it was some minutes ago."""
+    row = await reader.aside.late_row(_STORED, {"k": container_id})
     return int(row[0]) if row else 0

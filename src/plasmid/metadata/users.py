@@ -17,6 +17,11 @@ _USER = Prepared(sa.select(schema.users).where(schema.users.c.id == param("k")))
 _USERS = Prepared(sa.select(schema.users).order_by(schema.users.c.id))
 _USER_BY_EMAIL = Prepared(sa.select(schema.users).where(schema.users.c.email == param("k")))
 _TOKEN = Prepared(sa.select(schema.tokens).where(schema.tokens.c.hash == param("k")))
+_TOKENS = Prepared(
+    sa.select(schema.tokens)
+    .where(schema.tokens.c.job.is_(None), schema.tokens.c.user.is_not(None))
+    .order_by(schema.tokens.c.user, schema.tokens.c.created_ms, schema.tokens.c.hash)
+)
 _DROP_TOKEN = Prepared(sa.delete(schema.tokens).where(schema.tokens.c.hash == param("k")))
 _DROP_JOB_TOKENS = Prepared(sa.delete(schema.tokens).where(schema.tokens.c.job == param("k")))
 _NONCE = Prepared(
@@ -53,6 +58,11 @@ async def update_user(tx: Transaction, user_id: str, changes: dict[str, Any]) ->
 async def find_token(reader: Reader, token_hash: str) -> TokenRow | None:
     """Return what is known of a token, or None."""
     return await reader.struct(TokenRow, _TOKEN, {"k": token_hash})
+
+
+async def find_tokens(reader: Reader) -> list[TokenRow]:
+    """Return the tokens of users, not those of jobs, by user and age."""
+    return await reader.structs(TokenRow, _TOKENS)
 
 
 async def remove_token(tx: Transaction, token_hash: str) -> bool:

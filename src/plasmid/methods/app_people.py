@@ -98,7 +98,7 @@ def _named(body: dict[str, Any], key: str) -> list[str]:
 
 async def _known(call: Call, names: list[str]) -> list[str]:
     """Return the names; raises ResourceNotFound for one that is no user's and no org's."""
-    for name in names:
+    for name in dict.fromkeys(names):
         find = orgs.find_org if ids.is_id(name, "org") else users.find_user
         if await find(call.reader, name) is None:
             raise targets.not_found(name)

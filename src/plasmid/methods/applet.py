@@ -13,6 +13,8 @@ from plasmid.methods.targets import Access, DataObject
 from plasmid.methods.wire import data_object as wire
 
 DEFAULT_ACCESS: Final = {"project": "VIEW"}
+# What the runSpec of an applet says of itself if it was not said.
+_UNSAID: Final = {"headJobOnDemand": False, "inheritParentRestartOnPolicy": False}
 _KEPT: Final = (
     "dxapi", "title", "summary", "description", "developerNotes", "ignoreReuse",
     "treeTurnaroundTimeThreshold",
@@ -60,10 +62,18 @@ async def _require_visible(call: Call, bundled: list[str]) -> None:
 
 @method("/applet-xxxx/get", access=Access.OBJECT_VIEW)
 async def get(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, Any]:
-    """Describe an applet with its code and details."""
+    """Describe an applet as it was given, its code with it, so that it can be built again."""
     described = await wire.describe(call.reader, target.row, target.place, {"details": True})
     region = await wire.region_of(call.reader, target.place)
-    return described | {"runSpec": wire.run_spec(target.row, region)}
+    body = target.row.body
+    if not described[https_app.FIELD]["enabled"]:
+        del described[https_app.FIELD]
+    access = body["access"]
+    return described | {
+        "runSpec": {**_UNSAID, **wire.run_spec(target.row, region)},
+        "title": body.get("title", ""),
+        "access": {} if access == DEFAULT_ACCESS else access,
+    }
 
 
 @method("/applet-xxxx/run", access=Access.OBJECT_VIEW, mode=Mode.WRITE, nonce=True)

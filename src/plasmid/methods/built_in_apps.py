@@ -1,4 +1,6 @@
-"""The apps that come with the platform: those that `dx build_asset` runs (contract I.7, E.5).
+"""The apps that come with the platform (contract I.7, E.5).
+
+Those that `dx build_asset` and `dx build --remote` run.
 
 They are apps like any other, published for all; only their ids follow from their names, and no
 applet lies behind them. A job of one is a job like any other.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Final
 
@@ -29,6 +32,7 @@ _INSTALLER: Final = "install_dependencies.py"
 _INSTALLER_PARTS: Final = "installers"
 # Enough for package managers and compilers, and small enough for most machines.
 _INSTANCE_TYPE: Final = "mem1_ssd1_v2_x2"
+_REMOTE_BUILDER: Final = "remote_build.py"
 _RELEASES: Final = {
     "precise": ("12.04", "0"),
     "trusty": ("14.04", "0"),
@@ -40,11 +44,15 @@ _RELEASES: Final = {
 
 
 class BuiltInApp(msgspec.Struct, frozen=True):
-    """An app that comes with the platform, for one release of a distribution."""
+    """An app that comes with the platform, for one release of a distribution.
+
+    It builds `what`: an asset, or from the archive of its folder an applet or an app.
+    """
 
     name: str
     release: str
     release_version: str
+    what: str = "asset"
 
     @property
     def id(self) -> str:
@@ -63,9 +71,25 @@ CATALOGUE: Final = {
 }
 
 
-async def seed(tx: Transaction, owner: str, now_ms: int) -> None:
+# By their names without the release, which the client leaves out of that of the oldest.
+REMOTE: Final = {
+    f"tarball_{what}_builder{suffix}": BuiltInApp(
+        f"tarball_{what}_builder{suffix}", release, version, what
+    )
+    for what in ("applet", "app")
+    for name, (release, version) in _RELEASES.items()
+    for suffix in ["" if name == "precise" else f"_{name}"]
+}
+
+
+EVERY: Final = {**CATALOGUE, **REMOTE}
+
+
+async def seed(
+    tx: Transaction, owner: str, now_ms: int, *, wanted: Mapping[str, BuiltInApp] = EVERY
+) -> None:
     """Add the apps that are missing, and give those of an older release what they are now."""
-    for app in CATALOGUE.values():
+    for app in wanted.values():
         version = await apps.find_version(tx, app.id)
         if version is None:
             version = await _add(tx, app, owner, now_ms=now_ms)
@@ -117,19 +141,26 @@ async def _add(tx: Transaction, app: BuiltInApp, owner: str, *, now_ms: int) -> 
 
 
 def _body(app: BuiltInApp) -> dict[str, Any]:
+    is_asset = app.what == "asset"
     return {
         "dxapi": "1.0.0",
         "openSource": True,
-        "title": f"Asset builder for Ubuntu {app.release}",
-        "summary": "Installs what a dxasset.json names and keeps all that changed as an asset.",
+        **(_of_assets(app) if is_asset else _of_remote(app)),
         "runSpec": {
             "interpreter": "bash",
             "distribution": "Ubuntu",
             "release": app.release,
             "version": app.release_version,
-            "code": _code(),
+            "code": _code() if is_asset else _remote_code(app.what),
             "systemRequirements": {"*": {"instanceType": _INSTANCE_TYPE}},
         },
+    }
+
+
+def _of_assets(app: BuiltInApp) -> dict[str, Any]:
+    return {
+        "title": f"Asset builder for Ubuntu {app.release}",
+        "summary": "Installs what a dxasset.json names and keeps all that changed as an asset.",
         # Package managers need it, and a Makefile may fetch what it likes.
         "access": {"network": ["*"]},
         "inputSpec": [
@@ -147,15 +178,47 @@ def _body(app: BuiltInApp) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _of_remote(app: BuiltInApp) -> dict[str, Any]:
+    built: dict[str, Any] = {
+        "title": f"Builder of {app.what}s for Ubuntu {app.release}",
+        "summary": f"Builds an {app.what} from the archive of its folder (dx build --remote).",
+        # A Makefile may fetch what it likes; what is bundled may lie in any project.
+        "access": {"network": ["*"], "allProjects": "VIEW"},
+        "inputSpec": [
+            {"name": "input_file", "class": "file", "label": "Archive of the folder"},
+            {"name": "build_options", "class": "hash", "optional": True},
+        ],
+        "outputSpec": [{"name": "output_applet", "class": "applet"}],
+    }
+    if app.what == "app":
+        built["access"]["developer"] = True
+        built["inputSpec"].append({"name": "publish", "class": "boolean", "optional": True})
+        built["outputSpec"] = []
+    return built
+
+
 @functools.cache
 def _code() -> str:
-    """Return the code of all builders: the programs as text, and how to start the first."""
+    """Return the code of all asset builders."""
+    return _started(_programs(), _BUILDER)
+
+
+@functools.cache
+def _remote_code(what: str) -> str:
+    """Return the code of all builders of applets, or of apps."""
+    program = resources.files("plasmid").joinpath("runtime", _REMOTE_BUILDER)
+    programs = {_REMOTE_BUILDER: program.read_text(encoding="utf-8")}
+    return _started(programs, f"{_REMOTE_BUILDER} {what}")
+
+
+def _started(programs: dict[str, str], start: str) -> str:
+    """Return code that writes programs, given as text, and starts one of them."""
     lines = ["main() {", f"    mkdir -p {APPS_FOLDER}/{_INSTALLER_PARTS}"]
-    for number, (path, text) in enumerate(_programs().items()):
+    for number, (path, text) in enumerate(programs.items()):
         end = f"END_OF_PROGRAM_{number}"
         lines += [f"    cat > {APPS_FOLDER}/{path} <<'{end}'", text.rstrip("\n"), end]
-    start = f'"$(command -v python3 || command -v python2.7)" {APPS_FOLDER}/{_BUILDER}'
-    return "\n".join([*lines, f"    {start}", "}", ""])
+    command = f'"$(command -v python3 || command -v python2.7)" {APPS_FOLDER}/{start}'
+    return "\n".join([*lines, f"    {command}", "}", ""])
 
 
 def _programs() -> dict[str, str]:

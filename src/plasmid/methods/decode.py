@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from plasmid.domain import errors
 
+VALUES_MAX: Final = 250_000
+OUT_OF_RANGE: Final = "A number of the input is out of range"
+
+# Takes a string that does not end, too, and never goes back: linear in whatever comes.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,\[{]', re.DOTALL)
+_QUOTE: Final = ord('"')
 _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`(?:, got `(?P<got>[^`]*)`)?(?P<rest>[^`]*)")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _PATH = re.compile(r" - at `(?P<path>[^`]*)`$")
@@ -22,6 +28,29 @@ _WORDS = {
     "object": "a hash",
     "null": "null",
 }
+
+
+def require_few_values(body: bytes) -> None:
+    """Raise InvalidInput for JSON of so many values that work on each would hold up all others."""
+    if len(body) > VALUES_MAX and _marks(body) > VALUES_MAX and _has_too_many(body):
+        raise errors.InvalidInput(
+            f"The request body holds more than {VALUES_MAX} values; make several calls of it"
+        )
+
+
+def _marks(body: bytes) -> int:
+    """Count what stands before values, also where it stands in strings."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
+
+
+def _has_too_many(body: bytes) -> bool:
+    """Say whether there are too many values; each has a mark before it, and at most two strings."""
+    marks = 0
+    for count, token in enumerate(_TOKEN.finditer(body)):
+        marks += body[token.start()] != _QUOTE
+        if marks > VALUES_MAX or count > 3 * VALUES_MAX:
+            return True
+    return False
 
 
 @cache
@@ -53,6 +82,8 @@ def _text(message: str) -> str:
     found = _PATH.search(message)
     path = found.group("path") if found else "$"
     message = _PATH.sub("", message)
+    if message == "Number out of range":
+        return OUT_OF_RANGE
     key = path[2:] if path.startswith("$.") else path[1:]
     missing = _MISSING.search(message)
     if missing:

@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from plasmid.domain import errors, ids, keys
-from plasmid.methods import registry, targets
+from plasmid.methods import data_objects, registry, targets
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
-from plasmid.methods.wire import data_object as wire
 from plasmid.methods.wire import fields
 
 OBJECTS_MAX: Final = 1000
@@ -28,7 +27,7 @@ async def _data_object(
     call: Call, asked: dict[str, Any], options: dict[str, Any]
 ) -> dict[str, Any]:
     found = await targets.get_data_object(call, asked["id"], asked.get("project"))
-    return await wire.describe(call.reader, found.row, found.place, options, now_ms=call.now_ms)
+    return await data_objects.describe(call, found.row, found.place, options)
 
 
 @method("/system/describeExecutions", access=Access.LOGIN)

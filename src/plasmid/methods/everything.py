@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plasmid.methods import (
     adopt,
+    analysis,
     app,
     app_people,
     app_versions,
@@ -13,6 +14,7 @@ from plasmid.methods import (
     containers,
     databases,
     describing,
+    dry_runs,
     features,
     file,
     find,
@@ -30,6 +32,7 @@ from plasmid.methods import (
     job_log,
     org,
     org_members,
+    people,
     project,
     project_members,
     record,
@@ -41,15 +44,16 @@ from plasmid.methods import (
     web_apps,
     workflow,
     workflow_edits,
+    workflow_runs,
 )
 
 MODULES = (
-    adopt, app, app_people, app_versions, applet, archival, batch, containers, databases,
-    describing, features, file, find, find_apps, find_executions, global_workflow,
+    adopt, analysis, app, app_people, app_versions, applet, archival, batch, containers, databases,
+    describing, dry_runs, features, file, find, find_apps, find_executions, global_workflow,
     find_orgs, find_people, find_projects, folders, global_search, identity, internal, job, job_log,
-    org, org_members, project, project_members, record,
+    org, org_members, people, project, project_members, record,
     shared, system, tokens, user, user_new, web_apps,
-    workflow, workflow_edits,
+    workflow, workflow_edits, workflow_runs,
 )  # fmt: skip
 
 

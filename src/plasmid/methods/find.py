@@ -11,15 +11,18 @@ from plasmid.domain.access import Level
 from plasmid.domain.filters import DataObjects
 from plasmid.metadata import objects, orgs, projects, search
 from plasmid.metadata.rows import ObjectRow, PlacementRow
-from plasmid.metadata.search import After
+from plasmid.metadata.search import After, Found
 from plasmid.methods import data_objects, decode, levels, targets
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
 from plasmid.methods.wire import fields
 
-BATCH_MIN: Final = 200
+BATCH_MAX: Final = 10_000
 RESOLVE_MAX: Final = 1000
+
+
+_Page = list[tuple[ObjectRow, PlacementRow, Any]]
 
 
 class _Next(msgspec.Struct):
@@ -48,28 +51,50 @@ async def find_data_objects(call: Call, target: None, body: dict[str, Any]) -> d
     return {"results": results, "next": following}
 
 
-async def _page(
-    call: Call, question: DataObjects, containers: list[str]
-) -> tuple[list[tuple[ObjectRow, PlacementRow, Any]], bool]:
+async def _page(call: Call, question: DataObjects, containers: list[str]) -> tuple[_Page, bool]:
     """Return the results of one page, and whether there are more."""
     limit = question.page.limit
-    batch = max(BATCH_MIN, limit + 1)
+    batch = limit + 1
     after = _after(question.page.starting)
-    found: list[tuple[ObjectRow, PlacementRow, Any]] = []
+    matches = None if question.name is None else globs.matcher(question.name)
+    found: _Page = []
     while containers:
         rows = await search.find_data_objects(
-            call.reader, question, containers, after=after, limit=batch, now_ms=call.now_ms
+            call.reader.aside,
+            question,
+            containers,
+            after=after,
+            limit=batch,
+            now_ms=call.now_ms,
         )
-        for entry in rows:
-            if _holds(question, entry[0], entry[1]):
-                if len(found) == limit:
-                    return found, True
-                found.append(entry)
+        named = [row for row in rows if matches is None or matches(row.name)]
+        while named and len(found) <= limit:
+            several = limit + 1 - len(found)
+            read = await _read(call, named[:several])
+            found += [entry for entry in read if _holds(question, entry[0], entry[1])]
+            named = named[several:]
+        if len(found) > limit:
+            return found[:limit], True
         if len(rows) < batch:
             break
-        row, place, key = rows[-1]
-        after = After(place.container, key, row.id)
+        after = After(rows[-1].container, rows[-1].key, rows[-1].object)
+        batch = BATCH_MAX
     return found, False
+
+
+async def _read(call: Call, places: list[Found]) -> _Page:
+    """Return objects and their places in the given order, but for what is gone meanwhile."""
+    things = await objects.find_objects(call.reader, [place.object for place in places])
+    placed: dict[tuple[str, str], PlacementRow] = {}
+    for container in dict.fromkeys(place.container for place in places):
+        inside = [place.object for place in places if place.container == container]
+        for row in await objects.find_placements_in(call.reader, container, inside):
+            placed[container, row.object] = row
+    return [
+        (things[place.object], placed[place.container, place.object], place.key)
+        for place in places
+        if place.object in things and (place.container, place.object) in placed
+    ]
 
 
 def _after(starting: object) -> After | None:
@@ -80,9 +105,7 @@ def _after(starting: object) -> After | None:
 
 
 def _holds(question: DataObjects, row: ObjectRow, place: PlacementRow) -> bool:
-    """Check what the database was not asked: patterns, tags, types, properties."""
-    if question.name is not None and not globs.matcher(question.name)(place.name):
-        return False
+    """Check tags, types and properties, of which the database is not asked everything."""
     words = ((question.types, row.types), (question.tags, place.tags))
     for condition, present in words:
         if condition and not conditions.evaluate(condition, conditions.among(present)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from plasmid.domain import archival, errors, folders, ids, keys, object_states
@@ -15,6 +16,7 @@ from plasmid.methods.targets import Access, Container
 from plasmid.methods.wire import fields
 
 PARTIAL_OBJECTS_MAX: Final = 10_000
+YIELD_EVERY: Final = 500
 
 
 def _routes(verb: str) -> tuple[str, str]:
@@ -76,8 +78,10 @@ async def _objects_of(
     places = await objects.find_in_folder(call.reader, target.id, folder)
     found = await objects.find_objects(call.reader, [place.object for place in places])
     options = fields.options_of(body.get("describe"))
-    listed = []
+    listed: list[dict[str, Any]] = []
     for place in places:
+        if len(listed) % YIELD_EVERY == 0:
+            await asyncio.sleep(0)  # a long list is no reason to let others wait
         row = found[place.object]
         if row.hidden and not body.get("includeHidden"):
             continue

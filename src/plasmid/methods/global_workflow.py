@@ -11,7 +11,7 @@ from typing import Any, Final
 from plasmid.domain import app_spec, keys, properties
 from plasmid.metadata import apps, objects
 from plasmid.methods import app as app_methods
-from plasmid.methods import app_making, app_versions, data_objects
+from plasmid.methods import app_making, app_versions, data_objects, workflow_runs
 from plasmid.methods.app_making import Source
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
@@ -51,6 +51,13 @@ async def _workflows(call: Call, target: App) -> dict[str, dict[str, Any]]:
         if row is not None and place is not None:
             found[region] = await data_objects.describe(call, row, place, {})
     return found
+
+
+@method("/globalworkflow-xxxx/run", access=Access.APP_VIEW, mode=Mode.WRITE, nonce=True)
+async def run(call: Call, target: App, body: dict[str, Any]) -> dict[str, Any]:
+    """Start an analysis of what a global workflow is in the project's region."""
+    app_versions.require_there(target)
+    return await workflow_runs.run(call, target, body, is_trusted=True)
 
 
 @method("/globalworkflow/new", access=Access.LOGIN, mode=Mode.WRITE, nonce=True)

@@ -8,9 +8,10 @@ import msgspec
 
 from plasmid.auth import identity
 from plasmid.domain import errors, keys
-from plasmid.metadata import apps, jobs, settings
+from plasmid.metadata import apps, settings
 from plasmid.metadata.database import Reader
-from plasmid.metadata.rows import JobRow
+from plasmid.metadata.rows import AnalysisRow, JobRow
+from plasmid.methods import targets
 from plasmid.methods.call import Call, Platform
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
@@ -48,7 +49,7 @@ async def get_identity_token(call: Call, target: JobRow, body: dict[str, Any]) -
 
 
 async def _claims(call: Call, job: JobRow) -> dict[str, Any]:
-    root = await jobs.find_job(call.reader, job.root_execution) or job
+    root = await targets.get_execution(call, job.root_execution)
     now = call.now_ms // 1000
     return {
         "iss": issuer(call.platform, call.request.base_url),
@@ -71,7 +72,7 @@ async def _claims(call: Call, job: JobRow) -> dict[str, Any]:
     }
 
 
-async def _app_claims(call: Call, job: JobRow, root: JobRow) -> dict[str, str]:
+async def _app_claims(call: Call, job: JobRow, root: JobRow | AnalysisRow) -> dict[str, str]:
     """Return what only jobs of apps can say of themselves."""
     claims: dict[str, str] = {}
     app = await apps.find_version(call.reader, job.executable)

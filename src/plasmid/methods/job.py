@@ -8,7 +8,7 @@ from plasmid.domain import errors, job_states, keys, properties, ssh_access
 from plasmid.executions import settle
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
-from plasmid.methods import launched, moments, running, shown, web_apps
+from plasmid.methods import execution_changes, launched, moments, running, shown, web_apps
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
@@ -56,28 +56,14 @@ async def update(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
         raise errors.InvalidState(f"{target.id} is {target.state}; it cannot be changed any more")
     changes: dict[str, Any] = {"modified_ms": call.now_ms}
     if ssh_access.FIELD in body:
-        allowed = keys.strings(body, ssh_access.FIELD) or []
-        ssh_access.check_addresses(allowed)
-        if allowed and not call.platform.limits.ssh_enabled:
-            raise errors.InvalidState(ssh_access.DISABLED)
+        allowed = execution_changes.ssh_addresses(call, body)
         changes["settings"] = target.settings | {ssh_access.FIELD: allowed}
         if target.worker is not None:
             call.tx.notify(settle.worker_topic(target.worker))
     await jobs.update_job(call.tx, target.id, changes)
     if "rank" in body:
-        await _rank_tree(call, target, body)
+        await execution_changes.rank_tree(call, target, body)
     return Ref(target.id)
-
-
-async def _rank_tree(call: Call, target: JobRow, body: dict[str, Any]) -> None:
-    """Change the rank of all jobs of a tree that are not over."""
-    rank = keys.integer(body, "rank", minimum=running.RANK_MIN, maximum=running.RANK_MAX) or 0
-    if target.id != target.root_execution:
-        raise errors.InvalidInput(
-            f"The rank is that of a whole tree: change it of {target.root_execution}, its root"
-        )
-    for row in await jobs.find_unfinished_of_tree(call.tx, target.id):
-        await jobs.update_job(call.tx, row.id, {"rank": rank})
 
 
 @method("/job-xxxx/addTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)

@@ -51,25 +51,21 @@ async def _level_of_execution(call: Call, row: ContainerRow) -> Level:
     listing = await apps.find_name(call.reader, version.name) if version else None
     if version is None or listing is None:
         return Level.NONE
+    if version.id.startswith("globalworkflow-") and is_user(call, version, listing):
+        # to run one is to see its stages, what they run and what they are given: for jobs, too
+        return Level.VIEW
     is_developer = may_develop(call, listing)
-    if is_developer or await _may_get(call, version, listing, row.kind):
+    if is_developer or (row.kind == app_spec.CONTENT and await _may_get(call, version, listing)):
         # a job that may act as a developer sees what its user sees as one
         is_open = is_developer and call.actor.job is not None
         return Level.VIEW if is_open else min(Level.VIEW, call.actor.ceiling(row.id))
     return Level.NONE
 
 
-async def _may_get(call: Call, version: AppRow, listing: AppNameRow, kind: str | None) -> bool:
-    """Say whether what an app is made from is open to the caller, who is no developer of it.
-
-    To run a global workflow one has to see its stages, what they run and what they are given.
-    """
-    if not is_user(call, version, listing):
-        return False
-    if version.id.startswith("globalworkflow-"):
-        return kind in (app_spec.CONTENT, app_spec.RESOURCES)
+async def _may_get(call: Call, version: AppRow, listing: AppNameRow) -> bool:
+    """Say whether what an app is made from is open to the caller, who is no developer of it."""
     row = await objects.find_object(call.reader, version.id)
-    return kind == app_spec.CONTENT and bool(row and row.body.get("openSource"))
+    return bool(row and row.body.get("openSource")) and is_user(call, version, listing)
 
 
 def is_user(call: Call, version: AppRow, listing: AppNameRow) -> bool:

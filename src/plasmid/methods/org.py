@@ -49,6 +49,7 @@ async def described(call: Call, org: Org, options: dict[str, Any]) -> dict[str, 
     row = org.row
     known: dict[str, Any] = {
         "id": row.id, "class": "org", "handle": row.handle, "name": row.name,
+        "permittedRegions": list(call.platform.regions),
     }  # fmt: skip
     place = org.place
     if place is not None:
@@ -58,7 +59,6 @@ async def described(call: Call, org: Org, options: dict[str, Any]) -> dict[str, 
             **orgs.access_of(place.level, place.access),
             "admins": [member.user for member in members if member.level == orgs.ADMIN],
             "policies": row.policies,
-            "permittedRegions": list(call.platform.regions),
             "defaultRegion": call.platform.regions[0],
             "created": row.created_ms,
             "createdBy": {"user": row.created_by},

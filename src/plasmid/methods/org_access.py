@@ -11,7 +11,10 @@ from plasmid.methods.call import Call
 
 
 class Org(msgspec.Struct):
-    """An org, and the caller's place in it: None for who is no member."""
+    """An org, and the caller's place in it: None for who is no member, and for their jobs.
+
+    What a job or a narrowed token may see of its user's orgs is what everybody may.
+    """
 
     row: OrgRow
     place: OrgMemberRow | None
@@ -30,7 +33,8 @@ class Org(msgspec.Struct):
 async def find(call: Call, org_id: str) -> Org | None:
     """Return an org, whoever calls, or None."""
     row = await org_rows.find_org(call.reader, org_id)
-    return None if row is None else Org(row, call.orgs.get(org_id))
+    is_whole = call.actor.job is None and call.actor.scope is None
+    return None if row is None else Org(row, call.orgs.get(org_id) if is_whole else None)
 
 
 def require_admin(call: Call, org: Org) -> Org:

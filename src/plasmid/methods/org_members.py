@@ -63,6 +63,9 @@ async def remove_member(call: Call, target: Org, body: dict[str, Any]) -> dict[s
     if keys.boolean(body, "revokeAppPermissions", default=True):
         lost_apps = await _leave_apps(call, target.id, given)
     await org_rows.remove_member(call.tx, target.id, given)
+    row = await users.find_user(call.reader, given)
+    if row is not None and row.bill_to == target.id:
+        await users.update_user(call.tx, given, {"bill_to": given})
     return {"id": target.id, "projects": lost_projects, "apps": lost_apps}
 
 

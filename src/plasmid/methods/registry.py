@@ -110,6 +110,8 @@ def _unresolved(path: str, entity: str, *, class_name: str | None) -> errors.Api
 async def answer(call: Call, path: str, body: bytes) -> Any:
     """Carry out one call and return its answer; raises ApiError."""
     found, subject = resolve(path)
+    if not found.class_name.startswith(INTERNAL):
+        decode.require_few_values(body)
     given = decode.decode(body, found.body)
     targets.require_login(call, found.access)
     nonce = None

@@ -137,16 +137,17 @@ async def dependencies(call: Call, body: dict[str, Any]) -> list[str]:
     given = body.get("dependsOn") or []
     if not isinstance(given, list):
         raise errors.InvalidInput('Expected key "dependsOn" of input to be an array')
-    executions = [item for item in given if ids.is_id(item, *ids.EXECUTION_CLASSES)]
+    named = list(dict.fromkeys(str(item) for item in given))
+    executions = {item: None for item in named if ids.is_id(item, *ids.EXECUTION_CLASSES)}
     await targets.require_executions(call, executions)
-    for entity_id in given:
+    for entity_id in named:
         if entity_id in executions:
             continue
         if ids.is_data_object(entity_id):
             await targets.get_data_object(call, entity_id)
         else:
-            raise targets.not_found(str(entity_id))
-    return list(dict.fromkeys(given))
+            raise targets.not_found(entity_id)
+    return named
 
 
 def name_of(body: dict[str, Any], default: str) -> str:

@@ -6,7 +6,6 @@ import re
 from typing import Any, Final
 
 from plasmid.domain import errors, ids, keys, orgs
-from plasmid.metadata import orgs as org_rows
 from plasmid.metadata import users
 from plasmid.metadata.database import AlreadyThereError
 from plasmid.metadata.rows import UserRow
@@ -34,8 +33,11 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
         keys.integer(body, "tokenDuration")
     except errors.InvalidInput as error:
         raise errors.AccountError(error.message) from error
-    if bill_to is not None and not await _is_administered(call, bill_to):
-        raise errors.AccountError(f'"billTo" is {bill_to}, which is no org that you administer')
+    if bill_to is not None:
+        org = await org_access.find(call, bill_to)
+        if org is None:
+            raise errors.AccountError(f'"billTo" is {bill_to}, which is no org')
+        org_access.require_admin(call, org)
     provisioning = body.get("provisioningOrg")
     if provisioning is not None:
         await _require_provisioner(call, provisioning)
@@ -82,14 +84,6 @@ def _email(body: dict[str, Any]) -> str:
     if len(email) > EMAIL_MAX or not _EMAIL.fullmatch(email):
         raise keys.refusal("email", "input", "an email address")
     return email
-
-
-async def _is_administered(call: Call, org_id: str) -> bool:
-    """Say whether an org is there and the caller administers it."""
-    org = await org_rows.find_org(call.reader, org_id)
-    place = call.orgs.get(org_id)
-    is_admin = place is not None and place.level == orgs.ADMIN
-    return org is not None and (is_admin or call.actor.is_operator)
 
 
 async def _require_provisioner(call: Call, org_id: object) -> None:

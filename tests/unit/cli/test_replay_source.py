@@ -111,6 +111,18 @@ async def test_a_job_that_never_started_has_nothing_to_replay(world: World, sour
     assert message.endswith(f"run it again: dx run --clone {job}")
 
 
+async def test_a_job_with_reused_outputs_names_the_one_that_ran(
+    world: World, source: Source
+) -> None:
+    applet = await world.an_applet(await world.a_project())
+    ran = await world.a_job(applet)
+    await world.finish(ran)
+    job = await world.a_job(applet, properties={"plasmid.reuse": "true"})
+    assert await refused(source, job) == (
+        f"{job} never ran: its outputs are reused from {ran}; replay that: plasmid replay {ran}"
+    )
+
+
 async def test_a_job_that_runs_is_waited_for(world: World, source: Source) -> None:
     job = await world.a_job(await world.an_applet(await world.a_project()))
     await world.lease(job)

@@ -64,21 +64,6 @@ def test_properties_ask_for_reuse_or_refuse_it(
 
 
 @pytest.mark.parametrize(
-    ("given", "is_ignored"),
-    [
-        (None, False), (False, False), (True, True), ([], False), (["*"], True),
-        (["stage-1"], True), (["stage-2"], False),
-    ],
-)  # fmt: skip
-def test_ignore_reuse_is_true_or_names_the_stage(given: object, is_ignored: bool) -> None:
-    assert reuse.is_ignored(given, "stage-1") is is_ignored
-
-
-def test_a_list_of_no_stages_ignores_no_job_without_a_stage() -> None:
-    assert not reuse.is_ignored(["stage-1"], None)
-
-
-@pytest.mark.parametrize(
     ("new", "old", "words"),
     [
         ({"n": 1}, {"n": 1}, []),

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from plasmid.domain.access import Actor, Level
+from plasmid.executions import reuse
 from plasmid.metadata import objects
-from plasmid.metadata.rows import AnalysisRow, OrgRow
+from plasmid.metadata.rows import OrgRow
 from tests.worlds import ALICE, BOB, World
 
 SPEC: dict[str, Any] = {
@@ -22,6 +23,7 @@ SPEC: dict[str, Any] = {
 }
 ASKED = {"plasmid.reuse": "true"}
 REFUSED = {"plasmid.reuse": "false"}
+WHY = "it was removed or archived, or may not be seen or cloned"
 
 
 def link(object_id: str, project: str | None = None) -> dict[str, Any]:
@@ -42,8 +44,9 @@ async def end(world: World, job: str, folder: str = "/deep") -> str:
     if job not in world.assignments:
         await world.lease(job)
     workspace = (await world.job_row(job)).workspace
-    made = {"folder": folder, "parents": True, "name": "out.txt", "as_": world.token_of(job)}
-    file = await world.a_closed_file(workspace, **made)
+    file = await world.a_closed_file(
+        workspace, as_=world.token_of(job), folder=folder, parents=True, name="out.txt"
+    )
     assert await world.finish(job, {"out": link(file), "count": 3}) == "done"
     return file
 
@@ -234,7 +237,7 @@ async def test_equal_jobs_of_one_tree_share_outputs_that_lie_in_its_workspace_on
     text = await note(world, third)
     assert (
         text
-        == f'Not reused: {first} is equal, but its output "out" ({out}) was removed or archived'
+        == f'Not reused: {first} is equal, but its output "out" ({out}) is not to be had: {WHY}'
     )
 
 
@@ -301,7 +304,7 @@ async def test_an_output_that_was_removed_is_made_again(world: World) -> None:
     assert await source(world, job) is None
     text = await note(world, job)
     assert text is not None
-    assert f'{told.job} is equal, but its output "out" ({told.out}) was removed' in text
+    assert f'{told.job} is equal, but its output "out" ({told.out}) is not to be had: {WHY}' in text
 
 
 async def test_an_output_that_is_archived_is_made_again(world: World) -> None:
@@ -381,6 +384,14 @@ async def test_a_token_that_sees_one_project_reuses_nothing_of_others(world: Wor
     job = (await world.call(f"/{told.applet}/run", given, as_=narrow))["id"]
     assert await source(world, job) is None
     assert await source(world, await told.run(project=own)) == told.job
+
+
+async def test_nothing_is_cloned_out_of_a_restricted_project(world: World) -> None:
+    told = await story(world)
+    elsewhere = await world.a_project()
+    await world.call(f"/{told.project}/update", {"restricted": True})
+    assert await source(world, await told.run(project=elsewhere)) is None
+    assert await source(world, await told.run()) == told.job
 
 
 async def test_an_output_that_the_launcher_may_not_see_is_made_again(world: World) -> None:
@@ -470,63 +481,106 @@ async def test_the_nearest_who_says_anything_decides(world: World) -> None:
 # --------------------------------------------------------------------------------- stages
 
 
-async def a_stage_job(
-    world: World, told: Story, *, said: dict[str, Any], workflow: dict[str, Any], **more: Any
-) -> str:
-    """Return a job that waits for a file, made a stage of an analysis before that is closed."""
-    pending = await world.an_open_file(told.project)
-    job = await told.run(dependsOn=[pending])
-    analysis = "analysis-" + "B" * 24
-    row = await world.job_row(job)
-    shared = {
-        name: getattr(row, name)
-        for name in AnalysisRow.__struct_fields__
-        if name in type(row).__struct_fields__
-    }
-    made = {
-        **shared, "id": analysis, "state": "in_progress", "executable": "workflow-" + "B" * 24,
-        "executable_name": "w", "workflow": workflow, "properties": {}, "stage": None,
-        "settings": said, "stages": [{"id": "stage-1", "execution": job}], "root_execution": job,
-        "parent_analysis": None, **more,
-    }  # fmt: skip
-    async with world.database.transaction() as tx:
-        await tx.add(AnalysisRow(**made))
-    await world.rows(
-        f"UPDATE jobs SET parent_analysis = '{analysis}', stage = 'stage-1' WHERE id = '{job}'"
+async def a_chain(world: World, **workflow: Any) -> tuple[Story, str, str]:
+    """Return a story, a workflow of its applet and one more, and an analysis that is done."""
+    told = await story(world)
+    counts = await world.an_applet(
+        told.project,
+        name="counts",
+        inputSpec=[{"name": "of", "class": "file"}],
+        outputSpec=[{"name": "n", "class": "int"}],
     )
-    await world.put_part(pending, b"x")
-    await world.call(f"/{pending}/close")
-    found = await world.job_row(job)
-    await world.rows(f"DELETE FROM analyses WHERE id = '{analysis}'")
-    await world.rows(f"UPDATE jobs SET parent_analysis = NULL, stage = NULL WHERE id = '{job}'")
-    return found.state
+    of = {"$dnanexus_link": {"stage": "first", "outputField": "out"}}
+    stages = [
+        {"id": "first", "executable": told.applet},
+        {"id": "second", "executable": counts, "input": {"of": of}},
+    ]
+    made = await world.call(
+        "/workflow/new", {"project": told.project, "name": "w", "stages": stages, **workflow}
+    )
+    analysis, (first, second) = await run_chain(world, told, made["id"], n=8)
+    await end(world, first)
+    await world.finish(second, {"n": 1})
+    assert (await world.describe(analysis))["state"] == "done"
+    return told, made["id"], analysis
+
+
+async def run_chain(
+    world: World, told: Story, workflow: str, *, n: int, **body: Any
+) -> tuple[str, list[str]]:
+    given = {"first.reads": link(told.reads), "first.n": n}
+    made = await world.call(f"/{workflow}/run", {"project": told.project, "input": given, **body})
+    return made["id"], made["stages"]
+
+
+async def test_the_stages_of_a_workflow_are_reused_one_after_the_other(world: World) -> None:
+    told, workflow, analysis = await a_chain(world)
+    before = [one["execution"]["id"] for one in (await world.describe(analysis))["stages"]]
+    again, jobs = await run_chain(world, told, workflow, n=8, folder="/again")
+    assert [await source(world, job) for job in jobs] == before
+    described = await world.describe(again)
+    assert (described["state"], described["output"]["second.n"]) == ("done", 1)
+
+
+async def test_only_what_has_changed_of_a_workflow_runs(world: World) -> None:
+    """Stage two has another applet: its log says so, once it is its turn."""
+    told, workflow, analysis = await a_chain(world)
+    stages = (await world.describe(analysis))["stages"]
+    other = await world.an_applet(
+        told.project,
+        name="counts",
+        inputSpec=[{"name": "of", "class": "file"}],
+        outputSpec=[{"name": "n", "class": "int"}],
+    )
+    version = (await world.describe(workflow))["editVersion"]
+    edit = {"editVersion": version, "stage": "second", "executable": other}
+    await world.call(f"/{workflow}/updateStageExecutable", edit)
+    _, (first, second) = await run_chain(world, told, workflow, n=8)
+    assert await source(world, first) == stages[0]["execution"]["id"]
+    assert await source(world, second) is None
+    ran = stages[1]["execution"]["id"]
+    assert f"{ran} ran " in (await note(world, second) or "")
 
 
 @pytest.mark.parametrize(
-    ("said", "workflow", "state"),
+    ("workflow", "body", "reused"),
     [
-        ({}, {}, "done"),
-        ({"ignoreReuse": ["stage-2"]}, {"ignoreReuse": []}, "done"),
-        ({"ignoreReuse": ["stage-1"]}, {}, "runnable"),
-        ({"ignoreReuse": ["*"]}, {}, "runnable"),
-        ({"ignoreReuse": True}, {}, "runnable"),
-        ({"rerunStages": ["stage-1"]}, {}, "runnable"),
-        ({}, {"ignoreReuse": ["stage-1"]}, "runnable"),
+        ({}, {"ignoreReuse": ["first"]}, [False, True]),
+        ({}, {"ignoreReuse": ["*"]}, [False, False]),
+        ({}, {"rerunStages": ["first"]}, [False, True]),
+        ({"ignoreReuse": ["first"]}, {}, [False, True]),
+        ({}, {"properties": REFUSED}, [False, False]),
     ],
 )
-async def test_a_stage_is_reused_unless_its_analysis_or_workflow_says_otherwise(
-    world: World, said: dict[str, Any], workflow: dict[str, Any], state: str
+async def test_a_stage_runs_if_its_analysis_or_workflow_wants_it_to(
+    world: World, workflow: dict[str, Any], body: dict[str, Any], reused: list[bool]
 ) -> None:
-    told = await story(world)
-    assert await a_stage_job(world, told, said=said, workflow=workflow) == state
+    told, made, _ = await a_chain(world, **workflow)
+    analysis, (first, second) = await run_chain(world, told, made, n=8, **body)
+    assert (await source(world, first) is not None) == reused[0]
+    if not reused[0]:
+        row = await world.job_row(first)
+        asked = "properties" not in body
+        expected = "Not reused: the run or the workflow says ignoreReuse" if asked else None
+        assert row.settings.get("reuseNote") == expected
+        # the same file comes out of it, as in the analysis before
+        await world.lease(first)
+        earlier = await world.rows("SELECT output FROM jobs WHERE stage = 'first' AND output != ''")
+        output = msgspec.json.decode(earlier[0][0])
+        assert await world.finish(first, output) == "done"
+    assert (await world.describe(second))["state"] == ("done" if reused[1] else "runnable")
+    if not reused[1]:
+        await world.finish(second, {"n": 1})
+    assert (await world.describe(analysis))["state"] == "done"
 
 
 async def test_a_run_of_a_workflow_asks_for_its_stages(world: World) -> None:
+    told, workflow, _ = await a_chain(world)
     site_does_not(world)
-    told = await story(world)
-    assert await a_stage_job(world, told, said={}, workflow={}) == "runnable"
-    asked = await a_stage_job(world, told, said={}, workflow={}, properties=ASKED)
-    assert asked == "done"
+    _, (first, _) = await run_chain(world, told, workflow, n=8)
+    assert await source(world, first) is None
+    analysis, _ = await run_chain(world, told, workflow, n=8, properties=ASKED)
+    assert (await world.describe(analysis))["state"] == "done"
 
 
 # -------------------------------------------------------------------------- what is different
@@ -587,24 +641,16 @@ async def test_all_of_it_is_in_one_transaction(
     told = await story(world)
     elsewhere = await world.a_project()
 
-    def crash(*_: object) -> None:
+    take_over = reuse.take_over
+
+    async def crash(*given: Any) -> None:
+        await take_over(*given)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("plasmid.executions.world.Moment.say", crash)
+        patch.setattr(reuse, "take_over", crash)
         with pytest.raises(KeyboardInterrupt):
             await told.run(project=elsewhere, as_=ALICE)
     assert elsewhere not in await places(world, told.out)
     found = await world.call("/system/findJobs", {"project": elsewhere})
     assert found["results"] == []
-
-
-async def test_what_is_read_does_not_grow_with_the_number_of_jobs(world: World) -> None:
-    """Twenty equal jobs of others, at most, are looked at."""
-    told = await story(world)
-    assert len(told.job)
-    plans = await world.rows(
-        "EXPLAIN QUERY PLAN SELECT * FROM jobs INDEXED BY jobs_reuse WHERE reuse_key = 'x'"
-        " ORDER BY created_ms DESC LIMIT 20"
-    )
-    assert all("TEMP B-TREE" not in str(plan) for plan in plans)

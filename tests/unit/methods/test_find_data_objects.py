@@ -327,15 +327,19 @@ async def test_a_limit_over_a_thousand_means_a_thousand(world: World) -> None:
 async def test_what_is_filtered_late_still_fills_pages(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(find, "BATCH_MIN", 3)
+    monkeypatch.setattr(find, "BATCH_MAX", 3)
     project = await world.a_project()
     wanted = []
     for number in range(30):
-        tags = ["wanted"] if number % 7 == 0 else []
-        record = await world.a_record(project, tags=tags)
-        wanted += [record] if tags else []
+        name = "wanted" if number % 7 == 0 else "other"
+        record = await world.a_record(project, name=name, properties={"k": "v" * (number % 2)})
+        wanted += [record] if name == "wanted" else []
         world.clock.advance(1)
-    assert await found(world, {"tags": "wanted", "limit": 2}) == wanted[::-1]
+    body: dict[str, Any] = {"name": {"regexp": "^w.*d$"}, "limit": 2}
+    assert await found(world, body) == wanted[::-1]
+    # more conditions than the database is asked
+    body["properties"] = {"$or": [*({"k": str(number)} for number in range(99)), {"k": "v"}]}
+    assert await found(world, body) == wanted[::-1][1::2]
 
 
 async def test_an_object_is_found_in_every_project_that_holds_it(world: World) -> None:

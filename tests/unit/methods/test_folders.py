@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from plasmid.metadata import objects
 from plasmid.methods import folders
 from tests.worlds import BOB, START_MS, World
 
@@ -394,7 +393,7 @@ async def test_hidden_objects_that_link_in_a_circle_go_too(world: World, project
 
 async def test_many_objects_are_removed_at_once(world: World, project: str) -> None:
     """More than one statement names."""
-    ids = await world.many_records(project, objects.IDS_MAX * 4 + 1)
+    ids = await world.many_records(project, 2001)
     linking = await world.a_record(project, details=[{"$dnanexus_link": ids[0]}])
     body = {"objects": [*ids, linking]}
     await world.call(f"/{project}/removeObjects", body)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from plasmid.domain import https_app, job_states, keys, reuse
+from plasmid.executions import launch
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.wire import fields
 
@@ -126,13 +127,14 @@ def _defaults(row: JobRow) -> dict[str, Any]:
 
 
 def _relations(row: JobRow) -> dict[str, Any]:
+    analysis, stage = row.settings.get(launch.OF_ANALYSIS) or (None, None)
     return {
         "parentJob": row.parent_job,
         "parentJobTry": row.settings.get("parentJobTry"),
         "originJob": row.origin_job,
-        "parentAnalysis": None,
-        "analysis": None,
-        "stage": None,
+        "parentAnalysis": row.parent_analysis,
+        "analysis": analysis,
+        "stage": stage,
         "rootExecution": row.root_execution,
         "detachedFrom": row.detached_from,
         "detachedFromTry": row.settings.get("detachedFromTry"),

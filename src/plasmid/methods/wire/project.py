@@ -105,7 +105,7 @@ async def _folders(reader: Reader, row: ContainerRow) -> list[str]:
 
 
 async def _objects(reader: Reader, row: ContainerRow) -> int:
-    return len(await objects.find_ids_in(reader, row.id))
+    return await objects.count_in(reader, row.id)
 
 
 async def _app_caches(reader: Reader, row: ContainerRow) -> dict[str, Any]:

@@ -19,7 +19,7 @@ FIELDS: Final = (
     "inputs", "outputs", *SPECS, "ignoreReuse", "initializedFrom", LATEST, "dxapi",
     workflow_body.TURNAROUND,
 )  # fmt: skip
-_PLAIN: Final = ("outputFolder", "editVersion", "inputs", "outputs", "ignoreReuse")
+_PLAIN: Final = ("outputFolder", "editVersion", "inputs", "outputs")
 _IF_GIVEN: Final = ("initializedFrom", "dxapi", workflow_body.TURNAROUND)
 
 
@@ -29,6 +29,8 @@ def describe(row: ObjectRow, place: PlacementRow) -> dict[str, Any]:
     described: dict[str, Any] = {name: body.get(name) for name in _PLAIN}
     described["title"] = body.get("title") or place.name
     described["temporary"] = bool(body.get("temporary"))
+    # `dx build --globalworkflow --from` wants a list
+    described["ignoreReuse"] = body.get("ignoreReuse") or []
     for name in ("summary", "description"):
         described[name] = body.get(name) or ""
     for name in _IF_GIVEN:

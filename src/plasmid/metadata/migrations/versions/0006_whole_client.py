@@ -20,6 +20,12 @@ def upgrade() -> None:
     op.add_column("users", Column("settings", Text, nullable=False, server_default="{}"))
     op.add_column("placements", Column("archival_state", Text, nullable=True))
     op.add_column("placements", Column("archival_until_ms", BigInteger, nullable=True))
+    op.create_index(
+        "containers_bill_to",
+        "containers",
+        ["bill_to"],
+        sqlite_where=text("class_name = 'project'"),
+    )
     _orgs()
     _analyses()
     _finding()
@@ -56,10 +62,10 @@ def _finding() -> None:
     )
     op.execute("UPDATE parts SET state = 'orphan' WHERE object NOT IN (SELECT id FROM objects)")
     op.create_index(
-        "jobs_find_mains",
+        "jobs_find_masters",
         "jobs",
         ["project", "created_ms", "id"],
-        sqlite_where=text("function = 'main'"),
+        sqlite_where=text("(function = 'main' OR parent_job IS NULL)"),
     )
 
 

@@ -1,0 +1,31 @@
+"""Say what a run of a workflow would start, by starting it and taking it back (contract E.6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plasmid.metadata import analyses
+from plasmid.methods import analysis, workflow_runs
+from plasmid.methods.call import Call
+from plasmid.methods.registry import Mode, method
+from plasmid.methods.targets import Access, DataObject
+
+
+class _TakenBackError(Exception):
+    """Undoes the transaction of a dry run."""
+
+
+@method("/workflow-xxxx/dryRun", access=Access.OBJECT_VIEW, mode=Mode.OWN)
+async def dry_run(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, Any]:
+    """Describe the analysis that a run with this input would be; nothing is left of it."""
+    answer: dict[str, Any] = {}
+    try:
+        async with call.platform.database.transaction() as tx:
+            call.begin(tx)
+            made = await workflow_runs.run(call, target, body)
+            row = await analyses.find_analysis(tx, made["id"])
+            if row is not None:
+                answer = await analysis.described(call, row, {})
+            raise _TakenBackError
+    except _TakenBackError:
+        return answer
