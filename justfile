@@ -94,6 +94,10 @@ requirements:
 
 pin := "env UV_CUSTOM_COMPILE_COMMAND='just requirements' uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url"
 
+# every case of tests/behaviour on a server: `just behaviour URL --token T --second-token T`
+behaviour url *args:
+    {{ tool }} python -m tests.behaviour {{ url }} {{ args }}
+
 # the client's own test suite against a server of ours: FOLDER holds its checkout and classify.json
 conformance folder *args:
     {{ tool }} python {{ folder }}/run.py {{ args }}

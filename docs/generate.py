@@ -6,10 +6,15 @@ tests/tidy compares the pages with what this would write, so they cannot fall be
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
+from typing import Any
 
-from plasmid import config
-from plasmid.domain import errors, failures, job_states
+from plasmid import __version__, config
+from plasmid.domain import analysis_states, errors, failures, job_states
+from plasmid.methods import openapi
+from plasmid.methods.described import tables
+from plasmid.methods.registry import Method
 
 PAGES = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py (`just docs`): change the code, not this page. -->\n"
@@ -121,8 +126,79 @@ def states() -> str:
         "|---|---|---|",
         *(f"| {r.state} | {r.event} | {r.next} |" for r in job_states.TRANSITIONS),
         "",
+        *_analysis_states(),
     ]
     return "\n".join(lines)
+
+
+def _analysis_states() -> list[str]:
+    """Return the part about analyses, which have a table of their own."""
+    table = analysis_states.TRANSITIONS
+    terminal = sorted({row.next for row in table} - {row.state for row in table})
+    return [
+        "## States of an analysis",
+        "",
+        "An analysis does nothing itself: what happens to it is what happens to the executions of",
+        "its stages.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        f"  [*] --> {analysis_states.State.IN_PROGRESS}",
+        *(f"  {row.state} --> {row.next}: {row.event}" for row in table),
+        *(f"  {state} --> [*]" for state in terminal),
+        "```",
+        "",
+        "| state | what happened | next |",
+        "|---|---|---|",
+        *(f"| {row.state} | {row.event} | {row.next} |" for row in table),
+        "",
+    ]
+
+
+def methods() -> str:
+    """Return the page of all routes that answer clients, by area."""
+    lines = [
+        "# Methods",
+        "",
+        "Every route, with what a caller needs and the keys that it takes; those in bold must be",
+        "there. All are `POST` with a JSON object. `xxxx` is the rest of an id; of apps and global",
+        "workflows also a name, or a name and a version (`/app-NAME/1.0.0/run`). Routes marked ⓝ",
+        "take a `nonce`, with which a call may be repeated.",
+        "",
+        "The same with types and answers, for programs: [openapi.json](openapi.json), which every",
+        "server also gives at `/openapi.json`. What a route does as the platform does not:",
+        "[Differences](differences.md). What they refuse with: [Errors](errors.md).",
+    ]
+    offered = openapi.public_methods()
+    for area, says in openapi.AREAS.items():
+        routes = [found for found in offered if found.class_name == area]
+        if routes:
+            lines += ["", f"## {says}", "", "| route | | access | takes |", "|---|---|---|---|"]
+            lines += [_line_of(found) for found in routes]
+    return "\n".join([*lines, ""])
+
+
+def _line_of(found: Method) -> str:
+    told = tables.TOLD[found.route]
+    keys = [f"**{key}**" if value.is_required else key for key, value in told.takes.items()]
+    taken = ", ".join(key for key in keys if key != "nonce")
+    if told.body is not None:
+        taken = f"*{told.body.says}*"
+    nonce = " ⓝ" if found.has_nonce else ""
+    cells = (openapi.said_of(found)[0], openapi.access_of(found), taken)
+    return f"| `{found.route}`{nonce} | {' | '.join(cells)} |"
+
+
+def document() -> str:
+    """Return the API's document, for the address where a server is by default: a path a line."""
+    made = openapi.document(__version__, "http://127.0.0.1:8124")
+    paths = ",\n".join(f"{json.dumps(path)}: {_json(item)}" for path, item in made["paths"].items())
+    rest = _json({name: part for name, part in made.items() if name != "paths"})
+    return f'{rest[:-1]},\n"paths": {{\n{paths}\n}}}}\n'
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def pages() -> dict[Path, str]:
@@ -131,6 +207,8 @@ def pages() -> dict[Path, str]:
         PAGES / "configuration.md": NOTE + configuration(),
         PAGES / "errors.md": NOTE + error_types(),
         PAGES / "job-states.md": NOTE + states(),
+        PAGES / "methods.md": NOTE + methods(),
+        PAGES / "openapi.json": document(),
     }
 
 

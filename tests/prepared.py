@@ -38,6 +38,7 @@ class Prepared(msgspec.Struct):
     global_workflow: str
     global_draft: str
     job: str
+    analysis: str
     workspace: str
     spare_token: str
     cache: str
@@ -75,6 +76,7 @@ class Prepared(msgspec.Struct):
                 self.global_draft if method.verb in DRAFT_VERBS else self.global_workflow
             ),
             "job": self.job,
+            "analysis": self.analysis,
             "user": "user-alice",
             "org": ORG,
             "internal/job": f"internal/{self.job}",
@@ -282,7 +284,8 @@ class Prepared(msgspec.Struct):
         return {
             "/org/new": {"handle": "newest", "name": "n", "policies": policies, "nonce": "n"},
             "/org-xxxx/update": {
-                "name": "n", "policies": policies, "samlIdP": "i", "jobLogsForwarding": {}
+                "name": "n", "policies": policies, "samlIdP": "i", "jobLogsForwarding": {},
+                "permittedRegions": ["aws:us-east-1"],
             },
             "/org-xxxx/invite": {
                 "invitee": "user-bob", **access, "suppressEmailNotification": True
@@ -347,6 +350,10 @@ class Prepared(msgspec.Struct):
             "/app-xxxx/run": {
                 "project": self.project, "folder": "/out", "detach": False, **_run_options()
             },
+            **{f"/workflow-xxxx/{verb}": self._run_of_workflow() for verb in ("run", "dryRun")},
+            "/analysis-xxxx/update": {"allowSSH": ["192.0.2.1"], "rank": 1},
+            "/analysis-xxxx/terminate": {},
+            "/analysis-xxxx/describe": {"defaultFields": True, "fields": {"stages": True}},
             "/job-xxxx/update": {"allowSSH": ["192.0.2.1"], "rank": 1},
             "/job-xxxx/terminate": {},
             "/job-xxxx/getLog": {
@@ -359,6 +366,14 @@ class Prepared(msgspec.Struct):
             "/user-xxxx/update": {
                 "sshPublicKey": PUBLIC_KEY, "billTo": "user-alice", "policies": {"p": True}
             },
+        }  # fmt: skip
+
+    def _run_of_workflow(self) -> dict[str, Any]:
+        machines = {"*": {"instanceType": "mem1_ssd1_x2"}}
+        return {
+            "project": self.project, "folder": "/out", "detach": False, **_run_options(),
+            "editVersion": 0, "stageFolders": {"*": "f"}, "rerunStages": ["a"],
+            "ignoreReuse": ["*"], "stageSystemRequirements": {"a": machines},
         }  # fmt: skip
 
     def _internal(self) -> dict[str, dict[str, Any]]:
@@ -535,6 +550,8 @@ async def prepare(world: World) -> Prepared:
     await world.call(f"/{pipes[0]}/publish")
     run_of_app = await world.a_job(app, project=project)
     await world.finish(run_of_app)
+    started = {"project": project, "input": {}}
+    run_of_workflow = await world.call(f"/{workflows[1]}/run", started)
     return Prepared(
         world=world,
         project=project,
@@ -551,6 +568,7 @@ async def prepare(world: World) -> Prepared:
         global_workflow=pipes[0],
         global_draft=pipes[1],
         job=job,
+        analysis=run_of_workflow["id"],
         workspace=workspace,
         spare_token=spare["token_signature"],
         cache=(await world.describe(run_of_app))["projectCache"],

@@ -130,8 +130,8 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             le=3600,
-            description="Time that each job waits before it starts, as in a cloud: for tests of "
-            "clients that look at jobs in the queue.",
+            description="Time that each job is runnable before it starts, as in a cloud: for tests "
+            "of clients that look at jobs in the queue.",
         ),
     ] = 0
 

@@ -11,18 +11,19 @@
     422 InvalidState ~ not open  and these words in the message, whatever their case
     422 InvalidState = It is.    and exactly this message
 
-In values, `<int>`, `<str>`, `<bool>`, `<list>`, `<map>` and `<any>` are any of that kind, `<absent>`
-is no such key, `<file id>` an id of that class, `<len 3>` a list or text of that length, `<has x>`
-one that has it, `<not x>` anything else, `<~ REGEX>` a text that matches, `<keys a b>` a map with
-exactly these keys, `<with {...}>` a map with at least these.
+In values, `<int>`, `<number>`, `<str>`, `<bool>`, `<list>`, `<map>` and `<any>` are any of that
+kind, `<absent>` is no such key, `<file id>` an id of that class, `<len 3>` a list or text of that
+length, `<has x>` one that has it, `<not x>` anything else, `<~ REGEX>` a text that matches,
+`<keys a b>` a map with exactly these keys, `<with {...}>` a map with at least these.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 _ID = "[0-9A-Za-z]{24}"
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -75,20 +76,35 @@ def _is(what: str, found: Any) -> bool:
     kind, _, rest = what.partition(" ")
     if what in _KINDS:
         return isinstance(found, _KINDS[what]) and isinstance(found, bool) == (what == "bool")
-    if kind == "len":
-        return hasattr(found, "__len__") and len(found) == int(rest)
-    if kind == "has":
-        return hasattr(found, "__contains__") and flow(rest) in found
-    if kind == "not":
-        return bool(found != flow(rest))
-    if kind == "~":
-        return isinstance(found, str) and re.search(rest, found) is not None
-    if kind == "keys":
-        return isinstance(found, dict) and sorted(found) == sorted(rest.split())
-    if kind == "with":
-        return isinstance(found, dict) and contains(flow(rest), found) is None
+    if kind in _CHECKS:
+        return _CHECKS[kind](rest, found)
     if rest == "id":
         return isinstance(found, str) and re.fullmatch(f"{kind}-{_ID}", found) is not None
-    if what == "any":
-        return True
     raise ValueError(f"<{what}> is no expectation")
+
+
+def _has(rest: str, found: Any) -> bool:
+    return isinstance(found, (list, dict, str)) and flow(rest) in found
+
+
+def _matches(rest: str, found: Any) -> bool:
+    return isinstance(found, str) and re.search(rest, found) is not None
+
+
+def _has_keys(rest: str, found: Any) -> bool:
+    return isinstance(found, dict) and sorted(found) == sorted(rest.split())
+
+
+def _is_with(rest: str, found: Any) -> bool:
+    return isinstance(found, dict) and contains(flow(rest), found) is None
+
+
+_CHECKS: dict[str, Callable[[str, Any], bool]] = {
+    "any": lambda rest, found: True,  # noqa: ARG005
+    "len": lambda rest, found: isinstance(found, (list, dict, str)) and len(found) == int(rest),
+    "not": lambda rest, found: bool(found != flow(rest)),
+    "has": _has,
+    "~": _matches,
+    "keys": _has_keys,
+    "with": _is_with,
+}

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Coroutine, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import httpx2
 import uvicorn
@@ -61,10 +61,11 @@ class Given:
     def _until(self, job: str, is_so: Any) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {self.tokens['owner']}"}
         deadline = time.monotonic() + DEADLINE_SECONDS
+        answer: dict[str, Any] = {"state": "unknown"}
         while time.monotonic() < deadline:
             answer = httpx2.post(f"{self.url}/{job}/describe", json={}, headers=headers).json()
             if is_so(answer):
-                return dict(answer)
+                return answer
             threading.Event().wait(LOOK_SECONDS)
         raise AssertionError(f"{job} is {answer['state']} after {DEADLINE_SECONDS:.0f} s")
 
@@ -87,7 +88,7 @@ class Own:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve)
 
-    def __enter__(self) -> Own:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(30), "the server did not start"
         return self

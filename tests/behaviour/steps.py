@@ -36,7 +36,7 @@ _BOUND = re.compile(r"([a-z_]\w*)\s*=\s+(.+)", re.DOTALL)
 _NUMBERS = itertools.count(1)
 _SESSION = secrets.token_hex(3)
 
-Step = Callable[["Run", Any], Any]
+Step = Callable[["Run", Any], str]
 STEPS: dict[str, Step] = {}
 
 
@@ -184,8 +184,12 @@ def invite(run: Run, level: str, project: str | None = None) -> str:
     return project
 
 
+def _member(level: str) -> Step:
+    return lambda run, given: invite(run, level, given or None)
+
+
 for _role, _level in LEVELS.items():
-    STEPS[_role] = lambda run, given, level=_level: invite(run, level, given or None)
+    STEPS[_role] = _member(_level)
 
 
 @step("org")
@@ -237,7 +241,7 @@ def _file(run: Run, given: Any) -> str:
 @step("closed file")
 def _closed_file(run: Run, given: Any) -> str:
     content = str(given.pop("content", "hello")).encode()
-    file = _new(run, "file", given)
+    file: str = _new(run, "file", given)
     put(run, file, content)
     run.post(f"/{file}/close")
     return file
@@ -345,7 +349,7 @@ def _global_workflow(run: Run, given: Any) -> str:
 TOKEN = (
     "main() { dx api $DX_JOB_ID setProperties"
     ' "{\\"properties\\": {\\"token\\": \\"$(echo "$DX_SECURITY_CONTEXT"'
-    " | sed 's/.*\"auth_token\": *\"//; s/\".*//')\\\"}}\" && sleep 3600; }"
+    ' | sed \'s/.*"auth_token": *"//; s/".*//\')\\"}}" && sleep 3600; }'
 )
 
 
@@ -353,7 +357,9 @@ def _job(run: Run, code: str, given: dict[str, Any]) -> str:
     body = dict(given)
     applet = body.pop("applet", None)
     if applet is None:
-        own = {key: body.pop(key) for key in ("in", "out", "access", "runSpec") if key in body}
+        own: dict[str, Any] = {
+            key: body.pop(key) for key in ("in", "out", "access", "runSpec") if key in body
+        }
         applet = run.made["applet"] = _applet(run, _executable(own, code))
     project = body.pop("project", None) or run.value("project")
     answer = run.post(f"/{applet}/run", {"project": project, "input": {}, **body})

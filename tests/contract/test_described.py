@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from plasmid.methods import openapi
 from plasmid.methods.described import components, tables, values
-from plasmid.methods.registry import Method, Mode
+from plasmid.methods.registry import Mode
 from tests import prepared
 from tests.recording import EACH, Path, Recorder
 from tests.worlds import a_world
@@ -23,42 +23,50 @@ from tests.worlds import a_world
 COMPONENTS = components.schemas()
 # Stands in a path for a key that is the caller's own.
 ANY = "*"
-_ONE_REGION: dict[str, Any] = {
-    "regionalOptions": None,
-    "applet": "applet-000000000000000000000000",
-    "httpsApp": {"ports": [443], "dns": {"hostname": "h"}},
-}
-# Read only with a value that the prepared bodies cannot have beside their others.
-MORE: dict[str, list[dict[str, Any]]] = {
-    "/applet/new": [
-        {
-            "runSpec": {
-                "interpreter": "bash", "code": "x", "bundledDependsByRegion": {},
-                "execDepends": [{"name": "x", "package_manager": "git", "url": "u"}],
-                "systemRequirements": {
-                    "*": {"instanceTypeSelector": {"allowedInstanceTypes": ["mem1_ssd1_x2"]}},
-                    "main": {"clusterSpec": {"initialInstanceCount": 1}},
-                },
-            },
+
+
+def more(ready: prepared.Prepared, *, unlike: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what is read only beside other values than the prepared ones.
+
+    `unlike` is an applet that takes something else than the prepared one.
+    """
+    one_region = {
+        "regionalOptions": None, "applet": ready.applet, "resources": [ready.closed_file],
+        "httpsApp": {"ports": [443], "dns": {"hostname": "h"}},
+    }  # fmt: skip
+    run_spec = {
+        "interpreter": "bash", "code": "x", "bundledDependsByRegion": {},
+        "execDepends": [{"name": "x", "package_manager": "git", "url": "u"}],
+        "systemRequirements": {
+            "*": {"instanceTypeSelector": {"allowedInstanceTypes": ["mem1_ssd1_x2"]}},
+            "main": {"clusterSpec": {"initialInstanceCount": 1}},
         },
-        {"inputSpec": [{"name": "x", "class": "file", "type": "T"}]},
-        {"outputSpec": [{"name": "x", "class": "int"}]},
-    ],
-    "/app/new": [_ONE_REGION],
-    "/app-xxxx/update": [_ONE_REGION],
-    "/system/comeBackLater": [{"waitUntil": 2**50}],
-    **{
-        f"/{name}-xxxx/{verb}": [{"folder": "/nowhere"}, {"describe": True, "folder": "/"}]
-        for name in ("project", "container")
-        for verb in ("removeFolder", "listFolder")
-    },
-    **{
-        f"/system/find{what}": [{"name": {"regexp": "x", "flags": "i"}}]
-        for what in (
-            "DataObjects", "Executions", "Jobs", "Analyses", "Projects", "Apps", "GlobalWorkflows"
-        )
-    },
-}  # fmt: skip
+    }  # fmt: skip
+    placed = {"folder": "/", "parents": False, "hidden": False, "tags": [], "types": []}
+    marked = {**placed, "details": {}, "properties": {}}
+    times = {"created": {"after": 1}, "modified": {"after": 1}}
+    named = [{"name": {"regexp": "x", "flags": "i"}}, {"name": {"glob": "*"}}]
+    finders = ["DataObjects", "Executions", "Jobs", "Analyses", "Projects", "Apps"]
+    return {
+        "/applet/new": [
+            {"runSpec": run_spec},
+            {"inputSpec": [{"name": "x", "class": "file", "type": "T"}]},
+            {"outputSpec": [{"name": "x", "class": "int"}]},
+        ],
+        "/app/new": [one_region],
+        "/app-xxxx/update": [one_region],
+        "/analysis-xxxx/describe": [{"fields": None, "io": False}],
+        "/system/comeBackLater": [{"waitUntil": 2**50}],
+        "/workflow/new": [marked, {**marked, "initializeFrom": None, "temporary": False}],
+        "/workflow-xxxx/updateStageExecutable": [{"executable": unlike}],
+        **{f"/system/find{what}": [times, *named] for what in (*finders, "GlobalWorkflows")},
+        **{f"/org-xxxx/find{what}": [times, *named] for what in ("Projects", "Apps")},
+        **{
+            f"/{name}-xxxx/{verb}": [{"folder": "/nowhere"}, {"describe": True, "folder": "/"}]
+            for name in ("project", "container")
+            for verb in ("removeFolder", "listFolder")
+        },
+    }
 
 
 def branches(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -116,14 +124,14 @@ def same(described: Path, read: Path) -> bool:
     )
 
 
-def bodies(method: Method, body: dict[str, Any]) -> list[dict[str, Any]]:
+def bodies(body: dict[str, Any], extras: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the bodies with which a route is called: whole, empty, and without each key."""
     fewer = [{key: value for key, value in body.items() if key != left} for left in body]
-    more = [{**body, **extra} for extra in MORE.get(method.route, ())]
+    beside = [{**body, **extra} for extra in extras]
     without_source = [
-        {key: value for key, value in extra.items() if key != "initializeFrom"} for extra in more
+        {key: value for key, value in extra.items() if key != "initializeFrom"} for extra in beside
     ]
-    return [body, {}, *fewer, *more, *without_source]
+    return [body, {}, *fewer, *beside, *without_source]
 
 
 def none(found: Iterable[str], what: str) -> None:
@@ -158,7 +166,12 @@ async def _call_all(recorder: Recorder) -> Seen:
     found = Seen()
     async with a_world() as world:
         ready = await prepared.prepare(world)
+        await world.a_record(ready.project, hidden=True)
+        await world.a_record(ready.workspace, as_=world.token_of(ready.job), hidden=True)
+        wants = [{"name": "z", "class": "int"}]
+        unlike = await world.an_applet(ready.project, inputSpec=wants, outputSpec=[])
         recorder.by_route.clear()
+        extras = more(ready, unlike=unlike)
         snapshot = prepared.Snapshot(world)
         for method in openapi.public_methods():
             try:
@@ -166,7 +179,7 @@ async def _call_all(recorder: Recorder) -> Seen:
             except KeyError:
                 found.broken.append(f"{method.route}: no call in tests/prepared.py")
                 continue
-            for index, variant in enumerate(bodies(method, body)):
+            for index, variant in enumerate(bodies(body, extras.get(method.route, []))):
                 response = await world.answer(route, variant, as_=ready.caller_of(method))
                 if response.status_code == 500 or (index == 0 and response.status_code != 200):
                     found.broken.append(f"{method.route}: {variant} gives {response.text}")

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-from plasmid.auth import tokens
-from plasmid.domain.access import Actor
-from plasmid.metadata.database import Database
-from plasmid.metadata.rows import UserRow
+from tests.e2e.driver import ROOT
 
 
 def add_user(data: Path, user: str) -> str:
-    """Add a user by the database, as there is no command for it yet, and return a token."""
-    token = secrets.token_hex(32)
+    """Add a user as the operator of a running server does, and return a token."""
+    name = user.removeprefix("user-")
+    plasmid(data, "user", "add", name, "--email", f"{name}@example.org")
+    return plasmid(data, "token", "new", name, "--label", "a test's")
 
-    async def add() -> None:
-        database = Database(data / "plasmid.sqlite")
-        try:
-            async with database.transaction() as tx:
-                handle = user.removeprefix("user-")
-                row = UserRow(
-                    id=user,
-                    handle=handle,
-                    first=handle,
-                    last="",
-                    email=f"{handle}@localhost",
-                    bill_to=user,
-                    ssh_public_key=None,
-                    created_ms=1,
-                )
-                await tx.add(row)
-                actor = Actor(user=user)
-                await tokens.add(tx, token, actor, now_ms=1, expires_ms=None, label="a test's")
-        finally:
-            database.close()
 
-    asyncio.run(add())
-    return token
+def plasmid(data: Path, *command: str) -> str:
+    """Run a command of the operator on the server of a data folder; return what it prints."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("PLASMID_", "DX_"))}
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "plasmid", *command, "--data", str(data)],
+        env=environ | {"PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    return ran.stdout.decode().strip()

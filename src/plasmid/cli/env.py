@@ -28,6 +28,9 @@ def variables(url: str, token: str, user: str) -> dict[str, str]:
         "DX_APISERVER_PORT": str(parts.port),
         "DX_SECURITY_CONTEXT": msgspec.json.encode(context).decode(),
         "DX_USERNAME": user.removeprefix("user-"),
+        # the server that dx login, logout and new user ask: dx wants the scheme with the host
+        "DX_AUTHSERVER_HOST": f"{parts.scheme}://{parts.hostname or ''}",
+        "DX_AUTHSERVER_PORT": str(parts.port),
     }
 
 

@@ -35,6 +35,8 @@ USERS: Final = {ALICE: "Alice", BOB: "Bob", EVE: "Eve", KEEPER: "Keeper"}
 # The suite knows eve by this token.
 TOKEN_OF_EVE: Final = "outside3"  # noqa: S105 - of a test platform
 OF_ALICE: Final = ("piratelabs", "auth_file_app_download", "team_odd")
+# Where the first of them is not billed for anything.
+NOT_PERMITTED: Final = ("azure:westus",)
 OF_KEEPER: Final = {
     "members_with_billing_rights": True,
     "members_without_billing_rights": False,
@@ -152,6 +154,8 @@ class _Loading:
             for handle in handles:
                 if await orgs.find_org(self._reader, f"org-{handle}") is None:
                     await self._call(owner, "/org/new", {"handle": handle, "name": handle})
+        regions = [name for name in self._platform.regions if name not in NOT_PERMITTED]
+        await self._call(ALICE, f"/org-{OF_ALICE[0]}/update", {"permittedRegions": regions})
         for handle, may_bill in OF_KEEPER.items():
             invited = {"invitee": ALICE, "level": "MEMBER", "allowBillableActivities": may_bill}
             await self._call(KEEPER, f"/org-{handle}/invite", invited)

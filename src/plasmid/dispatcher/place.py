@@ -53,10 +53,10 @@ async def _choose(world: World, now_ms: int) -> list[str]:
         oldest = await queue.find_oldest(reader, priority) if priority not in present else None
         if oldest is not None:
             turns[oldest.id] = oldest
-    runnable = {turn.id: _demand(turn) for turn in turns.values()}
     if world.queue_ms_min:
         latest_ms = now_ms - world.queue_ms_min
-        runnable = {job: one for job, one in runnable.items() if one.created_ms <= latest_ms}
+        turns = {turn.id: turn for turn in turns.values() if turn.modified_ms <= latest_ms}
+    runnable = {turn.id: _demand(turn) for turn in turns.values()}
     chosen = placement.place(
         machine,
         held,

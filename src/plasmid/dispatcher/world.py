@@ -31,7 +31,8 @@ class World:
 
     `served` says when users had their last turn, by the count of `turns`; a restart forgets it.
     `started_ms` is since when workers are heard without a break, `looked_ms` when the dispatcher
-    last looked for silent ones. No job starts before it is `queue_ms_min` old.
+    last looked for silent ones. No job starts before it has been runnable for
+    `queue_ms_min`.
     """
 
     def __init__(

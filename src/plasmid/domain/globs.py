@@ -7,6 +7,7 @@ it is; it has no brackets. Both kinds of pattern are matched in time linear in t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -76,8 +77,14 @@ def matcher(pattern: NamePattern) -> Callable[[str], bool]:
         return pattern.text.__eq__
     if pattern.mode == "regexp":
         return _compiled(pattern.text, ignore_case=pattern.ignore_case).search
-    tokens = _tokens(pattern.text)
-    return lambda name: _matches(tokens, name)
+    return _compiled(_expression(pattern.text), ignore_case=False).search
+
+
+def _expression(glob: str) -> str:
+    """Return the regular expression that finds just the names that a glob matches."""
+    pieces = {ANY_TEXT: ".*", ANY_CHARACTER: "."}
+    parts = (pieces.get(token) or re.escape(token) for token in _tokens(glob))
+    return rf"(?s)\A{''.join(parts)}\z"
 
 
 def _tokens(glob: str) -> list[Any]:
@@ -94,25 +101,6 @@ def _tokens(glob: str) -> list[Any]:
         elif not tokens or tokens[-1] is not ANY_TEXT:
             tokens.append(ANY_TEXT)
     return tokens
-
-
-def _matches(tokens: list[Any], name: str) -> bool:
-    """Match greedily; on a mismatch only the last `*` has to give up a character more."""
-    at, position, star, resume = 0, 0, -1, 0
-    while position < len(name):
-        token = tokens[at] if at < len(tokens) else None
-        if token is ANY_TEXT:
-            star, resume = at, position
-            at += 1
-        elif token is ANY_CHARACTER or token == name[position]:
-            at += 1
-            position += 1
-        elif star < 0:
-            return False
-        else:
-            resume += 1
-            at, position = star + 1, resume
-    return all(token is ANY_TEXT for token in tokens[at:])
 
 
 def sqlite_glob(glob: str) -> str:

@@ -12,7 +12,7 @@ from plasmid.domain import stage_links
 Spec = list[dict[str, Any]]
 SOURCE: Final = "outputSource"
 # What more fields than this would come of is not derived: stages can run workflows of workflows.
-FIELDS_MAX: Final = 10_000
+FIELDS_MAX: Final = 50_000
 
 
 class Interface(msgspec.Struct, frozen=True):
@@ -49,10 +49,13 @@ def of_workflow(
     stages = body.get("stages") or []
     known = [(stage, interfaces.get(stage["id"])) for stage in stages]
     accessible = [(stage, found) for stage, found in known if found is not None]
-    fields = sum(len(found.inputs or []) + len(found.outputs or []) for _, found in accessible)
+    inputs, outputs = body.get("inputs"), body.get("outputs")
+    fields = 0
+    for _, found in accessible:
+        fields += len(found.inputs or []) if inputs is None else 0
+        fields += len(found.outputs or []) if outputs is None else 0
     if len(accessible) < len(known) or fields > FIELDS_MAX:
         return None
-    inputs, outputs = body.get("inputs"), body.get("outputs")
     if inputs is None:
         inputs = [field for stage, found in accessible for field in _inputs(stage, found)]
     if outputs is None:

@@ -17,6 +17,7 @@ Stage = dict[str, Any]
 
 ID_PATTERN: Final = "^(stage-|[a-zA-Z_])[0-9a-zA-Z_]*$"
 ALL: Final = "*"
+STAGES_MAX: Final = 1000
 _ID: Final = re.compile(ID_PATTERN.removeprefix("^").removesuffix("$"), re.ASCII)
 _FORM: Final = (
     'a link as {"$dnanexus_link": {"stage": ID, "outputField": NAME}} or {"$dnanexus_link":'
@@ -31,6 +32,14 @@ def check_id(stage_id: object, where: str) -> str:
     if not isinstance(stage_id, str) or not _ID.fullmatch(stage_id):
         raise keys.refusal("id", where, f"a string that matches {ID_PATTERN}, got {stage_id!r}")
     return stage_id
+
+
+def require_room(count: int) -> None:
+    """Raise InvalidInput if a workflow would have more stages than one can have."""
+    if count > STAGES_MAX:
+        raise errors.InvalidInput(
+            f"A workflow has at most {STAGES_MAX} stages, got {count}: let stages run workflows"
+        )
 
 
 def read(body: dict[str, Any], stage_id: str, where: str) -> Stage:

@@ -21,7 +21,6 @@ from plasmid.metadata import objects, orgs, projects
 from plasmid.metadata import reuse as equals
 from plasmid.metadata.rows import JobRow, PlacementRow
 
-
 _WHY: Final = "it was removed or archived, or may not be seen or cloned"
 
 

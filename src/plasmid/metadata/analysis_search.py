@@ -33,7 +33,11 @@ _CONDITIONS: Final[dict[str, sa.ColumnElement[bool]]] = {
     "analysis": _a.parent_analysis == param("analysis"),
     "is_no_stage": _a.parent_analysis.is_(None),
     "launched_by": _a.launched_by == param("launched_by"),
-    "executable": _a.executable == param("executable"),
+    # also by what its stages run, as the platform finds it
+    "executable": sa.or_(
+        _a.executable == param("executable"),
+        sa.exists().where(_j.parent_analysis == _a.id, _j.executable == param("executable")),
+    ),
     "state": _a.state == param("state"),
     "name": _a.name == param("name"),
     "name_like": _a.name.like(param("name_like"), escape="\\"),

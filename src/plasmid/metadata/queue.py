@@ -23,7 +23,7 @@ _IS_NEW: Final[sa.ColumnClause[bool]] = sa.literal_column(
 )
 _COLUMNS: Final = (
     _j.id, _j.launched_by, _j.priority, _j.instance_type, _j.rank, _IS_NEW.label("is_new"),
-    _j.created_ms,
+    _j.created_ms, _j.modified_ms,
 )  # fmt: skip
 # SQLite would take the index of states, and sort all that wait
 _BY_KIND: Final = ("INDEXED BY jobs_queue", "sqlite")
@@ -102,6 +102,7 @@ class Turn(msgspec.Struct, frozen=True):
     rank: int
     is_new: bool
     created_ms: int
+    modified_ms: int
 
 
 async def find_held(reader: Reader) -> list[Turn]:

@@ -30,7 +30,7 @@ _SORTS: Final[dict[str, sa.ColumnElement[Any]]] = {
     "modified": _p.modified_ms,
     "name": _p.name,
 }
-_Conditions = list[sa.ColumnElement[bool]]
+_Conditions = list[sa.ColumnElement[bool] | sa.TextClause]
 
 
 class After(msgspec.Struct, frozen=True):
@@ -236,7 +236,7 @@ def _folders(question: DataObjects) -> _Conditions:
 
 
 def _times(column: sa.ColumnElement[int], times: Times) -> _Conditions:
-    wanted = []
+    wanted: _Conditions = []
     if times.after_ms is not None:
         wanted.append(column >= times.after_ms)
     if times.before_ms is not None:

@@ -59,6 +59,8 @@ async def add(
     if is_taken or version == app_spec.DEFAULT:
         raise errors.InvalidInput(CONFLICT)
     sources = await read(call, body)
+    for region in sources:
+        await billing.require_region(call, listing.bill_to, region)
     row = AppRow(
         id=call.mint(class_name),
         name=name,
@@ -124,6 +126,8 @@ async def _require_same_payer(
 
 async def refill(call: Call, target: App, sources: dict[str, Source]) -> dict[str, Any]:
     """Make a version from other sources; return its regional options."""
+    for region in sources:
+        await billing.require_region(call, target.listing.bill_to, region)
     async with moments.of(call) as moment:
         await app_containers.let_go(moment, target.id, app_spec.CONTENT, app_spec.RESOURCES)
     return await app_making.fill(call, target.version, sources, bill_to=target.listing.bill_to)

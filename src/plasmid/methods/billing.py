@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from plasmid.domain import errors, ids, keys, orgs
 from plasmid.metadata import orgs as org_rows
@@ -10,6 +10,7 @@ from plasmid.metadata import users
 from plasmid.metadata.rows import ContainerRow
 from plasmid.methods.call import Call
 
+PERMITTED: Final = "permittedRegions"
 _CHECK_LEVEL = "Please check your access level and the billing policy of the org."
 
 
@@ -46,6 +47,23 @@ async def require_billable(call: Call, entity: str) -> None:
         )
 
 
+async def permitted_regions(call: Call, entity: str) -> list[str]:
+    """Return the regions in which a user or an org lets itself be billed: by default all."""
+    org = await org_rows.find_org(call.reader, entity) if ids.is_id(entity, "org") else None
+    found: list[str] | None = org.settings.get(PERMITTED) if org else None
+    return list(call.platform.regions) if found is None else found
+
+
+async def require_region(call: Call, entity: str, region: str) -> None:
+    """Raise PermissionDenied if an org is not to be billed for anything in a region."""
+    permitted = await permitted_regions(call, entity)
+    if region not in permitted:
+        raise errors.PermissionDenied(
+            f"{entity} is not billed for anything in {region}: its permittedRegions are"
+            f" {', '.join(permitted) or 'none'}"
+        )
+
+
 async def moved_to(call: Call, row: ContainerRow, body: dict[str, Any]) -> str:
     """Return who is to be billed for a project by an update of it (contract C.3).
 
@@ -58,6 +76,7 @@ async def moved_to(call: Call, row: ContainerRow, body: dict[str, Any]) -> str:
     if given != call.user and ids.is_id(given, "user"):
         raise errors.InvalidInput(f"{given} cannot be billed for this project")
     await require_billable(call, given)
+    await require_region(call, given, row.region)
     await require_releasable(call, row)
     return given
 

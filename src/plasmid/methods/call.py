@@ -17,6 +17,7 @@ from plasmid.blobs.store import BlobStore
 from plasmid.domain import errors, ids
 from plasmid.domain.access import Actor, Level
 from plasmid.domain.placement import Machine
+from plasmid.domain.workflow_spec import Interface
 from plasmid.logs.store import LogStore
 from plasmid.metadata.changes import Changes
 from plasmid.metadata.database import Database, Reader, Transaction
@@ -48,9 +49,10 @@ class Limits(msgspec.Struct, frozen=True):
 
     `machine` is what jobs can have here; with `fit`, those that want more run with that. With
     `escalate`, a job that lacked memory or disk is tried again on a larger instance type; with
-    `reuse`, one may be given the outputs of an equal one. None starts before it is `queue_ms_min`
-    old. Calls are limited for the jobs of each tree and for each user, where they are (not 0), and
-    so are logs. Jobs' web applications are below `web_app_domain`, if it is not empty.
+    `reuse`, one may be given the outputs of an equal one. None starts before it has been runnable
+    for `queue_ms_min`. Calls are limited for the jobs of each tree and for each user, where they
+    are (not 0), and so are logs. Jobs' web applications are below `web_app_domain`, if it is not
+    empty.
     """
 
     find_results_max: int = 1000
@@ -136,6 +138,8 @@ class Call:
         self.reader: Reader = platform.database.reader
         self._tx: Transaction | None = None
         self.levels: dict[str, Level] = {}
+        # What executables take and give, as far as it was looked up; None: not accessible.
+        self.interfaces: dict[str, Interface | None] = {}
         # the caller's places in orgs, by org: there before a method's target is loaded
         self.orgs: dict[str, OrgMemberRow] = {}
 

@@ -23,7 +23,6 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
     question = filters.read_projects(body)
     require_regions(call, question)
     own = await orgs.find_reachable(call.reader, call.user)
-    explicit = await projects.find_memberships(call.reader, call.user)
     public = await projects.find_memberships(call.reader, projects.PUBLIC)
     candidates = {item for item in own if item.startswith("project-")}
     if question.public:
@@ -31,8 +30,8 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
     elif question.public is False:
         candidates -= set(public)
     if question.explicit_permission is not None:
-        is_explicit = question.explicit_permission
-        candidates &= set(explicit) if is_explicit else candidates - set(explicit)
+        # through an org is explicit, too: `dx find projects` always asks for that
+        candidates &= set(own) if question.explicit_permission else candidates - set(own)
     found = sorted(
         await projects.find_containers(call.reader, candidates), key=lambda row: (row.name, row.id)
     )

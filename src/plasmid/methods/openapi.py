@@ -7,6 +7,7 @@ of its own (`/project-{id}/describe`), so that a path says what the routes of a 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from plasmid.methods.targets import Access
 
 VERSION: Final = "3.1.0"
 _BY_VERSION: Final = ("app", "globalworkflow")
-_AREAS: Final[dict[str, str]] = {
+AREAS: Final[dict[str, str]] = {
     "system": "Finding, identity, tokens",
     "project": "Projects",
     "container": "Workspaces and other containers of jobs",
@@ -40,6 +41,7 @@ _AREAS: Final[dict[str, str]] = {
     "log": "Logs as they are kept, and as they come",
     "about": "What the server says of itself",
 }
+_REFERENCE: Final = re.compile(r" \(contract [^)]*\)")
 _LEVELS: Final = (Access.VIEW, Access.UPLOAD, Access.CONTRIBUTE, Access.ADMINISTER)
 _OPEN: Final = (Access.ANYONE, Access.OBJECT_VIEW, *_LEVELS)
 _RESPONSES: Final[dict[int, tuple[str, str]]] = {
@@ -56,9 +58,13 @@ _RESPONSES: Final[dict[int, tuple[str, str]]] = {
 
 
 def public_methods() -> list[Method]:
-    """Return the methods that clients call, by route."""
+    """Return the methods that answer clients, by route: not those that refuse everybody."""
     everything.declare()
-    offered = [found for found in METHODS.values() if not found.class_name.startswith(INTERNAL)]
+    offered = [
+        found
+        for found in METHODS.values()
+        if not found.class_name.startswith(INTERNAL) and found.access is not Access.NEVER
+    ]
     return sorted(offered, key=lambda found: found.route)
 
 
@@ -83,7 +89,7 @@ def document(version: str, server_url: str) -> dict[str, Any]:
         },
         "servers": [{"url": server_url}],
         "tags": [
-            {"name": name, "description": says} for name, says in _AREAS.items() if name in named
+            {"name": name, "description": says} for name, says in AREAS.items() if name in named
         ],
         "paths": dict(sorted(paths.items())),
         "components": _components(),
@@ -116,8 +122,8 @@ def _parameter(name: str, pattern: str, says: str) -> dict[str, Any]:
 
 def _operation(found: Method, parameters: list[dict[str, Any]], path: str) -> dict[str, Any]:
     told = tables.TOLD.get(found.route, tables.UNTOLD)
-    summary, _, more = (inspect.getdoc(found.handler) or "").partition("\n")
-    said = [more.strip(), f"Access: {access_of(found)}."]
+    summary, more = said_of(found)
+    said = [more, f"Access: {access_of(found)}."]
     if found.has_nonce:
         said.append("With a nonce the call is safe to repeat.")
     content = {"application/json": {"schema": body_schema(told)}}
@@ -137,6 +143,13 @@ def _operation(found: Method, parameters: list[dict[str, Any]], path: str) -> di
     if parameters:
         operation["parameters"] = parameters
     return operation
+
+
+def said_of(found: Method) -> tuple[str, str]:
+    """Return what a method says of itself: a sentence, and the rest without our own references."""
+    text = _REFERENCE.sub("", inspect.getdoc(found.handler) or "")
+    summary, _, more = text.partition("\n")
+    return summary, more.strip()
 
 
 def access_of(found: Method) -> str:

@@ -8,6 +8,7 @@ from plasmid.domain import errors, keys, orgs, properties
 from plasmid.metadata import orgs as org_rows
 from plasmid.metadata.database import AlreadyThereError
 from plasmid.metadata.rows import OrgMemberRow, OrgRow
+from plasmid.methods import billing
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.org_access import Org
 from plasmid.methods.registry import Mode, method
@@ -49,7 +50,7 @@ async def described(call: Call, org: Org, options: dict[str, Any]) -> dict[str, 
     row = org.row
     known: dict[str, Any] = {
         "id": row.id, "class": "org", "handle": row.handle, "name": row.name,
-        "permittedRegions": list(call.platform.regions),
+        billing.PERMITTED: await billing.permitted_regions(call, row.id),
     }  # fmt: skip
     place = org.place
     if place is not None:
@@ -70,6 +71,16 @@ async def described(call: Call, org: Org, options: dict[str, Any]) -> dict[str, 
     return {name: value for name, value in known.items() if name in wanted}
 
 
+def _regions(call: Call, body: dict[str, Any]) -> list[str] | None:
+    """Return the regions in which an org is to be billed, None for all; raises InvalidInput."""
+    found = keys.strings(body, billing.PERMITTED)
+    for region in found or ():
+        if region not in call.platform.regions:
+            known = ", ".join(call.platform.regions)
+            raise keys.refusal(billing.PERMITTED, "input", f"regions among {known}")
+    return found
+
+
 @method("/org-xxxx/update", access=Access.ORG_ADMIN, mode=Mode.WRITE)
 async def update(call: Call, target: Org, body: dict[str, Any]) -> Ref:
     """Change an org's name, policies and settings; what is not named stays."""
@@ -86,6 +97,8 @@ async def update(call: Call, target: Org, body: dict[str, Any]) -> Ref:
         forwarding = keys.hash_of(body, "jobLogsForwarding")
         keys.check_depth(forwarding, "jobLogsForwarding")
         settings["jobLogsForwarding"] = forwarding
+    if billing.PERMITTED in body:
+        settings[billing.PERMITTED] = _regions(call, body)
     changes["settings"] = settings
     await org_rows.update_org(call.tx, target.id, changes)
     return Ref(target.id)

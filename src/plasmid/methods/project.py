@@ -25,6 +25,7 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
         raise errors.PermissionDenied("This token may not create projects")
     region = _region(call, body)
     bill_to = await billing.bill_to_of(call, body)
+    await billing.require_region(call, bill_to, region)
     _refuse_phi(body, bill_to)
     row = ContainerRow(
         id=call.mint("project"),
@@ -70,9 +71,9 @@ def _region(call: Call, body: dict[str, Any]) -> str:
 
 def _with_flags(flags: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     """Return the flags after a change, with those that follow from others (contract C.3)."""
-    changed = {name: body[name] for name in wire.FLAGS if name in body}
+    changed = {name: body[name] for name in wire.SETTABLE if name in body}
     for name, value in changed.items():
-        if wire.FLAGS[name] is False and not isinstance(value, bool):
+        if wire.SETTABLE[name] is False and not isinstance(value, bool):
             raise errors.InvalidInput(f'Expected key "{name}" of input to be a boolean')
     keys.integer(body, "databaseResultsRestricted")
     keys.strings(body, "allowedExecutables")
@@ -115,6 +116,10 @@ async def update(call: Call, target: Container, body: dict[str, Any]) -> Ref:
 @method("/project-xxxx/destroy", access=Access.ADMINISTER, mode=Mode.WRITE)
 async def destroy(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     """Remove a project; one with unfinished jobs only with `terminateJobs`."""
+    if target.row.flags.get(wire.DESTROY_PROTECTED):
+        raise errors.InvalidState(
+            f"{target.id} is protected from being destroyed; update {wire.DESTROY_PROTECTED} first"
+        )
     unfinished = await jobs.find_unfinished_in(call.reader, target.id)
     if unfinished and not body.get("terminateJobs"):
         raise errors.InvalidState(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import object_states
+from plasmid.domain import keys, object_states
 from plasmid.methods import creation, shared
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
@@ -15,7 +15,7 @@ from plasmid.methods.targets import Access, DataObject
 async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     """Create a record, closed at once if asked."""
     given = await creation.initialised(call, body, "record")
-    state = object_states.born("record", close=bool(given.get("close")))
+    state = object_states.born("record", close=keys.boolean(given, "close"))
     return Ref(await creation.create(call, "record", given, state=state, content={}))
 
 

@@ -113,8 +113,9 @@ def require_allowed(project: ContainerRow, executable: DataObject) -> None:
     if allowed is None:
         return
     named = {executable.id}
-    if executable.id.startswith("app-"):
-        named.add(f"app-{executable.place.name}")
+    class_name = executable.row.class_name
+    if class_name in ids.VERSIONED_CLASSES:
+        named.add(f"{class_name}-{executable.place.name}")
     if not named & set(allowed):
         raise errors.PermissionDenied(
             f"{executable.id} may not be run in {project.id}, whose allowedExecutables are"

@@ -16,7 +16,7 @@ from plasmid.domain.workflow_spec import Interface
 from plasmid.metadata import objects
 from plasmid.methods import targets
 from plasmid.methods.call import Call
-from plasmid.methods.targets import App, DataObject
+from plasmid.methods.targets import DataObject
 
 CLASSES: Final = ("applet", "app", "workflow", "globalworkflow")
 # Workflows run workflows; nothing that people build is deeper than this.
@@ -24,20 +24,20 @@ NESTING_MAX: Final = 8
 
 
 class Stages(msgspec.Struct):
-    """What the executables of a workflow's stages take and give, by id; looked up once each."""
+    """What the executables of workflows' stages take and give; a call looks each up once."""
 
     call: Call
-    known: dict[str, Interface | None] = msgspec.field(default_factory=dict)
 
     async def interface(self, executable: str, depth: int = 0) -> Interface | None:
         """Return what an executable takes and gives; None if it is not accessible."""
-        if executable not in self.known:
+        known = self.call.interfaces
+        if executable not in known:
             # a workflow that runs itself takes nothing that could be said
-            self.known[executable] = None
+            known[executable] = None
             found = await find(self.call, executable) if depth <= NESTING_MAX else None
             if found is not None:
-                self.known[executable] = await self.of_target(found, depth)
-        return self.known[executable]
+                known[executable] = await self.of_target(found, depth)
+        return known[executable]
 
     async def of_target(self, found: DataObject, depth: int = 0) -> Interface | None:
         """Return what an applet, app or workflow takes and gives, as `interface` does."""
@@ -105,8 +105,3 @@ async def require_no_circle(call: Call, executable: DataObject, workflow_id: str
         fresh = {inner for inner in below if inner not in seen}
         seen |= fresh
         level = list((await objects.find_objects(call.reader, sorted(fresh))).values())
-
-
-def is_app(found: DataObject) -> bool:
-    """Say whether an executable is a version of an app or global workflow, not a data object."""
-    return isinstance(found, App)

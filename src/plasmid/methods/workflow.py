@@ -38,11 +38,11 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
 async def read(call: Call, given: dict[str, Any]) -> Body:
     """Return the body of a new workflow; raises for what is wrong with it, by its path."""
     body = workflow_body.with_settings(workflow_body.blank(), given)
-    known = Stages(call)
     wanted = keys.hashes(given, "stages")
+    workflow_stages.require_room(len(wanted))
     for index, one in enumerate(wanted):
         body["stages"].append(await new_stage(call, body, one, f"stages[{index}]"))
-    interfaces = await known.of_workflow(body)
+    interfaces = await Stages(call).of_workflow(body)
     for index, stage in enumerate(body["stages"]):
         where = f"stages[{index}].input"
         workflow_stages.check_bound(stage["input"], interfaces[stage["id"]], where)
@@ -64,6 +64,8 @@ async def new_stage(
     if any(stage["id"] == stage_id for stage in body["stages"]):
         raise keys.refusal("id", where, f'unique, but another stage is also called "{stage_id}"')
     stage = workflow_stages.read(given, stage_id, where)
+    if any(other["executable"] == stage["executable"] for other in body["stages"]):
+        return stage  # looked up already: workflows of many stages run few executables
     found = await stage_executables.get(call, stage["executable"], where)
     return {**stage, "executable": found.id}
 

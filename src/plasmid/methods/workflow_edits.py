@@ -29,6 +29,7 @@ from plasmid.methods.targets import Access, DataObject
 async def add_stage(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, Any]:
     """Add a stage behind the others and say its id."""
     content = _begun(target, body)
+    workflow_stages.require_room(len(content["stages"]) + 1)
     stage = await workflow.new_stage(call, content, body, "input")
     found = await stage_executables.get(call, stage["executable"], "input")
     await stage_executables.require_no_circle(call, found, target.id)

@@ -248,7 +248,7 @@ def _settings(what: Run, plan: Plan, values: StageValues, spot: Spot) -> dict[st
     if spot.outer is not None:
         return settings
     if body.get("details") is not None:
-        settings["details"] = body["details"]
+        settings["details"] = properties.check_details(body["details"])
     settings["runSystemRequirements"] = body.get("systemRequirements")
     settings["runSystemRequirementsByExecutable"] = by_executable
     settings["runStageSystemRequirements"] = body.get("stageSystemRequirements")

@@ -80,7 +80,7 @@ async def test_a_part_that_arrives_after_its_file_is_gone_leaves_nothing(world: 
 async def test_more_than_a_batch_goes_in_several(world: World) -> None:
     async with world.database.transaction() as tx:
         for number in range(BATCH_MAX + 1):
-            gone = PartRow(f"file-{number:024d}", 1, "pending", 1, "", None)
+            gone = PartRow(f"file-{number:024d}", 1, "orphan", 1, "", None)
             await objects.put_part(tx, gone)
     assert [await world.collect() for _ in range(3)] == [BATCH_MAX, 1, 0]
 

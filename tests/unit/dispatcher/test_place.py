@@ -52,6 +52,14 @@ async def test_a_job_may_be_kept_in_the_queue_for_a_while(world: World) -> None:
     world.clock.advance(1)
     assert await world.place() == 1
     assert await world.state(job) == "running"
+    # the time in which it waits for another job does not count
+    applet = (await world.job_row(job)).executable
+    await world.a_job(applet, dependsOn=[job])
+    await world.sync()
+    world.clock.advance(30_000)
+    await world.finish(job)
+    await world.sync()
+    assert await world.place() == 0
 
 
 async def test_a_lease_notes_worker_and_time(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import Any
 
 import pytest
@@ -76,8 +77,36 @@ def test_like_matches_the_same_but_for_case(
     assert bool(found) is is_like(pattern.lower(), name.lower())
 
 
-def test_a_hostile_glob_takes_no_time() -> None:
-    assert is_like("*a" * 400 + "b", "a" * 1000) is False
+@given(patterns, names)
+def test_every_name_that_a_glob_matches_is_in_its_range(pattern: str, name: str) -> None:
+    low, high = globs.prefix_range(pattern)
+    if is_like(pattern, name):
+        assert low <= name
+        assert high is None or name < high
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("x*", ("x", "y")),
+        ("a\\*b?", ("a*b", "a*c")),
+        ("*x", ("", None)),
+        ("a\ud7ff*", ("a\ud7ff", "a\ue000")),
+        ("a\U0010ffff*", ("a\U0010ffff", "b")),
+        ("\U0010ffff*", ("\U0010ffff", None)),
+    ],
+)
+def test_the_range_of_a_glob_begins_with_its_literal_start(
+    pattern: str, expected: tuple[str, str | None]
+) -> None:
+    assert globs.prefix_range(pattern) == expected
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 400 + "b", "*" + "a" * 990 + "b", "?" * 999 + "b"])
+def test_a_hostile_glob_takes_no_time(pattern: str) -> None:
+    started = time.process_time()
+    assert is_like(pattern, "a" * 300_000) is False
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,10 @@ def test_an_executable_that_says_nothing_adds_no_field() -> None:
 
 
 def test_workflows_of_workflows_do_not_grow_without_end() -> None:
-    many = Interface([NUMBER] * 6000, [])
-    body = {"stages": [stage("a"), stage("b")]}
+    many = Interface([NUMBER] * 30_000, [])
+    body: dict[str, Any] = {"stages": [stage("a"), stage("b")]}
     assert workflow_spec.of_workflow(body, {"a": many, "b": many}) is None
+    assert workflow_spec.of_workflow({**body, "inputs": []}, {"a": many, "b": many}) is not None
 
 
 def test_an_executable_has_what_it_says() -> None:

@@ -595,6 +595,19 @@ async def test_the_log_names_the_input_that_differs(world: World) -> None:
     )
 
 
+async def test_another_version_of_an_app_is_another_executable(world: World) -> None:
+    told = await story(world)
+    given = {"project": told.project, "input": {"reads": link(told.reads)}}
+    one = await world.an_app(told.applet, name="loud", version="1.0.0")
+    ran = await world.new("/app-loud/1.0.0/run", given)
+    assert await source(world, ran) is None
+    await end(world, ran)
+    assert await source(world, await world.new(f"/{one}/run", given)) == ran
+    two = await world.an_app(told.applet, name="loud", version="1.0.1")
+    job = await world.new(f"/{two}/run", given)
+    assert f"{ran} ran {one}, this job runs {two}" in (await note(world, job) or "")
+
+
 async def test_of_several_jobs_the_most_similar_is_compared_with(world: World) -> None:
     told = await story(world)
     other = await world.a_closed_file(told.project, b"other")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.methods.people import a_place, an_org
 from tests.worlds import BOB, EVE, World
 
 LISTS = [
@@ -74,3 +75,21 @@ async def test_the_last_developer_stays(world: World) -> None:
     await world.call(f"/{app}/removeDevelopers", gone)
     assert (await world.refused(f"/{app}/describe")).type == "PermissionDenied"
     assert (await world.describe(app, as_=BOB))["isDeveloperFor"] is True
+
+
+async def test_an_org_stands_for_its_members_with_access_to_apps(world: World) -> None:
+    app = (await versions(world, "1"))[0]
+    org = await an_org(world)
+    await a_place(world, org, "user-bob")
+    await a_place(world, org, "user-eve", appAccess=False)
+    await world.call(f"/{app}/addAuthorizedUsers", {"authorizedUsers": [org]})
+    await world.call(f"/{app}/publish")
+    assert (await world.describe(app, as_=BOB))["isDeveloperFor"] is False
+    assert (await world.refused(f"/{app}/describe", as_=EVE)).type == "PermissionDenied"
+    found = await world.call("/system/findApps", {"name": "an_app"}, as_=BOB)
+    assert [entry["id"] for entry in found["results"]] == [app]
+    assert (await world.call("/system/findApps", {"name": "an_app"}, as_=EVE))["results"] == []
+    await world.call(f"/{app}/addDevelopers", {"developers": [org]})
+    await world.call(f"/{app}/addTags", {"tags": ["t"]}, as_=BOB)
+    refused = await world.refused(f"/{app}/addTags", {"tags": ["t"]}, as_=EVE)
+    assert refused.type == "PermissionDenied"

@@ -121,3 +121,26 @@ async def test_a_database_from_before_there_were_apps_gets_them(world: World) ->
         await built_in_apps.seed(tx, "user-eve", START_MS + 1)
     described = await world.describe("app-create_asset_focal", as_=BOB)
     assert (described["id"], described["billTo"]) == (FOCAL.id, "user-eve")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("tarball_applet_builder", "applet"), ("tarball_app_builder", "app")]
+)
+async def test_a_folder_is_built_by_an_app_of_its_release(
+    world: World, name: str, what: str
+) -> None:
+    async with world.database.transaction() as tx:
+        await built_in_apps.seed(tx, "user-alice", START_MS)
+    releases = {"": "12.04", "_trusty": "14.04", "_xenial": "16.04", "_xenial_v1": "16.04",
+                "_focal": "20.04", "_noble": "24.04"}  # fmt: skip
+    found = {}
+    for suffix in releases:
+        described = await world.describe(f"app-{name}{suffix}", as_=BOB)
+        found[suffix] = described["runSpec"]["release"]
+        fields = [field["name"] for field in described["inputSpec"]]
+        assert fields[:2] == ["input_file", "build_options"]
+        # only who makes an app needs to be a developer
+        assert described["access"].get("developer", False) is (what == "app")
+    assert found == releases
+    code = (await world.call(f"/app-{name}_noble/get"))["runSpec"]["code"]
+    assert f"remote_build.py {what}\n" in code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.worlds import BOB, World
@@ -48,6 +50,7 @@ async def test_the_nearest_options_win(world: World) -> None:
 
 @pytest.mark.parametrize("what", ROUTES)
 async def test_what_is_no_list_of_ids_is_refused(world: World, what: str) -> None:
-    for objects in (None, {}, ["x"], [1], [{}], ["user-alice"], [f"app-{'0' * 24}"] * 1001):
+    wrong: list[Any] = [None, {}, ["x"], [1], [{}], ["user-alice"], [f"app-{'0' * 24}"] * 1001]
+    for objects in wrong:
         refusal = await world.refused(f"/system/describe{what}", {"objects": objects})
         assert (refusal.type, '"objects"' in refusal.message) == ("InvalidInput", True)

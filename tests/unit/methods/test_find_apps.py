@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.worlds import ALICE, BOB, EVE, START_MS, World
+from tests.unit.methods.people import a_place, an_org
+from tests.worlds import ALICE, BOB, EVE, OPERATOR, START_MS, World
 
 MINE = {"name": {"regexp": "^(alpha|beta|gamma)$"}}
 
@@ -92,3 +93,43 @@ async def test_what_is_described_is_what_the_describe_says(world: World) -> None
     assert answer["results"] == [{"id": made["alpha"], "describe": described}]
     whole = await world.call("/system/findApps", {"name": "alpha", "describe": True})
     assert whole["results"][0]["describe"] == await world.describe(made["alpha"])
+
+
+class TestOfAnOrg:
+    async def test_its_administrator_finds_all_that_it_is_billed_for(self, world: World) -> None:
+        org = await an_org(world)
+        await a_place(world, org, allowBillableActivities=True)
+        applet = await world.an_applet(await world.a_project(), inputSpec=[], outputSpec=[])
+        mine = await world.an_app(applet, name="mine", billTo=org, users=["user-bob"], publish=True)
+        project = await world.a_project(as_=BOB)
+        bobs = await world.an_applet(project, as_=BOB, inputSpec=[], outputSpec=[])
+        theirs = await world.an_app(bobs, as_=BOB, name="theirs", billTo=org)
+        await world.an_app(applet, name="own")
+        route = f"/{org}/findApps"
+        every = sorted([mine, theirs])
+        answer = await world.call(route)
+        assert answer == {"results": [{"id": app} for app in every], "next": None}
+        first = await world.call(route, {"limit": 1})
+        last = await world.call(route, {"limit": 1, "starting": first["next"]})
+        assert [page["results"][0]["id"] for page in (first, last)] == every
+        found = await world.call(route, {"name": "mine", "describe": True})
+        [entry] = found["results"]
+        assert entry["describe"] == await world.describe(mine)
+        for user in (BOB, OPERATOR):
+            seen = await world.call(route, as_=user)
+            assert [one["id"] for one in seen["results"]] == every
+
+    async def test_a_member_finds_of_these_what_they_may_use(self, world: World) -> None:
+        org = await an_org(world)
+        await a_place(world, org)
+        applet = await world.an_applet(await world.a_project(), inputSpec=[], outputSpec=[])
+        mine = await world.an_app(applet, name="mine", billTo=org, users=[org], publish=True)
+        await world.an_app(applet, name="hidden", billTo=org)
+        found = await world.call(f"/{org}/findApps", as_=BOB)
+        assert [entry["id"] for entry in found["results"]] == [mine]
+        refused = await world.refused(f"/{org}/findApps", as_=EVE)
+        assert (refused.type, refused.message) == (
+            "PermissionDenied", f"Only members of {org} find what it is billed for",
+        )  # fmt: skip
+        described = await world.describe(mine)
+        assert described["billTo"] == org

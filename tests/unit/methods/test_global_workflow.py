@@ -68,8 +68,7 @@ class TestMaking:
         region = described["regionalOptions"][EAST]
         assert region["workflow"] == region["workflowDescribe"]["id"] == workflow
         assert region["resources"].startswith("container-")
-        wanted = {"fields": {"name": True, "stages": True}}
-        found = await world.describe(made, **wanted)
+        found = await world.describe(made, fields={"name": True, "stages": True})
         assert set(found) == {"name", "stages"}
         assert found["stages"][0]["accessible"] is True
 

@@ -487,6 +487,19 @@ async def test_protection_does_not_stop_an_administrator(
     await world.call(f"/{project}/destroy")
 
 
+async def test_a_project_that_is_protected_from_it_is_not_destroyed(world: World) -> None:
+    project = await world.a_project(destroyProtected=True)
+    described = await world.describe(project, fields={"destroyProtected": True})
+    assert described["destroyProtected"] is True
+    assert "destroyProtected" not in await world.describe(project)
+    assert (await world.refused(f"/{project}/destroy")).type == "InvalidState"
+    assert (await world.refused(f"/{project}/update", {"destroyProtected": 1})).type == (
+        "InvalidInput"
+    )
+    await world.call(f"/{project}/update", {"destroyProtected": False})
+    await world.call(f"/{project}/destroy")
+
+
 # ------------------------------------------------------------------------------------- C.6
 
 

@@ -45,7 +45,7 @@ async def test_a_bare_workflow_has_the_defaults(world: World, project: str) -> N
         "name": made["id"], "sponsored": False, "tags": [], "createdBy": {"user": "user-alice"},
         "title": made["id"], "summary": "", "description": "", "outputFolder": None,
         "editVersion": 0, "temporary": False, "stages": [], "inputs": None, "outputs": None,
-        "inputSpec": [], "outputSpec": [], "ignoreReuse": None, "latestAnalysis": None,
+        "inputSpec": [], "outputSpec": [], "ignoreReuse": [], "latestAnalysis": None,
     }  # fmt: skip
 
 
@@ -68,7 +68,12 @@ async def test_a_whole_dxworkflow_json_is_taken(world: World, project: str, appl
     described = await world.describe(await world.a_workflow(project, *stages, **given))
     del given["version"]
     assert fields(described, *given) == given
-    bare: dict[str, Any] = {"name": None, "folder": None, "executionPolicy": {}, "systemRequirements": {}}
+    bare: dict[str, Any] = {
+        "name": None,
+        "folder": None,
+        "executionPolicy": {},
+        "systemRequirements": {},
+    }
     assert described["stages"] == [
         {**stages[0], "accessible": True},
         {**bare, **stages[1], "accessible": True},
@@ -306,6 +311,33 @@ async def test_the_newest_run_that_the_caller_may_see_is_told(world: World, proj
     for who, run, when in ((ALICE, first, 0), (BOB, second, 1)):
         told = (await world.describe(workflow, as_=who))["latestAnalysis"]
         assert (told["id"], told["created"]) == (run["id"], START_MS + when)
+
+
+async def test_nobody_in_particular_sees_a_public_workflow(
+    world: World, project: str, applet: str
+) -> None:
+    app = await world.an_app(applet)
+    stages = [{"id": "a", "executable": applet}, {"id": "b", "executable": app}]
+    workflow = await world.a_workflow(project, *stages)
+    await world.call(f"/{project}/invite", {"invitee": "PUBLIC", "level": "VIEW"})
+    described = await world.call(f"/{workflow}/describe", as_=None)
+    assert [stage["accessible"] for stage in described["stages"]] == [True, False]
+
+
+async def test_a_workflow_has_many_stages_and_not_more(
+    world: World, project: str, applet: str
+) -> None:
+    stages = [{"executable": applet}] * 1000
+    workflow = await world.a_workflow(project, *stages)
+    assert len((await world.describe(workflow))["inputSpec"]) == 1000
+    stage = {"editVersion": 0, "executable": applet}
+    for route, body in (
+        ("/workflow/new", {"project": project, "stages": [*stages, stage]}),
+        (f"/{workflow}/addStage", stage),
+    ):
+        refusal = await world.refused(route, body)
+        assert refusal.type == "InvalidInput"
+        assert "at most 1000 stages" in refusal.message
 
 
 def test_the_forms_of_links_here_are_links() -> None:

@@ -136,7 +136,7 @@ async def test_what_was_bound_to_a_removed_stage_is_bound_to_nothing(bench: Benc
     (stage,) = await bench.stages()
     assert (stage["id"], stage["input"]) == ("b", {})
     described = await bench.world.describe(bench.workflow)
-    assert described["ignoreReuse"] is None
+    assert described["ignoreReuse"] == []
     assert [field["name"] for field in described["inputSpec"]] == ["b.n"]
 
 

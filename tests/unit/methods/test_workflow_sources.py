@@ -75,13 +75,42 @@ async def test_a_removed_source_could_not_be_found(world: World, project: str, s
     assert "could not be found" in (await world.refused("/workflow/new", body)).message
 
 
+async def test_a_global_workflow_becomes_a_workflow_of_ones_own(
+    world: World, project: str, source: str
+) -> None:
+    await world.call(f"/{source}/close")
+    options = {"regionalOptions": {"aws:us-east-1": {"workflow": source}}}
+    given = {"name": "gwf", "version": "1.0.0", **options}
+    found = (await world.call("/globalworkflow/new", given))["id"]
+    for named in (found, "globalworkflow-gwf", "globalworkflow-gwf/1.0.0"):
+        body = {"project": project, "initializeFrom": {"id": named}}
+        described = await world.describe((await world.call("/workflow/new", body))["id"])
+        assert described["initializedFrom"] == {"id": found}
+        assert (described["name"], described["stages"][0]["name"]) == ("gwf", "A")
+        assert described["stages"][0]["accessible"] is True
+
+
+async def test_what_was_run_becomes_a_workflow_for_those_who_may_see_it(
+    world: World, project: str, source: str
+) -> None:
+    run = {"project": project, "input": {"a.n": 7}}
+    analysis = (await world.call(f"/{source}/run", run))["id"]
+    body = {"project": project, "initializeFrom": {"id": analysis}}
+    described = await world.describe((await world.call("/workflow/new", body))["id"])
+    assert described["initializedFrom"] == {"id": analysis}
+    assert described["stages"][0]["input"] == {"n": 7}
+    assert described["inputSpec"][0]["default"] == 7
+    body["project"] = await world.a_project(as_=BOB)
+    assert (await world.refused("/workflow/new", body, as_=BOB)).type == "PermissionDenied"
+
+
 def an_analysis(**changes: Any) -> AnalysisRow:
     fields = {field.name: None for field in msgspec.structs.fields(AnalysisRow)}
-    return AnalysisRow(**{**fields, "settings": {}, "run_input": {}, **changes})  # type: ignore[arg-type]
+    return AnalysisRow(**{**fields, "settings": {}, "run_input": {}, **changes})
 
 
 def test_what_was_run_is_a_workflow_with_its_input_bound() -> None:
-    workflow = {
+    workflow: dict[str, Any] = {
         "id": "workflow-x", "name": "w", "title": "T", "editVersion": 7,
         "stages": [{"id": "a", "executable": "applet-x", "input": {"m": 2}, "accessible": True}],
         "inputs": [{"name": "f", "class": "int"}], "outputs": None,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import io_spec, requirements, run_spec
-from plasmid.methods.described.shared import DETAILS, LEVELS
+from plasmid.domain import io_spec, orgs, requirements, run_spec
+from plasmid.methods.described.shared import LEVELS
 from plasmid.methods.described.values import (
     Value,
     anything,
@@ -127,6 +127,17 @@ _HTTPS_APP: Final = hash_of(
         "dns": hash_of("its name", {"hostname": text("the first part of its host name")}),
     },
 )
+_POLICIES: Final = hash_of(
+    "What an org allows",
+    {
+        "memberListVisibility": choice(
+            "who sees its members", orgs.ADMIN, orgs.MEMBER, orgs.PUBLIC
+        ),
+        "restrictProjectTransfer": choice("who gives its projects away", orgs.ADMIN, orgs.MEMBER),
+        "jobReuse": boolean("kept, and without effect here"),
+        "detailedJobMetricsCollectDefault": boolean("kept, and without effect here"),
+    },
+)
 COMPONENTS: Final[dict[str, Value]] = {
     "RunSpec": _RUN_SPEC,
     "IoSpec": array("The fields of an input or an output", _FIELD),
@@ -135,7 +146,7 @@ COMPONENTS: Final[dict[str, Value]] = {
     "ExecutionPolicy": _EXECUTION_POLICY,
     "Access": _ACCESS,
     "HttpsApp": _HTTPS_APP,
-    "Details": DETAILS,
+    "Policies": _POLICIES,
 }
 
 

@@ -37,9 +37,11 @@ from plasmid.methods.described.values import (
     words,
 )
 
-_RANK: Final = integer("Which tree is placed first: the one with the higher rank", least=-1024,
+RANK: Final = integer("Which tree is placed first: the one with the higher rank", least=-1024,
     most=1023)  # fmt: skip
-_SSH: Final = words("Addresses, or ranges of them, from which its launcher may log in; * is all")
+ALLOW_SSH: Final = words(
+    "From which addresses, or ranges of them, its launcher may log in; * is all"
+)
 _DEBUG: Final = hash_of(
     "Which failures hold a job for a look",
     {"debugOn": array("reasons", Value({"type": "string", "enum": sorted(failures.ALL)}))},
@@ -60,7 +62,7 @@ OPTIONS: Final[dict[str, Value]] = {
         shared("TimeoutPolicy", "")),
     "executionPolicy": shared("ExecutionPolicy", "What is tried again"),
     "delayWorkspaceDestruction": boolean("Keep the workspace after the end, to look at it"),
-    "allowSSH": _SSH,
+    "allowSSH": ALLOW_SSH,
     "debug": _DEBUG,
     "ignoreReuse": boolean("Run it even if the same has been run before"),
     "headJobOnDemand": boolean("Kept, and without effect here"),
@@ -77,7 +79,7 @@ RUN: Final[dict[str, Value]] = {
     "project": an_id("Where it runs and its output goes; of a job: where the job runs", "project"),
     "folder": FOLDER,
     "detach": boolean("Of a job: not as part of its tree"),
-    "rank": _RANK,
+    "rank": RANK,
     **OPTIONS,
 }
 _LOG_LINE: Final = {
@@ -104,7 +106,7 @@ ROUTES: Final = {
         DESCRIBED,
     ),
     "/job-xxxx/terminate": Told(NOTHING, REF),
-    "/job-xxxx/update": Told({"allowSSH": _SSH, "rank": _RANK}, REF),
+    "/job-xxxx/update": Told({"allowSSH": ALLOW_SSH, "rank": RANK}, REF),
     "/job-xxxx/addTags": Told({"tags": TAGS_GIVEN}, REF),
     "/job-xxxx/removeTags": Told({"tags": TAGS_GIVEN}, REF),
     "/job-xxxx/setProperties": Told({"properties": PROPERTY_CHANGES}, REF),

@@ -91,7 +91,7 @@ _EXECUTIONS: Final[dict[str, Value]] = {
     "includeSubjobs": boolean("Also jobs of entry points, which is so if nothing is said"),
     "includeRestarted": boolean("Also the tries before the last one"),
 }
-_PROJECTS: Final[Keys] = {
+PROJECTS: Final[Keys] = {
     **PAGE,
     **_MARKED,
     "tag": CONDITION,
@@ -104,7 +104,7 @@ _PROJECTS: Final[Keys] = {
     "containsPHI": boolean("Whether they are so marked"),
     "externalUploadRestricted": boolean("Whether only jobs upload to them"),
 }
-_APPS: Final[Keys] = {
+APPS: Final[Keys] = {
     **PAGE,
     "name": NAME_PATTERN,
     "category": text("Under which category"),
@@ -117,6 +117,24 @@ _APPS: Final[Keys] = {
     "created": TIMES,
     "modified": TIMES,
 }
+_MANY: Final = hash_of(
+    "For each its describe, or the error that it would have been",
+    {"results": array("in the order asked", Value({"type": "object"}), required=True)},
+    required=True,
+)
+_SOME: Final = {
+    "objects": array(
+        "Which ones, by id or with more",
+        either(
+            "",
+            text("its id"),
+            hash_of("one", {"id": text("its id", required=True), "describe": DESCRIBE}),
+        ),
+        required=True,
+        most=1000,
+    ),
+    "classDescribeOptions": map_of("What to say of those of a class, or *", DESCRIBE),
+}
 _ASKED: Final = hash_of(
     "an object",
     {
@@ -126,6 +144,9 @@ _ASKED: Final = hash_of(
     },
 )
 ROUTES: Final = {
+    "/system/describeExecutions": Told(_SOME, _MANY),
+    "/system/describeProjects": Told(_SOME, _MANY),
+    "/system/findDatabases": Told({}, page_of("Databases, of which there are none", _ID)),
     "/system/findDataObjects": Told(_DATA_OBJECTS, page_of("Data objects", _PLACED)),
     "/system/findExecutions": Told(
         {**_EXECUTIONS, "class": choice("Only jobs, or only analyses", "job", "analysis")},
@@ -133,9 +154,9 @@ ROUTES: Final = {
     ),
     "/system/findJobs": Told(_EXECUTIONS, page_of("Jobs, the newest first", _ID)),
     "/system/findAnalyses": Told(_EXECUTIONS, page_of("Analyses, the newest first", _ID)),
-    "/system/findProjects": Told(_PROJECTS, page_of("Projects", _ID)),
-    "/system/findApps": Told(_APPS, page_of("Versions of apps", _ID)),
-    "/system/findGlobalWorkflows": Told(_APPS, page_of("Versions of global workflows", _ID)),
+    "/system/findProjects": Told(PROJECTS, page_of("Projects", _ID)),
+    "/system/findApps": Told(APPS, page_of("Versions of apps", _ID)),
+    "/system/findGlobalWorkflows": Told(APPS, page_of("Versions of global workflows", _ID)),
     "/system/resolveDataObjects": Told(
         {
             "objects": array(
@@ -172,10 +193,6 @@ ROUTES: Final = {
             ),
             "classDescribeOptions": map_of("What to say of objects of a class, or *", DESCRIBE),
         },
-        hash_of(
-            "For each object its describe, or the error that it would have been",
-            {"results": array("in the order asked", Value({"type": "object"}), required=True)},
-            required=True,
-        ),
+        _MANY,
     ),
 }

@@ -34,8 +34,8 @@ from plasmid.methods.described.values import (
     time,
 )
 
-CLASSES: Final = ("file", "record", "applet", "workflow", "database", "dbcluster")
-OPEN_CLASSES: Final = ("file", "record", "workflow", "database", "dbcluster")
+CLASSES: Final = ("file", "record", "applet", "workflow")
+OPEN_CLASSES: Final = ("file", "record", "workflow")
 # Old ways to ask for more than the default fields.
 FLAGS: Final = {
     name: boolean(f"Add `{name}` to the default fields")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from plasmid.methods.described.shared import DESCRIBE_KEYS, DESCRIBED, LEVELS, NOTHING, REF
+from plasmid.methods.described.shared import BILL_TO, DESCRIBE_KEYS, DESCRIBED, LEVELS, NOTHING, REF
 from plasmid.methods.described.values import (
     Told,
     Value,
@@ -80,6 +80,11 @@ ROUTES: Final = {
     ),
     "/user-xxxx/describe": Told(DESCRIBE_KEYS, DESCRIBED),
     "/user-xxxx/update": Told(
-        {"sshPublicKey": text("The key for logging in to jobs; null takes it away")}, REF
+        {
+            "sshPublicKey": text("The key for logging in to jobs; null takes it away"),
+            "billTo": BILL_TO,
+            "policies": free("Kept, and without effect here"),
+        },
+        REF,
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from plasmid.domain import archival
 from plasmid.methods.described.shared import (
     BILL_TO,
     DESCRIBE,
@@ -33,6 +34,7 @@ from plasmid.methods.described.values import (
     id_part,
     integer,
     map_of,
+    number,
     text,
     words,
 )
@@ -51,6 +53,7 @@ FLAGS: Final = {
     "containsPHI": boolean("Not offered here: must not be true"),
     "databaseUIViewOnly": boolean("Databases are seen only in a browser"),
     "databaseResultsRestricted": integer("How few results of a query are held back"),
+    "destroyProtected": boolean("It cannot be destroyed while this is so"),
     "allowedExecutables": words("The only applets and apps that may be run in it"),
 }
 TEXTS: Final = {"summary": text("A line about it"), "description": text("More about it")}
@@ -59,8 +62,8 @@ _DESCRIBE: Final = {
     **{
         name: boolean(f"Add `{name}` to the default fields")
         for name in (
-            "appCaches", "availableInstanceTypes", "fileUploadParameters", "folders", "objects",
-            "permissions", "properties",
+            "appCaches", "availableInstanceTypes", "destroyProtected", "fileUploadParameters",
+            "folders", "objects", "permissions", "properties",
         )
     },
 }  # fmt: skip
@@ -81,6 +84,11 @@ _LISTED: Final = hash_of(
     },
     required=True,
 )  # fmt: skip
+_ARCHIVED: Final = {
+    "files": words("Ids of files; or"),
+    "folder": FOLDER,
+    "recurse": boolean("With the folders below it, which is so if nothing is said"),
+}
 _BOTH: Final = {
     "describe": Told(_DESCRIBE, DESCRIBED),
     "newFolder": Told({"folder": _FOLDER, "parents": PARENTS}, REF),
@@ -183,6 +191,32 @@ _PROJECTS: Final = {
             required=True,
         ),
     ),
+    "/project-xxxx/archive": Told(
+        {**_ARCHIVED, "allCopies": boolean("Of each also the copies in other projects")},
+        hash_of(
+            "How many were live until now",
+            {"id": text("", required=True), "count": integer("", required=True)},
+            required=True,
+        ),
+    ),
+    "/project-xxxx/unarchive": Told(
+        {
+            **_ARCHIVED,
+            "rate": choice("How soon", *archival.RATES),
+            "dryRun": boolean("Only say how many they are"),
+        },
+        hash_of(
+            "How many and how large they are",
+            {
+                "id": text("the project", required=True),
+                "files": integer("how many", required=True),
+                "size": number("how large, in GiB", required=True),
+                "cost": number("nothing", required=True),
+            },
+            required=True,
+        ),
+    ),
+    "/container-xxxx/destroy": Told(NOTHING, REF),
     "/project-xxxx/leave": Told(NOTHING, REF),
     "/project-xxxx/addTags": Told({"tags": TAGS_GIVEN}, REF),
     "/project-xxxx/removeTags": Told({"tags": TAGS_GIVEN}, REF),

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from plasmid.methods.described import executables, executions, finding, objects, people, projects
+from plasmid.methods.described import (
+    executables,
+    executions,
+    finding,
+    objects,
+    orgs,
+    people,
+    projects,
+    workflows,
+)
 from plasmid.methods.described.values import Told, anything
 
 TOLD: Final[dict[str, Told]] = {
@@ -14,5 +23,7 @@ TOLD: Final[dict[str, Told]] = {
     **executions.ROUTES,
     **finding.ROUTES,
     **people.ROUTES,
+    **workflows.ROUTES,
+    **orgs.ROUTES,
 }
 UNTOLD: Final = Told({}, anything("What it answers"))

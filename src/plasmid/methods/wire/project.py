@@ -23,6 +23,8 @@ FLAGS: Final[dict[str, Any]] = {
     "databaseResultsRestricted": None,
     "allowedExecutables": None,
 }
+DESTROY_PROTECTED: Final = "destroyProtected"
+SETTABLE: Final = {**FLAGS, DESTROY_PROTECTED: False}
 
 
 async def describe(
@@ -100,6 +102,10 @@ async def _permissions(reader: Reader, row: ContainerRow) -> dict[str, str]:
     return {member: level.name for member, level in members.items()}
 
 
+async def _destroy_protected(_: Reader, row: ContainerRow) -> bool:
+    return bool(row.flags.get(DESTROY_PROTECTED))
+
+
 async def _folders(reader: Reader, row: ContainerRow) -> list[str]:
     return ["/", *await projects.find_folders(reader, row.id)]
 
@@ -124,6 +130,7 @@ async def _available_instance_types(_: Reader, __: ContainerRow) -> dict[str, An
 _REQUESTED: Final[dict[str, Callable[[Reader, ContainerRow], Awaitable[Any]]]] = {
     "properties": _properties,
     "permissions": _permissions,
+    DESTROY_PROTECTED: _destroy_protected,
     "folders": _folders,
     "objects": _objects,
     "appCaches": _app_caches,

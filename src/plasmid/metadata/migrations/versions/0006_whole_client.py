@@ -4,7 +4,15 @@
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy import BigInteger, CheckConstraint, Column, PrimaryKeyConstraint, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    PrimaryKeyConstraint,
+    Text,
+    TextClause,
+    text,
+)
 
 revision = "0006"
 down_revision = "0005"
@@ -49,7 +57,7 @@ def _finding() -> None:
     """Add what finding and collecting walk through; parts whose file is gone are marked."""
     op.drop_index("placements_modified", "placements")
     op.create_index("placements_name", "placements", ["container", "name", "object"])
-    latest = ["container", text("modified_ms DESC"), "object"]
+    latest: list[str | TextClause] = ["container", text("modified_ms DESC"), "object"]
     for name, only in (
         ("modified", None), ("tagged", "tags != '[]'"), ("described", "properties != '{}'")
     ):  # fmt: skip
