@@ -62,6 +62,10 @@ faults-bugs *args:
 floods *args:
     {{ tool }} python -m tests.floods {{ args }}
 
+# calls made up from the API's document, none of which may be a bug: --requests 20000 --seed N
+schemathesis *args:
+    {{ tool }} python -m tests.fuzz {{ args }}
+
 # fifty seeded failures of jobs, each replayed: the same exit code, reason and last lines
 replays *args:
     {{ tool }} python -m tests.replays {{ args }}

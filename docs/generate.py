@@ -179,7 +179,7 @@ def methods() -> str:
 
 
 def _line_of(found: Method) -> str:
-    told = tables.TOLD[found.route]
+    told = tables.TOLD.get(found.route, tables.UNTOLD)
     keys = [f"**{key}**" if value.is_required else key for key, value in told.takes.items()]
     taken = ", ".join(key for key in keys if key != "nonce")
     if told.body is not None:

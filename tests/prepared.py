@@ -538,7 +538,12 @@ async def prepare(world: World) -> Prepared:
     await world.call(f"/{project}/transfer", {"invitee": "user-alice"}, as_=EVE)
     spare = await world.call("/system/newAuthToken", {"label": "spare"})
     app = await world.an_app(applet, name="prepared", users=["PUBLIC"], publish=True)
-    options = {"aws:us-east-1": {"workflow": workflows[1]}}
+    # of a workflow elsewhere: who may run a global workflow sees what it is made of
+    spec = [{"name": "n", "class": "int", "optional": True}]
+    inner = {"id": "a", "executable": await world.an_applet(other, inputSpec=spec, outputSpec=[])}
+    piped = await world.a_workflow(other, inner)
+    await world.call(f"/{piped}/close")
+    options = {"aws:us-east-1": {"workflow": piped}}
     pipes = [
         await world.new(
             "/globalworkflow/new", {"name": name, "version": "1", "regionalOptions": options}

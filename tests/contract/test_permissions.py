@@ -22,7 +22,11 @@ LEVELS = {
     "contributor": "CONTRIBUTE",
     "administrator": "ADMINISTER",
 }
-ROLES = ("anonymous", "stranger", *LEVELS, "job", "apart", "foreign", "worker", "operator")
+BY_ORG = {"org-member": "MEMBER", "org-admin": "ADMIN"}
+ROLES = (
+    *("anonymous", "stranger", *LEVELS, *BY_ORG),
+    *("job", "apart", "foreign", "worker", "operator"),
+)
 EVERYTHING = {
     "project": "ADMINISTER", "allProjects": "ADMINISTER", "developer": True,
     "projectCreation": True,
@@ -35,7 +39,9 @@ SHORT = {
 }
 HEAD = """\
 # Who may call each route. All objects lie in a project of alice's; viewer to administrator is bob
-# with that level on it (and UPLOAD where things are cloned to), stranger is bob without. The job's
+# with that level on it (and UPLOAD where things are cloned to), stranger is bob without; the two of
+# the org are bob as one of its people, where it has ADMINISTER and a member's projectAccess is
+# CONTRIBUTE, which is what either should be worth beside the routes of the org itself. The job's
 # token is that of alice's running job, whose applet asks for CONTRIBUTE on the project; apart is
 # one of hers in another project, with CONTRIBUTE there; foreign is one of bob's, who is a stranger,
 # whose applet asks for everything. The operator's is that of the data folder, and stands for alice.
@@ -43,6 +49,8 @@ HEAD = """\
 """
 # what a job may that a user may not: start jobs of its own, where it runs
 OF_ANY_JOB = {"/job/new", "/app-xxxx/run"}
+# what depends on being one of an org's people, or on being named in a project
+OF_ORGS: set[str] = set()
 FIRST = len(HEAD.splitlines()) + 1
 
 
@@ -65,6 +73,12 @@ async def cells_of(role: str) -> dict[str, str]:
         if role in LEVELS:
             await world.a_member(ready.project, LEVELS[role])
             await world.a_member(ready.other, "UPLOAD")
+        if role in BY_ORG:
+            await world.call(
+                f"/{prepared.ORG}/invite", {"invitee": "user-bob", "level": BY_ORG[role]}
+            )
+            await world.a_member(ready.project, "ADMINISTER", user=prepared.ORG)
+            await world.a_member(ready.other, "ADMINISTER", user=prepared.ORG)
         tokens = {
             "anonymous": None, "job": world.token_of(ready.job), "worker": WORKER,
             "operator": OPERATOR,
@@ -96,7 +110,7 @@ async def table() -> str:
     columns = [await cells_of(role) for role in ROLES]
     rows = [("route", *ROLES)]
     rows += [(route, *(column[route] for column in columns)) for route in columns[0]]
-    widths = (38, 10, 9, 7, 9, 12, 14, 7, 7, 8, 7, 8)
+    widths = (42, 10, 9, 7, 9, 12, 14, 11, 10, 7, 7, 8, 7, 8)
     lines = (
         "".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
@@ -122,6 +136,19 @@ def test_who_may_more_is_never_refused_what_who_may_less_is_answered() -> None:
     for line in lines[1:]:
         answers = [line[by_role[role]] == YES for role in ladder]
         assert answers == sorted(answers), line
+
+
+def test_a_level_by_an_org_is_worth_what_the_same_level_is_by_name() -> None:
+    lines = [line.split() for line in TABLE.read_text(encoding="utf-8").splitlines()[FIRST:]]
+    by_role = {role: index + 1 for index, role in enumerate(ROLES)}
+    pairs = {"org-member": "contributor", "org-admin": "administrator"}
+    differ = {
+        line[0]
+        for line in lines
+        for by_org, by_name in pairs.items()
+        if line[by_role[by_org]] != line[by_role[by_name]]
+    }
+    assert differ == OF_ORGS
 
 
 def test_a_stranger_and_nobody_change_nothing() -> None:

@@ -28,6 +28,7 @@ NOT_REPEATED = {
     ),
     # a version is published once (contract E.5)
     "/app-xxxx/publish",
+    "/globalworkflow-xxxx/publish",
 }
 
 

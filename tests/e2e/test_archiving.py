@@ -9,14 +9,18 @@ from tests.e2e.driver import Dx
 pytestmark = pytest.mark.e2e
 
 
+def state(dx: Dx, file: str) -> str:
+    return str(dx.json("describe", file)["archivalState"])
+
+
 def test_what_is_archived_is_not_read_until_it_is_unarchived(dx: Dx) -> None:
     file = dx.upload("cold.txt", "cold")
     assert "Tagged 1 file(s) for archival" in dx("archive", "-y", file).out
-    assert dx.describe(file)["archivalState"] == "archived"
+    assert state(dx, file) == "archived"
     refused = dx("cat", file, code=3)
     assert "archivalState is archived; unarchive it first" in refused.text
     assert "Tagged 1 file(s) for unarchival, totalling" in dx("unarchive", "-y", file).out
-    assert dx.describe(file)["archivalState"] == "unarchiving"
+    assert state(dx, file) == "unarchiving"
 
 
 def test_a_folder_is_archived_and_found_by_its_state(dx: Dx) -> None:

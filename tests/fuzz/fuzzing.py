@@ -35,6 +35,8 @@ REQUEST_ID: Final = re.compile(r"\d{13}-\d{1,6}")
 STATUSES: Final = {one.__name__: one.status for one in errors.ApiError.__subclasses__()}
 # Told to by the call itself.
 LATER: Final = "/system/comeBackLater"
+# Refused in a form of its own, which is that of OAuth.
+OAUTH: Final = "/oauth2/token"
 AnyCase = Case[Any]
 KEPT_MAX: Final = 60
 
@@ -165,27 +167,32 @@ class Fuzzer:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         answer = case.call(base_url=self._server.url, headers=headers, session=self._session)
         self.found.statuses[answer.status_code] += 1
-        for problem in self._problems(case, answer):
+        for problem in problems_of(case, answer, self._answers):
             key = f"{case.operation.label}: {problem}"
             if key not in self.found.wrong and len(self.found.wrong) < KEPT_MAX:
                 content = answer.content[:300].decode(errors="replace")
                 self.found.wrong[key] = f"{case.as_curl_command()[:1500]}\n    {content}"
 
-    def _problems(self, case: AnyCase, answer: Any) -> Iterator[str]:
-        headers = {name.lower(): values[0] for name, values in answer.headers.items()}
-        status = answer.status_code
-        if status >= 500 and not (status == 503 and case.path == LATER):
-            yield f"status {status}"
-        if not REQUEST_ID.fullmatch(headers.get("x-request-id", "")):
-            yield "no X-Request-ID"
-        if headers.get("x-content-type-options") != "nosniff":
-            yield "no nosniff"
-        if status >= 400 and status != 416:
-            yield from _problems_of_refusal(case, answer, headers)
-        elif status == 200 and headers.get("content-type") == "application/json":
-            validator = self._answers[case.path, case.method.lower()]
-            for error in validator.iter_errors(json.loads(answer.content)):
-                yield f"an answer that is not as described: {error.message[:100]}"
+
+def problems_of(
+    case: AnyCase, answer: Any, answers: dict[tuple[str, str], OAS31Validator]
+) -> Iterator[str]:
+    """Give what is wrong with an answer; `answers` know what each route gives."""
+    headers = {name.lower(): values[0] for name, values in answer.headers.items()}
+    status = answer.status_code
+    if status >= 500 and not (status == 503 and case.path == LATER):
+        yield f"status {status}"
+    if not REQUEST_ID.fullmatch(headers.get("x-request-id", "")):
+        yield "no X-Request-ID"
+    if headers.get("x-content-type-options") != "nosniff":
+        yield "no nosniff"
+    if status >= 400 and status != 416 and case.path != OAUTH:
+        yield from _problems_of_refusal(case, answer, headers)
+    elif status == 200 and headers.get("content-type") == "application/json":
+        for error in answers[case.path, case.method.lower()].iter_errors(
+            json.loads(answer.content)
+        ):
+            yield f"an answer that is not as described: {error.message[:100]}"
 
 
 def _answer_of(operation: dict[str, Any]) -> dict[str, Any]:

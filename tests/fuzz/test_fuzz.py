@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
 from tests.fuzz import documents, fuzzing
 
 CALLS = 500
@@ -26,3 +31,38 @@ def test_ids_of_what_there_is_stand_where_they_fit() -> None:
     assert found["anyOf"][0]["enum"] == ["project-abcd"]
     assert documents.ids_of("/project-{id}/describe", known) == ["abcd"]
     assert documents.ids_of("/project/new", known) == []
+
+
+def answer(status: int, content: str, **headers: str) -> Any:
+    """Return an answer as it should be, but for some headers."""
+    usual = {
+        "Content-Type": "application/json",
+        "X-Request-ID": "1700000000000-1",
+        "X-Content-Type-Options": "nosniff",
+    }
+    found = {name: [value] for name, value in {**usual, **headers}.items() if value}
+    return SimpleNamespace(status_code=status, content=content.encode(), headers=found)
+
+
+REFUSED = '{"error": {"type": "InvalidInput", "message": "m"}}'
+WRONG = {
+    "a bug": (answer(500, '{"error": {"type": "InternalError", "message": "m"}}'), "status 500"),
+    "no id": (answer(422, REFUSED, **{"X-Request-ID": ""}), "no X-Request-ID"),
+    "sniffed": (answer(422, REFUSED, **{"X-Content-Type-Options": ""}), "no nosniff"),
+    "a page": (answer(404, "<html>", **{"Content-Type": "text/html"}), "that is not JSON"),
+    "another status": (answer(400, REFUSED), "with status 400"),
+    "no message": (answer(422, '{"error": {"type": "InvalidInput"}}'), "without message"),
+    "other keys": (answer(200, '{"user": "x"}'), "not as described"),
+}
+
+
+@pytest.mark.parametrize("response, problem", WRONG.values(), ids=WRONG)
+def test_an_answer_that_is_wrong_is_found(response: Any, problem: str) -> None:
+    case: Any = SimpleNamespace(path="/system/whoami", method="POST")
+    schema = {"type": "object", "required": ["id"]}
+    validators = {("/system/whoami", "post"): fuzzing.OAS31Validator(schema)}
+    found = list(fuzzing.problems_of(case, response, validators))
+    assert len(found) == 1, found
+    assert problem in found[0]
+    good = answer(200, '{"id": "user-x"}')
+    assert list(fuzzing.problems_of(case, good, validators)) == []

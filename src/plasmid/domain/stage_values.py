@@ -6,6 +6,7 @@ becomes a reference to the output of its execution; a link to an input becomes t
 
 from __future__ import annotations
 
+import graphlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from plasmid.domain.links import JobReference
 from plasmid.domain.stage_links import InputLink, StageLink
 
 Values = dict[str, Any]
+# How many inputs may be linked in a row, each to the next: they are followed by recursion.
+LINKS_MAX: Final = 100
 _ABSENT: Final = object()
 
 
@@ -56,6 +59,10 @@ class Resolver:
         if key in self._open:
             raise errors.InvalidInput(
                 f'The inputs of the stages are linked in a loop, in which "{stage}.{field}" is'
+            )
+        if len(self._open) >= LINKS_MAX:
+            raise errors.InvalidInput(
+                f'"{stage}.{field}" is linked through more than {LINKS_MAX} inputs of other stages'
             )
         self._open.append(key)
         value = self._bound.get(stage, {}).get(field)
@@ -135,14 +142,8 @@ def in_order(
         }
         for stage in stages
     }
-    ordered: list[str] = []
-    while waits:
-        ready = [stage for stage, sources in waits.items() if sources <= set(ordered)]
-        if not ready:
-            raise errors.InvalidInput(
-                f"The stages {', '.join(sorted(waits))} wait for each other's output"
-            )
-        ordered += ready
-        for stage in ready:
-            del waits[stage]
-    return ordered
+    try:
+        return list(graphlib.TopologicalSorter(waits).static_order())
+    except graphlib.CycleError as error:
+        circle = ", ".join(sorted(set(error.args[1])))
+        raise errors.InvalidInput(f"The stages {circle} wait for each other's output") from error

@@ -51,9 +51,9 @@ async def require(moment: Moment, analysis_id: str) -> AnalysisRow:
 
 async def stage_ended(moment: Moment, stage: JobRow | AnalysisRow) -> AnalysisRow | None:
     """Move the analysis of a stage whose execution is over; return it if it is over with that."""
-    row = await require(moment, stage.parent_analysis or "")
-    if analysis_states.is_terminal(row.state):
+    if not await _concerns(moment, stage):
         return None
+    row = await require(moment, stage.parent_analysis or "")
     changes: dict[str, Any] = {}
     if stage.state in (State.FAILED, State.TERMINATED):
         changes = _with_failure(row, stage)
@@ -71,13 +71,32 @@ async def stage_ended(moment: Moment, stage: JobRow | AnalysisRow) -> AnalysisRo
     return moved if analysis_states.is_terminal(moved.state) else None
 
 
+async def _concerns(moment: Moment, stage: JobRow | AnalysisRow) -> bool:
+    """Say whether the end of a stage changes anything: of many stages few do.
+
+    The last one does, and the first that is lost.
+    """
+    analysis = stage.parent_analysis or ""
+    known = await analyses.find_brief(moment.tx, analysis)
+    if known is None or analysis_states.is_terminal(known.state):
+        return False
+    is_lost = stage.state in (State.FAILED, State.TERMINATED)
+    if is_lost and (known.state == State.IN_PROGRESS or _is_news(known.failure_reason, stage)):
+        return True
+    return not await analyses.has_unfinished_stages(moment.tx, analysis)
+
+
+def _is_news(known: str | None, stage: JobRow | AnalysisRow) -> bool:
+    """Say whether a lost stage is a reason to fail: the first is, and a failed one for another."""
+    return known is None or (known == failures.TERMINATED and stage.state == State.FAILED)
+
+
 def _with_failure(row: AnalysisRow, stage: JobRow | AnalysisRow) -> dict[str, Any]:
     """Return the change that says why an analysis fails: what failed first beats what was stopped.
 
     A stage that was terminated is a reason until one fails.
     """
-    known = row.settings.get("failureReason")
-    if known is not None and (known != failures.TERMINATED or stage.state != State.FAILED):
+    if not _is_news(row.settings.get("failureReason"), stage):
         return {}
     return {"settings": row.settings | failure_of(stage)}
 

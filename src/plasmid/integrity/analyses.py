@@ -12,7 +12,7 @@ from plasmid.executions import settle
 from plasmid.integrity.around import Around
 from plasmid.integrity.finding import Finding, Repair, Workshop
 from plasmid.metadata import analyses
-from plasmid.metadata.rows import AnalysisRow
+from plasmid.metadata.rows import AnalysisRow, JobRow
 
 MOVES: Final = frozenset((row.state.value, row.next.value) for row in analysis_states.TRANSITIONS)
 
@@ -83,7 +83,8 @@ def _look_again(analysis: str) -> Repair:
     async def repair(workshop: Workshop) -> None:
         async with workshop.moment() as moment:
             stages = await analyses.find_stages(moment.tx, analysis)
-            for stage in [*stages.jobs.values(), *stages.analyses.values()]:
+            every: list[JobRow | AnalysisRow] = [*stages.jobs.values(), *stages.analyses.values()]
+            for stage in every:
                 if analysis_states.is_terminal(stage.state):
                     await settle.stage_ended(moment, stage)
 

@@ -29,6 +29,17 @@ _STATES = Prepared(
         sa.select(_a.id, _a.state).where(_a.parent_analysis == param("k")),
     )
 )
+_BRIEF = Prepared(
+    sa.select(_a.state, sa.func.json_extract(_a.settings, "$.failureReason")).where(
+        _a.id == param("k")
+    )
+)
+_UNFINISHED_STAGE = Prepared(
+    sa.union_all(
+        sa.select(_j.id).where(_j.parent_analysis == param("k"), _j.state.in_(jobs.UNFINISHED)),
+        sa.select(_a.id).where(_a.parent_analysis == param("k"), _a.state.in_(UNFINISHED)),
+    ).limit(1)
+)
 _LATEST = Prepared(
     sa.select(schema.analyses)
     .where(_a.executable == param("e"))
@@ -103,6 +114,23 @@ async def find_stages(reader: Reader, analysis_id: str) -> Stages:
     found = await reader.structs(JobRow, _STAGE_JOBS, {"k": analysis_id})
     inner = await reader.structs(AnalysisRow, _STAGE_ANALYSES, {"k": analysis_id})
     return Stages({row.id: row for row in found}, {row.id: row for row in inner})
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """The state of an analysis, and what it fails for, if it does."""
+
+    state: str
+    failure_reason: str | None
+
+
+async def find_brief(reader: Reader, analysis_id: str) -> Brief | None:
+    """Return how an analysis is without reading what it is, or None."""
+    return await reader.struct(Brief, _BRIEF, {"k": analysis_id})
+
+
+async def has_unfinished_stages(reader: Reader, analysis_id: str) -> bool:
+    """Say whether the execution of a stage, of those that are made, is not over."""
+    return await reader.row(_UNFINISHED_STAGE, {"k": analysis_id}) is not None
 
 
 async def find_stage_states(reader: Reader, analysis_id: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from plasmid.domain.access import Level
-from plasmid.metadata import jobs, rows, schema
+from plasmid.metadata import analyses, jobs, rows, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, param
 from plasmid.metadata.rows import ContainerRow
 
@@ -16,6 +16,7 @@ PUBLIC = "PUBLIC"
 
 _c, _m, _f = schema.containers.c, schema.members.c, schema.folders.c
 _j = schema.jobs.c
+_y = schema.analyses.c
 _GET = Prepared(sa.select(schema.containers).where(_c.id == param("k")))
 _MEMBERS = Prepared(sa.select(_m.member, _m.level).where(_m.container == param("k")))
 _DROP_MEMBER = Prepared(
@@ -35,10 +36,18 @@ _OUTLIVED = Prepared(
         _c.destroy_at_ms <= param("t"),
         sa.or_(
             _c.app.is_(None),  # a workspace: nothing to look for among the jobs
-            sa.not_(
-                sa.select(_j.id)
-                .where(_j.executable == _c.app, _j.state.in_(jobs.UNFINISHED))
-                .exists()
+            sa.and_(
+                sa.not_(
+                    sa.select(_j.id)
+                    .where(_j.executable == _c.app, _j.state.in_(jobs.UNFINISHED))
+                    .exists()
+                ),
+                # the stages of a global workflow run what lies in its containers
+                sa.not_(
+                    sa.select(_y.id)
+                    .where(_y.executable == _c.app, _y.state.in_(analyses.UNFINISHED))
+                    .exists()
+                ),
             ),
         ),
     )
@@ -67,7 +76,7 @@ async def find_containers_within(reader: Reader, project_id: str) -> list[Contai
 
 
 async def find_outlived(reader: Reader, now_ms: int, limit: int) -> list[ContainerRow]:
-    """Return containers whose time has come, but for those of apps that jobs still run."""
+    """Return containers whose time has come, but for those of apps that are still run."""
     return await reader.structs(ContainerRow, _OUTLIVED, {"t": now_ms, "n": limit})
 
 

@@ -48,9 +48,10 @@ async def describe(call: Call, target: Org, body: dict[str, Any]) -> dict[str, A
 async def described(call: Call, org: Org, options: dict[str, Any]) -> dict[str, Any]:
     """Return what the options ask for of what the caller may know of an org."""
     row = org.row
+    permitted = await billing.permitted_regions(call, row.id)
     known: dict[str, Any] = {
         "id": row.id, "class": "org", "handle": row.handle, "name": row.name,
-        billing.PERMITTED: await billing.permitted_regions(call, row.id),
+        billing.PERMITTED: permitted,
     }  # fmt: skip
     place = org.place
     if place is not None:
@@ -60,7 +61,7 @@ async def described(call: Call, org: Org, options: dict[str, Any]) -> dict[str, 
             **orgs.access_of(place.level, place.access),
             "admins": [member.user for member in members if member.level == orgs.ADMIN],
             "policies": row.policies,
-            "defaultRegion": call.platform.regions[0],
+            "defaultRegion": (permitted or call.platform.regions)[0],
             "created": row.created_ms,
             "createdBy": {"user": row.created_by},
             "samlIdP": row.settings.get("samlIdP"),

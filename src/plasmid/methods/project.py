@@ -23,8 +23,8 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     """Create a project of which the caller is an administrator."""
     if not call.actor.may_create_projects:
         raise errors.PermissionDenied("This token may not create projects")
-    region = _region(call, body)
     bill_to = await billing.bill_to_of(call, body)
+    region = _region(call, body, await billing.permitted_regions(call, bill_to))
     await billing.require_region(call, bill_to, region)
     _refuse_phi(body, bill_to)
     row = ContainerRow(
@@ -61,8 +61,9 @@ def _text(body: dict[str, Any], key: str) -> str:
     return value
 
 
-def _region(call: Call, body: dict[str, Any]) -> str:
-    region = body.get("region") or call.platform.regions[0]
+def _region(call: Call, body: dict[str, Any], permitted: list[str]) -> str:
+    """Return the region that a body names, by default the first one of who is billed."""
+    region = body.get("region") or (permitted or call.platform.regions)[0]
     if region not in call.platform.regions:
         known = ", ".join(call.platform.regions)
         raise errors.InvalidInput(f'Expected key "region" of input to be one of {known}')

@@ -16,6 +16,23 @@ from plasmid.methods.stage_executables import NESTING_MAX
 from plasmid.methods.targets import App, DataObject
 
 WORKFLOWS: Final = ("workflow", "globalworkflow")
+STAGES_MAX: Final = 1000
+"""How many stages one run may start, those of workflows within included."""
+
+
+class Room(msgspec.Struct):
+    """How many more stages a run may start: workflows within workflows grow by each level."""
+
+    left: int = STAGES_MAX
+
+    def take(self) -> None:
+        """Count a stage; raises InvalidState if that is one too many."""
+        self.left -= 1
+        if self.left < 0:
+            raise errors.InvalidState(
+                f"The workflow has more than {STAGES_MAX} stages, with those of the workflows that"
+                " its stages run; have jobs run some of them"
+            )
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     priority: str
     rank: int
     trusted: frozenset[str]
+    room: Room = msgspec.field(default_factory=Room)
 
     async def is_trusted(self, object_id: str) -> bool:
         """Say whether an object lies where what is run has brought it along."""
@@ -86,6 +104,7 @@ async def plan(run: Run, executable: DataObject, *, depth: int = 0) -> Plan:
 
 
 async def _planned(run: Run, workflow: DataObject, stage: dict[str, Any], *, depth: int) -> Planned:
+    run.room.take()
     found = await _find(run, stage["executable"])
     if found is None:
         raise errors.InvalidState(

@@ -123,7 +123,9 @@ async def start(
 ) -> AnalysisRow:
     """Make an analysis and the executions of its stages; return it with all of them."""
     values = await stage_inputs.read(what, plan, given, prefix=spot.prefix)
-    row = await analysis_launch.begin(moment, _launch_of(what, plan, given, values, spot))
+    row = await analysis_launch.begin(
+        moment, _launch_of(what, plan, given, values=values, spot=spot)
+    )
     ignored = plan.workflow.row.body.get("ignoreReuse") or ()
     made: list[JobRow] = []
     for stage_id in values.order:
@@ -188,11 +190,7 @@ async def _with_input(moment: Moment, row: AnalysisRow) -> AnalysisRow:
 
 
 def _launch_of(
-    what: Run,
-    plan: Plan,
-    given: dict[str, Any],
-    values: StageValues,
-    spot: Spot,
+    what: Run, plan: Plan, given: dict[str, Any], *, values: StageValues, spot: Spot
 ) -> AnalysisLaunch:
     body = what.body if spot.outer is None else {}
     workflow = plan.workflow
@@ -215,7 +213,7 @@ def _launch_of(
             for stage_id, planned in plan.stages.items()
         ],
         workflow=_as_run(workflow, spot.wishes),
-        settings=_settings(what, plan, values, spot),
+        settings=_settings(what, plan, values, spot=spot),
         parent=what.parent,
         is_detached=what.parent is not None and what.over is None,
         outer=spot.outer,

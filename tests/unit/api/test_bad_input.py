@@ -28,7 +28,8 @@ async def test_a_nonce_with_another_body_is_refused_and_nothing_is_made(world: W
     body = {"project": project, "name": "one", "nonce": "n"}
     made = await world.call("/record/new", body)
     assert await world.call("/record/new", dict(reversed(body.items()))) == made
-    for other in ({"name": "two"}, {"tags": ["t"]}, {"details": {}}, {"name": None}):
+    others: list[dict[str, Any]] = [{"name": "two"}, {"tags": ["t"]}, {"details": {}}]
+    for other in [*others, {"name": None}]:
         refusal = await world.refused("/record/new", {**body, **other})
         assert (refusal.type, refusal.message) == ("InvalidInput", REUSED)
     found = await world.call("/system/findDataObjects", {"scope": {"project": project}})

@@ -346,6 +346,22 @@ class TestRunning:
         refused = await world.refused(f"/{made}/run", {**body, "project": await world.a_project()})
         assert (refused.type, refused.message) == ("InvalidState", f"{made} is deleted")
 
+    async def test_a_deleted_one_keeps_what_is_running_until_it_is_over(self, world: World) -> None:
+        project = await world.a_project()
+        made = await a_global(world, await a_workflow(world, project))
+        resources = (await world.describe(made))["regionalOptions"][EAST]["resources"]
+        await world.call(f"/{project}/destroy")
+        body = {"project": await world.a_project(), "input": {"s0.n": 1}}
+        answer = await world.call(f"/{made}/run", body)
+        await world.call(f"/{made}/delete")
+        assert await world.remove_outlived() == 0
+        assert await world.finish(answer["stages"][0], {"n": 2}) == "done"
+        assert await world.remove_outlived() == 2
+        assert (await world.refused(f"/{resources}/describe")).type == "ResourceNotFound"
+        described = await world.describe(made)
+        assert described["deleted"] is True
+        assert described["inputSpec"] is None
+
 
 class TestFinding:
     async def test_one_finds_global_workflows_and_no_apps(self, world: World) -> None:

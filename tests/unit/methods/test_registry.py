@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -52,7 +53,13 @@ NONCE = "0123456789abcdef" * 4 + "1700000000.5"
 def test_every_module_of_methods_is_declared(module: ModuleType) -> None:
     assert any(found.handler.__module__ == module.__name__ for found in METHODS.values())
     assert module in everything.MODULES
-    assert everything.declare() == len(MODULES)
+
+
+def test_every_file_that_declares_a_method_is_among_the_modules() -> None:
+    folder = Path(registry.__file__).parent
+    declaring = {path.stem for path in folder.glob("*.py") if "\n@method(" in path.read_text()}
+    assert declaring == {module.__name__.rpartition(".")[2] for module in everything.MODULES}
+    assert everything.declare() == len(declaring)
 
 
 def test_two_methods_for_one_route_are_refused() -> None:
@@ -147,7 +154,8 @@ def test_the_routes_that_take_a_nonce_are_those_to_which_the_client_adds_one() -
     offered = {found.route for found in METHODS.values() if found.has_nonce}
     assert offered == {
         "/file/new", "/record/new", "/applet/new", "/app/new", "/applet-xxxx/run",
-        "/app-xxxx/run", "/job/new",
+        "/app-xxxx/run", "/job/new", "/workflow/new", "/workflow-xxxx/run", "/org/new",
+        "/globalworkflow/new", "/globalworkflow-xxxx/run",
     }  # fmt: skip
     assert all(found.mode is Mode.WRITE for found in METHODS.values() if found.has_nonce)
 

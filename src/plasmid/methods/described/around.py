@@ -138,9 +138,15 @@ def _about() -> dict[str, Any]:
         ),
         "/.well-known/jwks.json": ("jwks", "Give the public keys of identity tokens."),
     }
-    return {
+    found = {
         path: {"get": _operation(name, "about", says, responses={"200": _answer(says, content)})}
         for path, (name, says) in told.items()
+    }
+    refused = {"400": _answer("There are no OAuth clients here", content)}
+    says = "Refuse, in OAuth's own form: /system/newAuthToken makes tokens."
+    return {
+        **found,
+        "/oauth2/token": {"post": _operation("oauth_token", "about", says, responses=refused)},
     }
 
 
