@@ -284,14 +284,21 @@ class Prepared(msgspec.Struct):
         return {
             "/org/new": {"handle": "newest", "name": "n", "policies": policies, "nonce": "n"},
             "/org-xxxx/update": {
-                "name": "n", "policies": policies, "samlIdP": "i", "jobLogsForwarding": {},
+                "name": "n",
+                "policies": policies,
+                "samlIdP": "i",
+                "jobLogsForwarding": {},
                 "permittedRegions": ["aws:us-east-1"],
             },
             "/org-xxxx/invite": {
-                "invitee": "user-bob", **access, "suppressEmailNotification": True
+                "invitee": "user-bob",
+                **access,
+                "suppressEmailNotification": True,
             },
             "/org-xxxx/removeMember": {
-                "user": "user-eve", "revokeProjectPermissions": True, "revokeAppPermissions": True
+                "user": "user-eve",
+                "revokeProjectPermissions": True,
+                "revokeAppPermissions": True,
             },
             "/org-xxxx/setMemberAccess": {"user-eve": access},
             "/org-xxxx/findMembers": {**page, "id": ["user-eve"], "level": "MEMBER"},

@@ -119,7 +119,7 @@ def questions(project: str, job: str) -> dict[str, tuple[str, dict[str, Any]]]:
         ),
         "find jobs": ("/system/findExecutions", executions),
         "find jobs --no-subjobs": (
-            "/system/findExecutions", {**executions, "includeSubjobs": False}
+            "/system/findExecutions", {**executions, "includeSubjobs": False, "limit": 10}
         ),
     }  # fmt: skip
 

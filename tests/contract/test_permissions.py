@@ -48,9 +48,15 @@ HEAD = """\
 # yes: answered · login: InvalidAuthentication · denied: PermissionDenied · hidden: ResourceNotFound
 """
 # what a job may that a user may not: start jobs of its own, where it runs
-OF_ANY_JOB = {"/job/new", "/app-xxxx/run"}
-# what depends on being one of an org's people, or on being named in a project
-OF_ORGS: set[str] = set()
+OF_ANY_JOB = {"/job/new", "/app-xxxx/run", "/globalworkflow-xxxx/run"}
+# what depends on being one of an org's people
+OF_ORGS = {
+    f"/org-xxxx/{verb}"
+    for verb in (
+        *("findApps", "findMembers", "findProjects", "invite", "removeMember"),
+        *("setMemberAccess", "update"),
+    )
+} | {"/project-xxxx/leave"}  # who is there by an org leaves the org
 FIRST = len(HEAD.splitlines()) + 1
 
 
@@ -160,11 +166,14 @@ def test_a_stranger_and_nobody_change_nothing() -> None:
     assert of_strangers == {
         "/app-xxxx/describe", "/app-xxxx/install", "/app-xxxx/listAuthorizedUsers",
         "/app-xxxx/listCategories", "/app-xxxx/listDevelopers", "/app-xxxx/uninstall",
-        "/org-xxxx/describe", "/org/new",
-        "/project/new", "/system/describeDataObjects", "/system/destroyAuthToken",
-        "/system/findAffiliates", "/system/findAnalyses", "/system/findApps",
-        "/system/findGlobalWorkflows", "/system/findOrgs", "/system/findProjects",
-        "/system/findUsers", "/system/getUserInfo", "/system/newAuthToken", "/system/whoami",
+        "/globalworkflow-xxxx/describe", "/globalworkflow-xxxx/listAuthorizedUsers",
+        "/globalworkflow-xxxx/listCategories", "/globalworkflow-xxxx/listDevelopers",
+        "/notifications/get", "/notifications/markRead", "/org-xxxx/describe", "/org/new",
+        "/project/new", "/system/describeDataObjects", "/system/describeExecutions",
+        "/system/describeProjects", "/system/destroyAuthToken", "/system/findAffiliates",
+        "/system/findApps", "/system/findDatabases", "/system/findGlobalWorkflows",
+        "/system/findOrgs", "/system/findProjects", "/system/findUsers", "/system/getUserInfo",
+        "/system/globalSearch", "/system/newAuthToken", "/system/shortenURL", "/system/whoami",
         "/user-xxxx/describe", "/user/new",
     }  # fmt: skip
 

@@ -14,6 +14,11 @@ NOT_REPEATED = {
     "/project-xxxx/removeObjects",
     "/project-xxxx/leave",
     "/project-xxxx/destroy",
+    "/container-xxxx/destroy",
+    # no wrapper of the client's, so nothing repeats them by itself (contract A.8, K.4)
+    "/user/new",
+    "/project-xxxx/acceptTransfer",
+    "/internal/token/revoke",
     # an edit names the version that it changes (contract E.6)
     *(
         f"/workflow-xxxx/{verb}"

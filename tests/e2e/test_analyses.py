@@ -129,7 +129,7 @@ def test_a_failing_stage_ends_the_others_or_those_that_need_it(dx: Dx, policy: s
         "run",
         workflow(
             dx,
-            policy,
+            f"with {policy}",
             {"id": "bad", "executable": bad,
              "executionPolicy": {"onNonRestartableFailure": policy}},
             {"id": "alone", "executable": waits(dx, policy)},

@@ -12,7 +12,10 @@ from tests.e2e.second_user import add_user
 
 pytestmark = pytest.mark.e2e
 
-NUMBER: Final[dict[str, Any]] = {"inputSpec": [field("n", "int")], "outputSpec": [field("n", "int")]}
+NUMBER: Final[dict[str, Any]] = {
+    "inputSpec": [field("n", "int")],
+    "outputSpec": [field("n", "int")],
+}
 PLUS: Final = "main() { dx-jobutil-add-output n $((n + 1)); }\n"
 ENDED_SECONDS: Final = 100
 

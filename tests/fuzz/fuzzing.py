@@ -127,8 +127,8 @@ class Fuzzer:
         every: Any = self._schema.get_all_operations()
         operations = [one.ok() for one in every]
         for turn in range(100):
-            each = max(1, -(-(calls - self.found.calls) // (2 * len(operations))))
-            for operation in operations:
+            each = max(1, (calls - self.found.calls) // (2 * len(operations)))
+            for operation in self._random.sample(operations, len(operations)):
                 if self.found.calls < calls:
                     self._calls_of(operation, each, turn)
         return self.found

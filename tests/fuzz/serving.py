@@ -72,7 +72,11 @@ def _say(line: str) -> None:
 
 async def main() -> None:
     """Make the world and serve it; what breaks is told on stderr."""
+    plain = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
     structlog.configure(
+        processors=[plain],
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

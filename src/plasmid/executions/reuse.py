@@ -45,7 +45,7 @@ async def find(moment: Moment, row: JobRow, settled: dict[str, Any]) -> Earlier 
     The note is what its log is to say of why it has to run; None if nothing was like it, or nobody
     asked for reuse.
     """
-    if not await _is_on(moment, row):
+    if row.function != "main" or not await _is_on(moment, row):
         return None
     ready = msgspec.structs.replace(row, input=settled)
     key = await key_of(moment, ready)

@@ -58,6 +58,8 @@ _CONDITIONS: Final[dict[str, sa.ColumnElement[bool] | sa.TextClause]] = {
     "behind": sa.tuple_(_j.created_ms, _j.id)
     < sa.tuple_(param("behind_ms"), param("behind_id")),
 }  # fmt: skip
+_MASTERS: Final = {"project", "may_be_master"}
+_INDEXED: Final = {"is_root", "launched_by", "executable", "state", "has_tries", "name"}
 _NARROW: Final = ("tree", "origin", "parent", "analysis")
 
 
@@ -118,12 +120,16 @@ def _first(merged: Iterator[JobRow], limit: int) -> list[JobRow]:
 @cache
 def _statement(names: tuple[str, ...]) -> Prepared:
     """Return the statement with some of the conditions; there are few combinations."""
-    return Prepared(
+    statement = (
         sa.select(schema.jobs)
         .where(*(_CONDITIONS[name] for name in names))
         .order_by(_j.created_ms.desc(), _j.id.desc())
         .limit(param("n"))
     )
+    if _MASTERS.issubset(names) and _INDEXED.isdisjoint(names):
+        # SQLite would rather look at all jobs of the project
+        statement = statement.with_hint(schema.jobs, "INDEXED BY jobs_find_masters")
+    return Prepared(statement)
 
 
 def leads(question: Executions, visible: Visible) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from plasmid.domain import folders
 from plasmid.metadata import projects, rows, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, listed, param
 from plasmid.metadata.rows import ObjectRow, PartRow, PlacementRow
@@ -27,8 +28,11 @@ _PLACEMENTS = Prepared(
 _PLACEMENT = Prepared(
     sa.select(schema.placements).where(_p.container == param("c"), _p.object == param("k"))
 )
+# SQLite would rather walk through all names of the container, which are in order.
+_BY_FOLDER = schema.placements, "INDEXED BY placements_folder"
 _NAMED = Prepared(
     sa.select(schema.placements)
+    .with_hint(*_BY_FOLDER)
     .where(_p.container == param("c"), _p.folder == param("f"), _p.name == param("n"))
     .order_by(_p.object)
 )
@@ -121,6 +125,7 @@ async def find_in_folder(reader: Reader, container_id: str, folder: str) -> list
     """Return the places of the objects directly in a folder, by name."""
     statement = (
         sa.select(schema.placements)
+        .with_hint(*_BY_FOLDER)
         .where(_p.container == container_id, _p.folder == folder)
         .order_by(_p.name, _p.object)
     )
@@ -137,6 +142,8 @@ async def find_ids_in(
         .order_by(_p.object)
         .limit(limit)
     )
+    if folder != folders.ROOT:
+        statement = statement.with_hint(*_BY_FOLDER)
     return _ids(await reader.rows(statement))
 
 

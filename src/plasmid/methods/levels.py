@@ -51,8 +51,7 @@ async def _level_of_execution(call: Call, row: ContainerRow) -> Level:
     listing = await apps.find_name(call.reader, version.name) if version else None
     if version is None or listing is None:
         return Level.NONE
-    is_pipe = version.id.startswith("globalworkflow-") and call.actor.user is not None
-    if is_pipe and is_user(call, version, listing):
+    if version.id.startswith("globalworkflow-") and is_user(call, version, listing):
         # to run one is to see its stages, what they run and what they are given: for jobs, too
         return Level.VIEW
     is_developer = may_develop(call, listing)

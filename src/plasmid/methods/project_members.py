@@ -100,6 +100,11 @@ async def _require_administrator(call: Call, target: Container) -> None:
 async def leave(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     """Give up one's own membership; a job or a narrowed token cannot do that for its user."""
     _require_whole(call)
+    if call.user not in await projects.find_members(call.reader, target.id):
+        raise errors.PermissionDenied(
+            f"You are no member of {target.id} yourself: you reach it through an org, or because it"
+            " is public"
+        )
     await projects.set_member(call.tx, target.id, call.user, Level.NONE)
     await _require_administrator(call, target)
     return Ref(target.id)

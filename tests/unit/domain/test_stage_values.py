@@ -56,12 +56,15 @@ def test_inputs_that_are_linked_in_a_loop_are_refused() -> None:
 
 
 def test_stages_come_after_those_whose_output_they_use() -> None:
-    values = {"a": {"x": reference("b", "y")}, "b": {}}
+    values: dict[str, Any] = {"a": {"x": reference("b", "y")}, "b": {}}
     assert stage_values.in_order(values, values, JOBS) == ["b", "a"]
 
 
 def test_stages_that_wait_for_each_other_are_refused() -> None:
-    values = {"a": {"x": reference("b", "y")}, "b": {"y": [reference("a", "x")]}}
+    values: dict[str, Any] = {
+        "a": {"x": reference("b", "y")},
+        "b": {"y": [reference("a", "x")]},
+    }
     with pytest.raises(errors.InvalidInput, match="The stages a, b wait for each other"):
         stage_values.in_order(values, values, JOBS)
 
@@ -85,3 +88,15 @@ def test_metadata_is_that_of_what_a_reference_will_be() -> None:
 def test_a_link_to_a_stage_that_is_not_there_is_refused() -> None:
     with pytest.raises(errors.InvalidInput, match="Stage with ID gone not found"):
         resolved({"a": {"x": link(stage="gone", outputField="y")}})
+
+
+def test_inputs_are_not_followed_without_end() -> None:
+    count = stage_values.LINKS_MAX + 2
+    bound: dict[str, Any] = {
+        f"s{n}": {"x": link(stage=f"s{n + 1}", inputField="x")} for n in range(count)
+    }
+    bound[f"s{count}"] = {"x": 1}
+    executions = dict.fromkeys(bound, JOBS["a"])
+    with pytest.raises(errors.InvalidInput, match="linked through more than 100 inputs"):
+        Resolver(bound, executions, {}).stage("s0")
+    assert Resolver(bound, executions, {}).stage(f"s{count - 50}") == {"x": 1}

@@ -10,7 +10,6 @@ import pytest
 from plasmid.domain.access import Actor, Level
 from plasmid.executions import reuse
 from plasmid.metadata import objects
-from plasmid.metadata.rows import OrgRow
 from tests.worlds import ALICE, BOB, World
 
 SPEC: dict[str, Any] = {
@@ -459,10 +458,10 @@ async def test_an_org_asks_for_the_projects_that_are_billed_to_it(
 ) -> None:
     site_does_not(world)
     told = await story(world)
-    policies = {} if value is None else {"jobReuse": value}
-    async with world.database.transaction() as tx:
-        await tx.add(OrgRow("org-lab", "lab", "Lab", policies, {}, "user-alice", 0))
-    await world.rows(f"UPDATE containers SET bill_to = 'org-lab' WHERE id = '{told.project}'")
+    org = await world.new("/org/new", {"handle": "lab", "name": "Lab"})
+    if value is not None:
+        await world.call(f"/{org}/update", {"policies": {"jobReuse": value}})
+    await world.call(f"/{told.project}/update", {"billTo": org})
     assert (await source(world, await told.run()) == told.job) == bool(value)
 
 

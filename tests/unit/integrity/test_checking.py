@@ -34,7 +34,7 @@ async def test_flipped_bytes_of_a_database_are_found(damaged: Damaged, tmp_path:
     path = tmp_path / "plasmid.sqlite"
     database = Database(path)
     async with database.transaction() as tx:
-        for number in range(2000):
+        for number in range(6000):
             await tx.execute(
                 damaged_insert(), {"container": f"project-{number:024}", "path": "/some/folder"}
             )

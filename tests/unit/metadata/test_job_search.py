@@ -26,7 +26,7 @@ COMMON: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--name exact", {"name": {"glob": "mapping"}}, "jobs_find_name"),
     ("--name glob", {"name": {"glob": "map*"}}, "jobs_find_project"),
     ("--origin-jobs", {"parentJob": None}, "jobs_find_roots"),
-    ("--no-subjobs", {"includeSubjobs": False}, "jobs_find_project"),
+    ("--no-subjobs", {"includeSubjobs": False}, "jobs_find_masters"),
     ("--created-after", {"created": {"after": 5}}, "jobs_find_project"),
     ("--created-before", {"created": {"before": 5}}, "jobs_find_project"),
     ("--tag", {"tags": "t"}, "jobs_find_project"),

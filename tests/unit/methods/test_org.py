@@ -98,8 +98,10 @@ async def test_only_an_admin_changes_an_org_and_no_narrowed_token(world: World) 
     narrowed = await world.call(
         "/system/newAuthToken", {"scope": {"projects": {"*": "ADMINISTER"}}}, as_=ALICE
     )
-    for token in (BOB, EVE, narrowed["access_token"]):
+    for token, words in (
+        (BOB, "Only an ADMIN"), (EVE, "Only an ADMIN"), (narrowed["access_token"], "This token")
+    ):  # fmt: skip
         refusal = await world.refused(f"/{org}/update", {"name": "x"}, as_=token)
-        assert refusal.type == "PermissionDenied"
+        assert (refusal.type, words in refusal.message) == ("PermissionDenied", True)
     for route in ("/org-nobody/describe", "/org-nobody/update"):
         assert (await world.refused(route)).type == "ResourceNotFound"

@@ -147,6 +147,17 @@ async def test_who_pays_may_join_and_others_with_what_they_can_do_anyway(world: 
     assert (await world.refused(missing, {"level": "VIEW"})).type == "ResourceNotFound"
 
 
+async def test_who_is_no_member_themselves_has_nothing_to_leave(world: World) -> None:
+    org, project = await an_org(world), await world.a_project()
+    await a_place(world, org)
+    await world.a_member(project, "VIEW", user=org)
+    refusal = await world.refused(f"/{project}/leave", as_=BOB)
+    assert (refusal.type, "through an org" in refusal.message) == ("PermissionDenied", True)
+    await world.a_member(project, "VIEW")
+    await world.call(f"/{project}/leave", as_=BOB)
+    assert await level(world, project) == "VIEW"  # still by the org
+
+
 async def test_joining_lowers_nobody(world: World) -> None:
     project = await world.a_project()
     await world.call(f"/{project}/join", {"level": "VIEW"})

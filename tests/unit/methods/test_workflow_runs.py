@@ -373,3 +373,51 @@ async def test_a_dry_run_says_what_a_run_would_do_and_leaves_nothing(
     refused = await world.refused(f"/{workflow}/dryRun", {**body, "input": {}})
     assert 'to have property "a.n"' in refused.message
     assert (await world.refused(f"/{workflow}/dryRun", body, as_=EVE)).type == "ResourceNotFound"
+
+
+async def test_workflows_within_workflows_do_not_grow_without_end(
+    world: World, project: str
+) -> None:
+    workflow = await world.an_applet(project)
+    for _ in range(4):
+        workflow = await world.a_workflow(
+            project, *({"id": f"s{n}", "executable": workflow} for n in range(10))
+        )
+    refused = await world.refused(f"/{workflow}/run", {"project": project, "input": {}})
+    assert (refused.type, "more than 1000 stages" in refused.message) == ("InvalidState", True)
+    assert await world.rows("SELECT * FROM jobs") == []
+
+
+async def test_a_project_is_destroyed_with_its_analyses(
+    world: World, project: str, applet: str
+) -> None:
+    workflow = await world.a_workflow(project, {"id": "a", "executable": applet, "input": {"n": 1}})
+    described = await run(world, workflow, project)
+    refused = await world.refused(f"/{project}/destroy")
+    assert refused.type == "InvalidState"
+    await world.call(f"/{project}/destroy", {"terminateJobs": True})
+    rows = await world.rows("SELECT state FROM analyses")
+    assert rows == [("terminated",)], described["id"]
+
+
+async def test_a_project_may_name_the_workflows_that_run_in_it(
+    world: World, project: str, applet: str
+) -> None:
+    stage = {"id": "a", "executable": applet, "input": {"n": 1}}
+    good, bad = [await world.a_workflow(project, stage) for _ in range(2)]
+    await world.call(f"/{project}/update", {"allowedExecutables": [good]})
+    await run(world, good, project)
+    refused = await world.refused(f"/{bad}/run", {"project": project, "input": {}})
+    assert refused.type == "PermissionDenied"
+
+
+async def test_a_stage_whose_applet_is_removed_before_it_starts_fails(
+    world: World, project: str, applet: str
+) -> None:
+    workflow = await world.a_workflow(project, {"id": "a", "executable": applet, "input": {"n": 1}})
+    described = await run(world, workflow, project)
+    await world.call(f"/{project}/removeObjects", {"objects": [applet]})
+    await world.sync()
+    await world.place()
+    described = await world.describe(described["id"])
+    assert (described["state"], described["failureReason"]) == ("failed", "ExecutionError")

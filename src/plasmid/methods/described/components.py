@@ -134,7 +134,7 @@ _POLICIES: Final = hash_of(
             "who sees its members", orgs.ADMIN, orgs.MEMBER, orgs.PUBLIC
         ),
         "restrictProjectTransfer": choice("who gives its projects away", orgs.ADMIN, orgs.MEMBER),
-        "jobReuse": boolean("kept, and without effect here"),
+        "jobReuse": boolean("Whether jobs of its projects are given the outputs of equal ones"),
         "detailedJobMetricsCollectDefault": boolean("kept, and without effect here"),
     },
 )
