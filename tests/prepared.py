@@ -238,7 +238,7 @@ class Prepared(msgspec.Struct):
                 "project": self.project, "folder": "/out", "detach": False, **_run_options()
             },
             "/globalworkflow/new": {
-                **said, "name": "newest_pipe", "version": "1", "regionalOptions": regional,
+                **said, "name": "newest_pipe", "version": "1.0.0", "regionalOptions": regional,
                 "dxapi": "1.0.0", "nonce": "n",
             },
             "/system/findGlobalWorkflows": {
@@ -553,7 +553,7 @@ async def prepare(world: World) -> Prepared:
     options = {"aws:us-east-1": {"workflow": piped}}
     pipes = [
         await world.new(
-            "/globalworkflow/new", {"name": name, "version": "1", "regionalOptions": options}
+            "/globalworkflow/new", {"name": name, "version": "1.0.0", "regionalOptions": options}
         )
         for name in ("pipe", "draft_pipe")
     ]

@@ -62,7 +62,8 @@ async def open_platform(
 ) -> tuple[Platform, Keys]:
     """Open or make the data folder; returns the platform and the folder's tokens.
 
-    The first user of a new folder is named after the account that runs this, unless told. Raises ConfigError, DatabaseUnusableError, OSError for a folder that cannot be used.
+    The first user of a new folder is named after the account that runs this, unless told. Raises
+    ConfigError, DatabaseUnusableError, OSError for a folder that cannot be used.
     """
     log_secrets = _log_secrets(config)
     everything.declare()

@@ -155,7 +155,7 @@ def test_a_user_without_authorization_is_refused(dave: Dx) -> None:
     assert "made_by_dx" not in dave("find", "apps").out
     with pytest.raises(RefusedError, match="PermissionDenied"):
         dave.call(
-            "/app/new", {"name": "made_by_dx", "version": "2", "applet": "applet-" + "0" * 24}
+            "/app/new", {"name": "made_by_dx", "version": "2.0.0", "applet": "applet-" + "0" * 24}
         )
 
 

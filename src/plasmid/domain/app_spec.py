@@ -19,6 +19,14 @@ OF_JOB: Final = ("resources", "projectCache")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _ALIAS: Final = re.compile(r"[A-Za-z0-9._+-]{1,255}")
+# As semver.org has it: without leading zeros, which would make two texts of one version.
+_NUMBER: Final = "(0|[1-9][0-9]*)"
+_EARLY: Final = f"({_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_VERSION: Final = re.compile(
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
+    rf"(-{_EARLY}(\.{_EARLY})*)?"
+    r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
+)
 # What may differ between the regions of an app.
 _REGIONAL: Final = {
     "systemRequirements": "systemRequirementsByRegion",
@@ -40,6 +48,16 @@ def check_alias(value: object, key: str) -> str:
     if not isinstance(value, str) or not _ALIAS.fullmatch(value):
         raise errors.InvalidInput(
             f'Expected key "{key}" of input to be letters, digits, ".", "_", "+" and "-"'
+        )
+    return value
+
+
+def check_version(value: str) -> str:
+    """Return the version of an app, a semantic one; raises InvalidInput that says the form."""
+    if not _VERSION.fullmatch(value):
+        raise errors.InvalidInput(
+            'Expected key "version" of input to be a semantic version, MAJOR.MINOR.PATCH as in'
+            f' "1.0.0" or "1.0.0-rc.1+build.5", got "{value}"'
         )
     return value
 

@@ -59,15 +59,6 @@ def join(folder: str, *names: str) -> str:
     return ROOT + "/".join(steps)
 
 
-def ancestors(path: str) -> list[str]:
-    """Return the folders on the way to this one, the root first, itself left out."""
-    above = []
-    while path != ROOT:
-        path = parent(path)
-        above.append(path)
-    return above[::-1]
-
-
 def is_inside(path: str, folder: str) -> bool:
     """Say whether a path is the folder itself or lies anywhere below it."""
     return folder in (ROOT, path) or path.startswith(folder + "/")
@@ -76,13 +67,3 @@ def is_inside(path: str, folder: str) -> bool:
 def rebase(path: str, old: str, new: str) -> str:
     """Return where a path lies after its folder `old` has become `new`."""
     return join(new, path.removeprefix(old))
-
-
-def below_range(folder: str) -> tuple[str, str]:
-    """Return (low, high): a path lies below the folder exactly if low <= path < high.
-
-    The order is that of code points (SQLite's BINARY, PostgreSQL's "C").
-    """
-    start = folder if folder == ROOT else folder + "/"
-    # "0" is the code point after "/". The root is not below itself, so its range starts after it.
-    return (start + "\x01" if folder == ROOT else start), start[:-1] + "0"

@@ -22,7 +22,6 @@ ANY_CHARACTER: Final = object()
 _LAST: Final = 0x10FFFF
 _FIRST_OF_PAIRS: Final = 0xD800
 _AFTER_PAIRS: Final = 0xE000
-_SPECIAL_IN_SQLITE: Final = "*?["
 _SPECIAL_IN_LIKE: Final = "%_\\"
 
 
@@ -101,15 +100,6 @@ def _tokens(glob: str) -> list[Any]:
         elif not tokens or tokens[-1] is not ANY_TEXT:
             tokens.append(ANY_TEXT)
     return tokens
-
-
-def sqlite_glob(glob: str) -> str:
-    """Return the glob as an operand of SQLite's GLOB, which then matches exactly the same."""
-    pieces = {ANY_TEXT: "*", ANY_CHARACTER: "?"}
-    return "".join(
-        pieces.get(token) or (f"[{token}]" if token in _SPECIAL_IN_SQLITE else token)
-        for token in _tokens(glob)
-    )
 
 
 def like(glob: str) -> str:

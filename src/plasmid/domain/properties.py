@@ -25,6 +25,11 @@ def check_tags(value: object, key: str = "tags", where: str = "input") -> list[s
     return list(dict.fromkeys(keys.strings({key: value}, key, where) or []))
 
 
+def given_tags(body: dict[str, Any]) -> list[str]:
+    """Return the tags that a call adds or takes away; the body has to name them."""
+    return check_tags(keys.require(body, "tags"))
+
+
 def check_types(value: object, key: str = "types", where: str = "input") -> list[str]:
     """Return type names, once each, in the order given; they are ASCII identifiers."""
     if value is None:

@@ -26,11 +26,6 @@ class Interface(msgspec.Struct, frozen=True):
         """The names of the input fields, none if the executable says nothing."""
         return [field["name"] for field in self.inputs or []]
 
-    @property
-    def output_names(self) -> list[str]:
-        """The names of the output fields, none if the executable says nothing."""
-        return [field["name"] for field in self.outputs or []]
-
 
 def of_executable(body: Mapping[str, Any]) -> Interface:
     """Return what an applet or an app takes and gives, as its own part says."""

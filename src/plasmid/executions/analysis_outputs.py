@@ -84,7 +84,6 @@ async def _named(reader: Reader, outputs: dict[str, Any], launcher: Launcher) ->
         except failures.JobFailure:
             values[reference] = None
     named = {
-        name: links.replace_references(value, values.__getitem__)
-        for name, value in settled.items()
+        name: links.replace_references(value, values.__getitem__) for name, value in settled.items()
     }
     return {name: value for name, value in named.items() if value is not None}

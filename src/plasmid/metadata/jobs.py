@@ -41,9 +41,6 @@ _OF_WORKER = Prepared(
 _TREE = Prepared(
     sa.select(schema.jobs).where(_j.root_execution == param("r")).order_by(_j.created_ms, _j.id)
 )
-_CHILDREN = Prepared(
-    sa.select(schema.jobs).where(_j.parent_job == param("p")).order_by(_j.created_ms, _j.id)
-)
 _UNFINISHED_CHILDREN = Prepared(
     sa.union_all(
         sa.select(_j.id).where(_j.parent_job == param("p"), _j.state.in_(UNFINISHED)),
@@ -201,11 +198,6 @@ async def find_in_state(reader: Reader, state: str) -> list[JobRow]:
 async def find_tree(reader: Reader, root: str) -> list[JobRow]:
     """Return the jobs of a tree, oldest first."""
     return await reader.structs(JobRow, _TREE, {"r": root})
-
-
-async def find_children(reader: Reader, parent: str) -> list[JobRow]:
-    """Return the jobs that a job started, oldest first."""
-    return await reader.structs(JobRow, _CHILDREN, {"p": parent})
 
 
 async def find_unfinished_children(reader: Reader, parent: str) -> set[str]:

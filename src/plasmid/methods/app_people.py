@@ -19,15 +19,15 @@ def _routes(verb: str) -> tuple[str, str]:
     return f"/app-xxxx/{verb}", f"/globalworkflow-xxxx/{verb}"
 
 
-@method(*_routes("listDevelopers"), access=Access.APP_VIEW)
+@method(*_routes("listDevelopers"), access=Access.APP_DEVELOPER)
 async def list_developers(call: Call, target: App, body: dict[str, Any]) -> dict[str, Any]:
-    """Return who may make and change versions."""
+    """Return who may make and change versions, to those who may."""
     return {"developers": target.listing.developers}
 
 
-@method(*_routes("listAuthorizedUsers"), access=Access.APP_VIEW)
+@method(*_routes("listAuthorizedUsers"), access=Access.APP_DEVELOPER)
 async def list_authorized_users(call: Call, target: App, body: dict[str, Any]) -> dict[str, Any]:
-    """Return who may see and run published versions."""
+    """Return who may see and run published versions, to the developers."""
     return {"authorizedUsers": target.listing.authorized_users}
 
 

@@ -58,6 +58,7 @@ async def add(
     is_taken = await apps.find_aliased(call.reader, name, version) is not None
     if is_taken or version == app_spec.DEFAULT:
         raise errors.InvalidInput(CONFLICT)
+    app_spec.check_version(version)
     sources = await read(call, body)
     for region in sources:
         await billing.require_region(call, listing.bill_to, region)

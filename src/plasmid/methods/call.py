@@ -55,7 +55,6 @@ class Limits(msgspec.Struct, frozen=True):
     empty.
     """
 
-    find_results_max: int = 1000
     job_timeout_ms: int = 30 * 24 * 3600 * 1000
     machine: Machine = Machine(0, 0)
     fit: bool = False

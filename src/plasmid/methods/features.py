@@ -17,10 +17,15 @@ async def check_feature_access(
     call: Call, target: Container, body: dict[str, Any]
 ) -> dict[str, Any]:
     """Say of each feature that is asked for that the project has it: nothing is sold here."""
-    keys.require(body, "features")
-    wanted = keys.strings(body, "features") or []
+    wanted = _read(body)
     if len(wanted) > FEATURES_MAX:
         raise errors.InvalidInput(
             f'Expected key "features" of input to name at most {FEATURES_MAX} features'
         )
     return {"features": dict.fromkeys(wanted, True)}
+
+
+def _read(body: dict[str, Any]) -> list[str]:
+    """Return the features that are asked for: in an array, or as the keys of a hash."""
+    given = keys.require(body, "features")
+    return list(given) if isinstance(given, dict) else keys.strings(body, "features") or []

@@ -100,6 +100,7 @@ async def download(call: Call, target: DataObject, body: dict[str, Any]) -> dict
     object_states.require_closed(target.id, target.row.state)
     archival.require_live(call, target, body.get("project"), "downloaded")
     await _require_download_allowed(call, target, body.get("project"))
+    keys.boolean(body, "preauthenticated")  # the URL works by itself either way
     duration_ms = _duration(body)
     name = body.get("filename")
     name = target.place.name if name is None else properties.check_name(name, "filename")

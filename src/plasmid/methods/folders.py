@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from plasmid.domain import archival, errors, folders, ids, keys, object_states
@@ -27,7 +28,7 @@ def _routes(verb: str) -> tuple[str, str]:
 async def new_folder(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     """Create a folder; with `parents` also those above it, and without complaint if it exists."""
     folder = folders.normalise(body.get("folder"))
-    parents = bool(body.get("parents"))
+    parents = keys.boolean(body, "parents")
     if await projects.has_folder(call.reader, target.id, folder):
         if not parents:
             raise errors.InvalidState(f"Folder {folder} already exists in {target.id}")
@@ -55,35 +56,40 @@ async def list_folder(call: Call, target: Container, body: dict[str, Any]) -> di
     """List what lies directly in a folder: objects by name, folders by full path."""
     folder = folders.read(body)
     await require_folder(call, target.id, folder)
-    only = body.get("only") or "all"
-    if only not in ("all", "objects", "folders"):
-        raise errors.InvalidInput('Expected key "only" of input to be all, objects or folders')
+    only = keys.one_of(body, "only", ("all", "objects", "folders")) or "all"
+    with_hidden = keys.boolean(body, "includeHidden")
+    with_flags = keys.boolean(body, "hasSubfolderFlags")
     answer: dict[str, Any] = {"objects": [], "folders": []}
     if only != "folders":
-        answer["objects"] = await _objects_of(call, target, folder, body)
+        options = fields.options_of(body.get("describe"))
+        answer["objects"] = await _objects_of(
+            call, target, folder, options, with_hidden=with_hidden
+        )
     if only != "objects":
         below = await projects.find_subfolders(call.reader, target.id, folder)
         answer["folders"] = below
-        if body.get("hasSubfolderFlags"):
-            answer["folders"] = [
-                [path, bool(await projects.find_subfolders(call.reader, target.id, path))]
-                for path in below
-            ]
+        if with_flags:
+            parents = set(map(folders.parent, await projects.find_folders(call.reader, target.id)))
+            answer["folders"] = [[path, path in parents] for path in below]
     return answer
 
 
 async def _objects_of(
-    call: Call, target: Container, folder: str, body: dict[str, Any]
+    call: Call,
+    target: Container,
+    folder: str,
+    options: Mapping[str, Any] | None,
+    *,
+    with_hidden: bool,
 ) -> list[dict[str, Any]]:
     places = await objects.find_in_folder(call.reader, target.id, folder)
     found = await objects.find_objects(call.reader, [place.object for place in places])
-    options = fields.options_of(body.get("describe"))
     listed: list[dict[str, Any]] = []
     for place in places:
         if len(listed) % YIELD_EVERY == 0:
             await asyncio.sleep(0)  # a long list is no reason to let others wait
         row = found[place.object]
-        if row.hidden and not body.get("includeHidden"):
+        if row.hidden and not with_hidden:
             continue
         entry: dict[str, Any] = {"id": row.id}
         if options is not None:
@@ -98,13 +104,13 @@ async def remove_folder(call: Call, target: Container, body: dict[str, Any]) -> 
     removal.require_removable(target)
     folder = folders.normalise(body.get("folder"))
     if not await projects.has_folder(call.reader, target.id, folder):
-        if body.get("force"):
+        if keys.boolean(body, "force"):
             return {"id": target.id, "completed": True}
         await require_folder(call, target.id, folder)
-    recurse = bool(body.get("recurse"))
+    recurse = keys.boolean(body, "recurse")
     if folder == folders.ROOT and not recurse:
         raise errors.InvalidInput("The root folder cannot be removed; empty it with recurse")
-    limit = PARTIAL_OBJECTS_MAX if body.get("partial") else None
+    limit = PARTIAL_OBJECTS_MAX if keys.boolean(body, "partial") else None
     inside = await objects.find_ids_in(call.reader, target.id, folder, limit)
     below = await projects.find_subfolders(call.reader, target.id, folder)
     if (inside or below) and not recurse:
@@ -161,7 +167,9 @@ async def move(call: Call, target: Container, body: dict[str, Any]) -> Ref:
 async def remove_objects(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     """Take objects out of a container, with the hidden ones that only they linked to."""
     removal.require_removable(target)
-    object_ids = await removal.known_ids(call, target.id, body, force=bool(body.get("force")))
+    keys.require(body, "objects")
+    force = keys.boolean(body, "force")
+    object_ids = await removal.known_ids(call, target.id, body, force=force)
     await removal.remove(call, target.id, object_ids)
     return Ref(target.id)
 
@@ -175,7 +183,7 @@ async def clone(call: Call, target: Container, body: dict[str, Any]) -> dict[str
     paths = [folders.normalise(path, "folders") for path in keys.strings(body, "folders") or []]
     await _require_clonable(call, target, destination, object_ids)
     async with moments.of(call) as moment:
-        if body.get("parents"):
+        if keys.boolean(body, "parents"):
             await cloning.add_folder_with_parents(moment, destination.id, into)
         await require_folder(call, destination.id, into)
         exists = await cloning.clone_objects(

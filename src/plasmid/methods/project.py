@@ -23,6 +23,7 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     """Create a project of which the caller is an administrator."""
     if not call.actor.may_create_projects:
         raise errors.PermissionDenied("This token may not create projects")
+    name = properties.check_name(keys.require(body, "name"))
     bill_to = await billing.bill_to_of(call, body)
     region = _region(call, body, await billing.permitted_regions(call, bill_to))
     await billing.require_region(call, bill_to, region)
@@ -30,10 +31,10 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     row = ContainerRow(
         id=call.mint("project"),
         class_name="project",
-        name=properties.check_name(body.get("name")),
+        name=name,
         region=region,
-        summary=_text(body, "summary"),
-        description=_text(body, "description"),
+        summary=keys.string(body, "summary") or "",
+        description=keys.string(body, "description") or "",
         bill_to=bill_to,
         created_by=call.user,
         created_ms=call.now_ms,
@@ -50,24 +51,17 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
 
 
 def _refuse_phi(body: dict[str, Any], bill_to: str) -> None:
-    if body.get("containsPHI"):
+    if keys.boolean(body, "containsPHI"):
         raise errors.PermissionDenied(f"PHI features must be enabled for {bill_to}")
-
-
-def _text(body: dict[str, Any], key: str) -> str:
-    value = body.get(key) or ""
-    if not isinstance(value, str):
-        raise errors.InvalidInput(f'Expected key "{key}" of input to be a string')
-    return value
 
 
 def _region(call: Call, body: dict[str, Any], permitted: list[str]) -> str:
     """Return the region that a body names, by default the first one of who is billed."""
-    region = body.get("region") or (permitted or call.platform.regions)[0]
+    region = keys.string(body, "region") or (permitted or call.platform.regions)[0]
     if region not in call.platform.regions:
         known = ", ".join(call.platform.regions)
         raise errors.InvalidInput(f'Expected key "region" of input to be one of {known}')
-    return str(region)
+    return region
 
 
 def _with_flags(flags: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +99,9 @@ async def update(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     for name in _TEXTS:
         if name in body:
             changes[name] = (
-                properties.check_name(body[name]) if name == "name" else _text(body, name)
+                properties.check_name(body[name])
+                if name == "name"
+                else keys.string(body, name) or ""
             )
     changes["bill_to"] = await billing.moved_to(call, target.row, body)
     _refuse_phi(body, changes["bill_to"])
@@ -122,7 +118,7 @@ async def destroy(call: Call, target: Container, body: dict[str, Any]) -> Ref:
             f"{target.id} is protected from being destroyed; update {wire.DESTROY_PROTECTED} first"
         )
     unfinished = await jobs.find_unfinished_in(call.reader, target.id)
-    if unfinished and not body.get("terminateJobs"):
+    if not keys.boolean(body, "terminateJobs") and unfinished:
         raise errors.InvalidState(
             f"{target.id} has {len(unfinished)} unfinished jobs; wait for them or terminate them"
         )
@@ -143,14 +139,14 @@ async def destroy(call: Call, target: Container, body: dict[str, Any]) -> Ref:
 @method("/project-xxxx/addTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
 async def add_tags(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     """Add tags to a project."""
-    tags = properties.with_added(target.row.tags, properties.check_tags(body.get("tags")))
+    tags = properties.with_added(target.row.tags, properties.given_tags(body))
     return await _change(call, target, {"tags": tags})
 
 
 @method("/project-xxxx/removeTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
 async def remove_tags(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     """Take tags from a project."""
-    tags = properties.without(target.row.tags, properties.check_tags(body.get("tags")))
+    tags = properties.without(target.row.tags, properties.given_tags(body))
     return await _change(call, target, {"tags": tags})
 
 

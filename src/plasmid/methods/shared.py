@@ -34,14 +34,14 @@ async def rename(call: Call, target: DataObject, body: dict[str, Any]) -> Ref:
 @method(*_routes("addTags"), access=Access.PLACE_EDIT, mode=Mode.WRITE)
 async def add_tags(call: Call, target: DataObject, body: dict[str, Any]) -> Ref:
     """Add tags to the object in one container."""
-    given = properties.check_tags(body.get("tags"))
+    given = properties.given_tags(body)
     return await _place(call, target, {"tags": properties.with_added(target.place.tags, given)})
 
 
 @method(*_routes("removeTags"), access=Access.PLACE_EDIT, mode=Mode.WRITE)
 async def remove_tags(call: Call, target: DataObject, body: dict[str, Any]) -> Ref:
     """Take tags from the object in one container."""
-    given = properties.check_tags(body.get("tags"))
+    given = properties.given_tags(body)
     return await _place(call, target, {"tags": properties.without(target.place.tags, given)})
 
 

@@ -60,15 +60,6 @@ def test_a_glob_knows_star_question_mark_and_backslash(
 
 @given(patterns, names)
 @settings(max_examples=100, deadline=None)
-def test_sqlite_s_glob_matches_exactly_the_same(
-    database: sqlite3.Connection, pattern: str, name: str
-) -> None:
-    (found,) = database.execute("SELECT ? GLOB ?", (name, globs.sqlite_glob(pattern))).fetchone()
-    assert bool(found) is is_like(pattern, name)
-
-
-@given(patterns, names)
-@settings(max_examples=100, deadline=None)
 def test_like_matches_the_same_but_for_case(
     database: sqlite3.Connection, pattern: str, name: str
 ) -> None:

@@ -94,8 +94,8 @@ async def a_job_waits_for_nothing(world: World) -> str:
 async def a_job_is_equal_to_one_that_is_done(world: World) -> str:
     earlier = await a_runnable(world)
     await world.finish(earlier)
-    again = {"properties": {"plasmid.reuse": "true"}}
-    return await world.a_job((await world.job_row(earlier)).executable, **again)
+    applet = (await world.job_row(earlier)).executable
+    return await world.a_job(applet, properties={"plasmid.reuse": "true"})
 
 
 @story(S.WAITING_ON_INPUT, E.REUSED)

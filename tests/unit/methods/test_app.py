@@ -116,7 +116,7 @@ class TestMaking:
     ) -> None:
         applet = await an_applet(world, await world.a_project())
         before = await world.rows("SELECT count(*) FROM containers")
-        given = {"applet": applet, "name": "x", "version": "1", **wrong}
+        given = {"applet": applet, "name": "x", "version": "1.0.0", **wrong}
         refused = await world.refused("/app/new", given)
         assert refused.type == "InvalidInput"
         assert words in refused.message
@@ -127,7 +127,7 @@ class TestMaking:
         self, world: World
     ) -> None:
         project = await world.a_project()
-        given = {"name": "x", "version": "1"}
+        given = {"name": "x", "version": "1.0.0"}
         bare = {**given, "applet": await world.an_applet(project)}
         refused = await world.refused("/app/new", bare)
         assert (refused.type, "inputSpec" in refused.message) == ("InvalidInput", True)
@@ -138,7 +138,7 @@ class TestMaking:
 
     async def test_nobody_is_billed_for_the_app_of_another(self, world: World) -> None:
         applet = await an_applet(world, await world.a_project())
-        given = {"applet": applet, "name": "x", "version": "1", "billTo": "user-bob"}
+        given = {"applet": applet, "name": "x", "version": "1.0.0", "billTo": "user-bob"}
         assert (await world.refused("/app/new", given)).type == "PermissionDenied"
 
     async def test_developers_and_users_in_the_body_are_left_to_later_calls(
@@ -151,13 +151,13 @@ class TestMaking:
 
     async def test_a_repeated_call_with_a_nonce_makes_one_app(self, world: World) -> None:
         applet = await an_applet(world, await world.a_project())
-        given = {"applet": applet, "name": "x", "version": "1", "nonce": "n"}
+        given = {"applet": applet, "name": "x", "version": "1.0.0", "nonce": "n"}
         assert await world.call("/app/new", given) == await world.call("/app/new", given)
 
     async def test_a_job_makes_apps_only_if_it_may_act_as_a_developer(self, world: World) -> None:
         project = await world.a_project()
         applet = await an_applet(world, project)
-        given = {"applet": applet, "version": "1"}
+        given = {"applet": applet, "version": "1.0.0"}
         for is_allowed in (False, True):
             maker = await an_applet(world, project, access={"developer": is_allowed})
             job = await world.a_job(maker, {"n": 1})
@@ -195,7 +195,7 @@ class TestOutliving:
         run = {"bundledDepends": [{"name": "t", "id": {"$dnanexus_link": bundle}}]}
         applet = await an_applet(world, project, runSpec=run)
         await world.call(f"/{project}/removeObjects", {"objects": [bundle]})
-        given = {"applet": applet, "name": "x", "version": "1"}
+        given = {"applet": applet, "name": "x", "version": "1.0.0"}
         refused = await world.refused("/app/new", given)
         assert (refused.type, bundle in refused.message) == ("ResourceNotFound", True)
 
@@ -213,7 +213,7 @@ class TestRegions:
                 "bundledDepends": [{"name": "b", "id": {"$dnanexus_link": bundles[region]}}],
             }
             options[region] = {"applet": await an_applet(world, project, runSpec=run)}
-        given = {"name": "both", "version": "1", "regionalOptions": options}
+        given = {"name": "both", "version": "1.0.0", "regionalOptions": options}
         app = await world.new("/app/new", given)
         described = await world.describe(app)
         assert list(described["regionalOptions"]) == [EAST, WEST]
@@ -248,7 +248,7 @@ class TestRegions:
     async def test_what_differs_between_regions_but_may_not_is_refused(self, world: World) -> None:
         east, west = await world.a_project(), await world.a_project(region=WEST)
         one = await an_applet(world, east)
-        given = {"name": "x", "version": "1"}
+        given = {"name": "x", "version": "1.0.0"}
         changes: list[dict[str, Any]] = [
             {"inputSpec": []}, {"runSpec": {"code": "main() { false; }"}},
         ]  # fmt: skip
@@ -323,9 +323,9 @@ class TestChanging:
         self, world: World
     ) -> None:
         applet = await an_applet(world, await world.a_project())
-        await world.an_app(applet, version="1")
-        second = await world.an_app(applet, version="2")
-        third = await world.an_app(applet, version="3")
+        await world.an_app(applet, version="1.0.0")
+        second = await world.an_app(applet, version="2.0.0")
+        third = await world.an_app(applet, version="3.0.0")
         await world.call(f"/{second}/publish", {"makeDefault": True})
         assert (await world.describe("app-an_app"))["id"] == second
         await world.call(f"/{third}/publish", {"makeDefault": False})
@@ -333,13 +333,13 @@ class TestChanging:
 
     async def test_tags_name_versions_and_move_between_them(self, world: World) -> None:
         applet = await an_applet(world, await world.a_project())
-        first = await world.an_app(applet, version="1")
-        second = await world.an_app(applet, version="2")
+        first = await world.an_app(applet, version="1.0.0")
+        second = await world.an_app(applet, version="2.0.0")
         await world.call(f"/{first}/addTags", {"tags": ["moo", "oink", "1"]})
         assert (await world.describe("app-an_app/moo"))["id"] == first
         await world.call(f"/{second}/addTags", {"tags": ["moo"]})
         assert (await world.describe("app-an_app/moo"))["id"] == second
-        assert (await world.describe(first))["aliases"] == ["1", "default", "oink"]
+        assert (await world.describe(first))["aliases"] == ["1.0.0", "default", "oink"]
         await world.call(f"/{first}/removeTags", {"tags": ["moo", "oink", "never"]})
         assert (await world.describe("app-an_app/moo"))["id"] == second
         assert (await world.refused("/app-an_app/oink/describe")).type == "ResourceNotFound"
@@ -352,13 +352,13 @@ class TestDeleting:
         self, world: World
     ) -> None:
         applet = await an_applet(world, await world.a_project())
-        await world.an_app(applet, version="1")
-        second = await world.an_app(applet, version="2")
+        await world.an_app(applet, version="1.0.0")
+        second = await world.an_app(applet, version="2.0.0")
         await world.call(f"/{second}/delete")
         await world.call(f"/{second}/delete")
         described = await world.describe(second)
         assert (described["deleted"], described["aliases"]) == (True, [])
-        assert (await world.refused("/app-an_app/2/describe")).type == "ResourceNotFound"
+        assert (await world.refused("/app-an_app/2.0.0/describe")).type == "ResourceNotFound"
         given = {"project": await world.a_project(), "input": {"n": 1}}
         for verb in ("run", "install", "publish", "update", "addTags"):
             body = {**given, "tags": ["x"]}
@@ -368,14 +368,14 @@ class TestDeleting:
         )
         assert second not in [entry["id"] for entry in found["results"]]
         # its number may be used again
-        await world.an_app(applet, version="2")
+        await world.an_app(applet, version="2.0.0")
 
     async def test_the_default_is_not_deleted_while_there_are_others(self, world: World) -> None:
         applet = await an_applet(world, await world.a_project())
-        first = await world.an_app(applet, version="1")
-        second = await world.an_app(applet, version="2")
+        first = await world.an_app(applet, version="1.0.0")
+        second = await world.an_app(applet, version="2.0.0")
         refused = await world.refused(f"/{first}/delete")
-        assert (refused.type, "app-an_app/2" in refused.message) == ("InvalidState", True)
+        assert (refused.type, "app-an_app/2.0.0" in refused.message) == ("InvalidState", True)
         await world.call(f"/{second}/addTags", {"tags": ["default"]})
         await world.call(f"/{first}/delete")
         await world.call(f"/{second}/delete")
@@ -386,10 +386,10 @@ class TestDeleting:
     ) -> None:
         applet = await an_applet(world, await world.a_project())
         await world.call(f"/{await world.an_app(applet, version='1')}/delete")
-        second = await world.an_app(applet, version="2")
-        third = await world.an_app(applet, version="3")
+        second = await world.an_app(applet, version="2.0.0")
+        third = await world.an_app(applet, version="3.0.0")
         assert (await world.describe("app-an_app"))["id"] == second
-        assert (await world.describe(third))["aliases"] == ["3"]
+        assert (await world.describe(third))["aliases"] == ["3.0.0"]
 
     async def test_its_containers_go_when_the_last_job_is_over(self, world: World) -> None:
         app = await an_app(world)

@@ -26,10 +26,10 @@ async def test_what_is_added_to_one_version_is_of_all(
 ) -> None:
     await versions(world, "1", "2")
     before = (await world.call(f"/app-an_app/list{name}"))[key]
-    await world.call(f"/app-an_app/2/add{name}", {key: [item, item]})
-    assert await world.call(f"/app-an_app/1/list{name}") == {key: [*before, item]}
-    await world.call(f"/app-an_app/1/remove{name}", {key: [item, "never there"]})
-    assert await world.call(f"/app-an_app/2/list{name}") == {key: before}
+    await world.call(f"/app-an_app/2.0.0/add{name}", {key: [item, item]})
+    assert await world.call(f"/app-an_app/1.0.0/list{name}") == {key: [*before, item]}
+    await world.call(f"/app-an_app/1.0.0/remove{name}", {key: [item, "never there"]})
+    assert await world.call(f"/app-an_app/2.0.0/list{name}") == {key: before}
 
 
 @pytest.mark.parametrize(("name", "key", "item"), LISTS)

@@ -268,6 +268,6 @@ async def test_an_output_may_be_one_of_the_resources(world: World) -> None:
 
 
 async def test_the_description_of_the_executable_has_the_apps_version(world: World) -> None:
-    job = await world.a_job(await an_app(world, version="7.1"), project=await world.a_project())
+    job = await world.a_job(await an_app(world, version="7.1.0"), project=await world.a_project())
     told = (await world.lease(job))["executable_description"]
     assert (told["name"], told["version"], told["class"]) == ("an_app", "7.1", "app")

@@ -20,7 +20,7 @@ async def test_an_org_is_billed_in_its_permitted_regions_only(world: World) -> N
     for route, body in (
         ("/project/new", {"name": "p", "region": WEST, "billTo": org}),
         (f"/{west}/update", {"billTo": org}),
-        ("/app/new", {"name": "a", "version": "1", "applet": applet, "billTo": org}),
+        ("/app/new", {"name": "a", "version": "1.0.0", "applet": applet, "billTo": org}),
     ):
         refused = await world.refused(route, body)
         assert (refused.type, refused.message) == ("PermissionDenied", said)

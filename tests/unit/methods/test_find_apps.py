@@ -15,9 +15,9 @@ MINE = {"name": {"regexp": "^(alpha|beta|gamma)$"}}
 async def three(world: World) -> dict[str, str]:
     """Return alice's apps: alpha with two versions, beta published, gamma bob's too."""
     applet = await world.an_applet(await world.a_project(), inputSpec=[], outputSpec=[])
-    made = {"alpha": await world.an_app(applet, name="alpha", version="1")}
+    made = {"alpha": await world.an_app(applet, name="alpha", version="1.0.0")}
     world.clock.advance(1000)
-    made["alpha 2"] = await world.an_app(applet, name="alpha", version="2")
+    made["alpha 2"] = await world.an_app(applet, name="alpha", version="2.0.0")
     made["beta"] = await world.an_app(applet, name="beta", users=["user-bob"], publish=True)
     made["gamma"] = await world.an_app(applet, name="gamma")
     await world.call(f"/{made['gamma']}/addDevelopers", {"developers": ["user-bob"]})

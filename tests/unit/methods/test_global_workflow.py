@@ -119,7 +119,7 @@ class TestMaking:
         assert {region: found[region]["workflow"] for region in found} == {EAST: east, WEST: west}
         options = {WEST: {"workflow": east}}
         refused = await world.refused(
-            "/globalworkflow/new", {"name": "x", "version": "1", "regionalOptions": options}
+            "/globalworkflow/new", {"name": "x", "version": "1.0.0", "regionalOptions": options}
         )
         assert refused.message == f"{east} is in region {EAST}, not in {WEST}"
 
@@ -144,7 +144,7 @@ class TestMaking:
         self, world: World, changed: dict[str, Any], said: str
     ) -> None:
         workflow = await a_workflow(world, await world.a_project())
-        body = {"name": "x", "version": "1", "regionalOptions": {EAST: {"workflow": workflow}}}
+        body = {"name": "x", "version": "1.0.0", "regionalOptions": {EAST: {"workflow": workflow}}}
         refused = await world.refused("/globalworkflow/new", {**body, **changed})
         assert refused.type == "InvalidInput"
         assert refused.message.startswith(said)
@@ -152,7 +152,7 @@ class TestMaking:
     async def test_an_open_workflow_cannot_become_global(self, world: World) -> None:
         project = await world.a_project()
         workflow = (await world.call("/workflow/new", {"project": project}))["id"]
-        body = {"name": "x", "version": "1", "regionalOptions": {EAST: {"workflow": workflow}}}
+        body = {"name": "x", "version": "1.0.0", "regionalOptions": {EAST: {"workflow": workflow}}}
         refused = await world.refused("/globalworkflow/new", body)
         assert refused.type == "InvalidState"
         assert refused.message.startswith(f"{workflow} is not closed")
@@ -163,7 +163,7 @@ class TestMaking:
         await world.call(f"/{project}/invite", {"invitee": "user-alice", "level": "VIEW"}, as_=BOB)
         workflow = await a_workflow(world, await world.a_project(), applet)
         await world.call(f"/{project}/decreasePermissions", {"user-alice": None}, as_=BOB)
-        body = {"name": "x", "version": "1", "regionalOptions": {EAST: {"workflow": workflow}}}
+        body = {"name": "x", "version": "1.0.0", "regionalOptions": {EAST: {"workflow": workflow}}}
         refused = await world.refused("/globalworkflow/new", body)
         assert refused.type == "ResourceNotFound"
         assert (await world.call("/system/findGlobalWorkflows"))["results"] == []
@@ -173,14 +173,14 @@ class TestNames:
     async def test_a_name_and_version_is_taken_once(self, world: World) -> None:
         workflow = await a_workflow(world, await world.a_project())
         await a_global(world, workflow)
-        second = await a_global(world, workflow, version="2")
-        assert (await world.describe(second))["aliases"] == ["2"]
-        body = {"name": "pipe", "version": "2", "regionalOptions": {EAST: {"workflow": workflow}}}
+        second = await a_global(world, workflow, version="2.0.0")
+        assert (await world.describe(second))["aliases"] == ["2.0.0"]
+        body = {"name": "pipe", "version": "2.0.0", "regionalOptions": {EAST: {"workflow": workflow}}}
         refused = await world.refused("/globalworkflow/new", body)
         assert (refused.type, refused.message) == (
             "InvalidInput", "Specified name and version conflict with an existing alias",
         )  # fmt: skip
-        refused = await world.refused("/globalworkflow/new", {**body, "version": "3"}, as_=BOB)
+        refused = await world.refused("/globalworkflow/new", {**body, "version": "3.0.0"}, as_=BOB)
         assert refused.type == "PermissionDenied"
 
     async def test_apps_and_global_workflows_share_their_names(self, world: World) -> None:
@@ -189,12 +189,12 @@ class TestNames:
         applet = await world.an_applet(project, **SPECS)
         await a_global(world, workflow, name="taken")
         await world.an_app(applet, name="an_app")
-        body = {"name": "an_app", "version": "9", "regionalOptions": {EAST: {"workflow": workflow}}}
+        body = {"name": "an_app", "version": "9.0.0", "regionalOptions": {EAST: {"workflow": workflow}}}
         refused = await world.refused("/globalworkflow/new", body)
         assert refused.type == "InvalidInput"
         assert refused.message.startswith('The name "an_app" is that of an app already')
         refused = await world.refused(
-            "/app/new", {"name": "taken", "version": "9", "applet": applet}
+            "/app/new", {"name": "taken", "version": "9.0.0", "applet": applet}
         )
         assert refused.message.startswith('The name "taken" is that of a global workflow already')
 
@@ -213,7 +213,7 @@ class TestNames:
         await world.call(f"/{made}/delete")
         applet = await world.an_applet(project, **SPECS)
         await world.an_app(applet, name="pipe")
-        refused = await world.refused("/app/new", {"name": "pipe", "version": "2"}, as_=BOB)
+        refused = await world.refused("/app/new", {"name": "pipe", "version": "2.0.0"}, as_=BOB)
         assert refused.type == "PermissionDenied"
 
     async def test_who_is_billed_stays(self, world: World) -> None:
@@ -224,10 +224,10 @@ class TestNames:
         bobs = (await world.call("/workflow/new", {"project": project}, as_=BOB))["id"]
         await world.call(f"/{bobs}/close", as_=BOB)
         options = {EAST: {"workflow": bobs}}
-        body = {"name": "pipe", "version": "2", "regionalOptions": options, "billTo": "user-bob"}
+        body = {"name": "pipe", "version": "2.0.0", "regionalOptions": options, "billTo": "user-bob"}
         second = await world.new("/globalworkflow/new", body, as_=BOB)
         assert (await world.describe(second))["billTo"] == "user-alice"
-        body = {**body, "version": "3", "billTo": "user-eve"}
+        body = {**body, "version": "3.0.0", "billTo": "user-eve"}
         refused = await world.refused("/globalworkflow/new", body, as_=BOB)
         assert refused.message == "globalworkflow-pipe is billed to user-alice already"
 
@@ -276,8 +276,8 @@ class TestPublishing:
     async def test_tags_move_between_versions(self, world: World) -> None:
         workflow = await a_workflow(world, await world.a_project())
         await a_global(world, workflow)
-        second = await a_global(world, workflow, version="2")
-        await world.call("/globalworkflow-pipe/2/addTags", {"tags": ["default", "best"]})
+        second = await a_global(world, workflow, version="2.0.0")
+        await world.call("/globalworkflow-pipe/2.0.0/addTags", {"tags": ["default", "best"]})
         assert (await world.describe("globalworkflow-pipe/best"))["id"] == second
         assert (await world.describe("globalworkflow-pipe"))["id"] == second
         await world.call(f"/{second}/removeTags", {"tags": ["best"]})
@@ -368,7 +368,7 @@ class TestFinding:
         project = await world.a_project()
         workflow = await a_workflow(world, project)
         first = await a_global(world, workflow)
-        await a_global(world, workflow, version="2")
+        await a_global(world, workflow, version="2.0.0")
         await world.an_app(await world.an_applet(project, **SPECS), name="pipes")
         other = await published(world, "PUBLIC", name="other")
         for body, wanted in (

@@ -56,13 +56,13 @@ async def test_a_jobs_token_is_verified_by_what_the_server_publishes(
 async def test_a_job_of_an_app_says_which_version_of_it(world: World) -> None:
     project = await world.a_project()
     applet = await world.an_applet(project, inputSpec=[], outputSpec=[])
-    job = await world.a_job(await world.an_app(applet, version="1.2"), project=project)
+    job = await world.a_job(await world.an_app(applet, version="1.2.0"), project=project)
     await world.lease(job)
     body = {"audience": AUDIENCE, "subject_claims": ["app_name", "root_executable_version"]}
     answer = await world.call(f"/{job}/getIdentityToken", body, as_=world.token_of(job))
     claims = await claims_of(world, answer["Token"])
     assert claims["sub"] == "app_name;an_app;root_executable_version;1.2"
-    assert claims["app_version"] == "1.2"
+    assert claims["app_version"] == "1.2.0"
 
 
 async def test_the_subject_is_what_the_job_chooses(world: World, job: str) -> None:

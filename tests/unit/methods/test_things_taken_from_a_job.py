@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from plasmid.metadata import jobs
 from tests.worlds import ALICE, BOB, World
 
 
@@ -89,8 +88,9 @@ async def test_an_input_file_that_is_removed_or_moved_stays_in_the_workspace(
     await world.call(f"/{project}/{route}", body)
     assert set((await answers(world, project, job, file)).values()) == {"yes"}
     assert await world.read(file, as_=world.token_of(job)) == b"input"
-    for row in await jobs.find_children(world.database.reader, job):
-        await world.finish(row.id)
+    children = await world.call("/system/findExecutions", {"parentJob": job})
+    for child in children["results"]:
+        await world.finish(child["id"])
     assert await world.finish(job) == "done"
 
 

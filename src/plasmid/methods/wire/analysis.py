@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from plasmid.domain import analysis_states, keys
-from plasmid.executions import launch
 from plasmid.metadata.rows import AnalysisRow
-from plasmid.methods.wire import fields
+from plasmid.methods.wire import fields, tree
 
 IO: Final = ("runInput", "originalInput", "input", "output")
 ON_REQUEST: Final = (
@@ -19,7 +18,6 @@ ON_REQUEST: Final = (
 )
 # What is made of the executions of the stages, which have to be read for it.
 OF_STAGES: Final = ("stages", "input")
-_THRESHOLD: Final = "selectedTreeTurnaroundTimeThreshold"
 _ECHOED: Final[dict[str, Any]] = {
     "details": {},
     "debug": {},
@@ -52,7 +50,9 @@ def describe(
 
     `stages` are `{id, execution}` with the describe of each execution, as far as it is wanted.
     """
-    everything = _defaults(row) | _turnaround(row, now_ms)
+    everything = _defaults(row) | tree.turnaround(
+        row, now_ms, is_over=analysis_states.is_terminal(row.state)
+    )
     everything["stages"] = stages
     if not keys.boolean(dict(options), "io", default=True):
         for name in IO:
@@ -78,7 +78,7 @@ def _defaults(row: AnalysisRow) -> dict[str, Any]:
         "project": row.project,
         "folder": row.folder,
         "workspace": row.workspace,
-        **_relations(row),
+        **tree.relations(row),
         "workflow": row.workflow,
         "state": row.state,
         "stateTransitions": row.state_transitions,
@@ -104,32 +104,3 @@ def _defaults(row: AnalysisRow) -> dict[str, Any]:
         for name in ("failureReason", "failureMessage", "failureFrom"):
             described[name] = row.settings.get(name)
     return described
-
-
-def _relations(row: AnalysisRow) -> dict[str, Any]:
-    analysis, stage = row.settings.get(launch.OF_ANALYSIS) or (None, None)
-    return {
-        "parentJob": row.parent_job,
-        "parentJobTry": row.settings.get("parentJobTry"),
-        "parentAnalysis": row.parent_analysis,
-        "analysis": analysis,
-        "stage": stage,
-        "rootExecution": row.root_execution,
-        "detachedFrom": row.detached_from,
-        "detachedFromTry": row.settings.get("detachedFromTry"),
-    }
-
-
-def _turnaround(row: AnalysisRow, now_ms: int | None) -> dict[str, Any]:
-    """Return how long the tree of a root may take and has taken, in seconds; {} for others."""
-    if row.id != row.root_execution:
-        return {}
-    found = {
-        _THRESHOLD: row.settings.get(_THRESHOLD),
-        f"{_THRESHOLD}From": row.settings.get(f"{_THRESHOLD}From", "system"),
-    }
-    is_over = analysis_states.is_terminal(row.state)
-    ended_ms = row.state_transitions[-1]["setAt"] if is_over else now_ms
-    if ended_ms is not None:
-        found["treeTurnaroundTime"] = (ended_ms - row.created_ms) // 1000
-    return found

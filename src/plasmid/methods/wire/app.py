@@ -11,6 +11,7 @@ from plasmid.domain import https_app
 from plasmid.metadata.rows import AppNameRow, AppRow, ObjectRow
 from plasmid.methods.wire import fields
 
+ON_REQUEST: Final = ("details",)
 _SHOWN: Final = ("applet", "resources", "pricingPolicy")
 
 
@@ -29,7 +30,7 @@ class Facts(msgspec.Struct, frozen=True):
 def describe(facts: Facts, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of an app that the options ask for."""
     everything = _defaults(facts)
-    wanted = fields.selected(options, everything)
+    wanted = fields.selected(options, everything.keys() - set(ON_REQUEST), ON_REQUEST)
     return {field: value for field, value in everything.items() if field in wanted}
 
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from plasmid.domain import https_app, job_states, keys, reuse
-from plasmid.executions import launch
 from plasmid.metadata.rows import JobRow
-from plasmid.methods.wire import fields
+from plasmid.methods.wire import fields, tree
 
 IO: Final = ("runInput", "originalInput", "input", "output")
 ON_REQUEST: Final = (
@@ -25,7 +24,6 @@ _NOTHING_OF: Final[dict[str, Any]] = {"internetUsageIPs": [], "jobLogsForwarding
 _OF_APPS: Final = ("resources", "projectCache")
 # Where a running job that allows logins can be reached (contract H.2).
 _OF_SSH: Final = ("host", "sshPort", "sshHostKey")
-_THRESHOLD: Final = "selectedTreeTurnaroundTimeThreshold"
 # Not of the platform's API: what a job got that is less than its instance type, and what of its
 # limits this machine could not enforce; while it runs its newest measurement, then what the try has
 # used in all; while it is held for debugging, why and how long (`hold`).
@@ -60,7 +58,9 @@ def describe(
     How long a tree has taken so far is told if it is said what time it is, and where its web
     application is if this site has any.
     """
-    everything = _defaults(row) | _turnaround(row, now_ms)
+    everything = _defaults(row) | tree.turnaround(
+        row, now_ms, is_over=job_states.is_terminal(row.state)
+    )
     everything[https_app.FIELD] = https_app.of_job(
         row.settings.get(https_app.FIELD), row.id, web_apps
     )
@@ -99,7 +99,8 @@ def _defaults(row: JobRow) -> dict[str, Any]:
         "billTo": row.bill_to,
         "folder": row.folder,
         "workspace": row.workspace,
-        **_relations(row),
+        **tree.relations(row),
+        "originJob": row.origin_job,
         "state": row.state,
         "stateTransitions": row.state_transitions,
         "launchedBy": row.launched_by,
@@ -124,35 +125,6 @@ def _defaults(row: JobRow) -> dict[str, Any]:
         described[name] = settings.get(name, default)
     _add_optional(described, row)
     return described
-
-
-def _relations(row: JobRow) -> dict[str, Any]:
-    analysis, stage = row.settings.get(launch.OF_ANALYSIS) or (None, None)
-    return {
-        "parentJob": row.parent_job,
-        "parentJobTry": row.settings.get("parentJobTry"),
-        "originJob": row.origin_job,
-        "parentAnalysis": row.parent_analysis,
-        "analysis": analysis,
-        "stage": stage,
-        "rootExecution": row.root_execution,
-        "detachedFrom": row.detached_from,
-        "detachedFromTry": row.settings.get("detachedFromTry"),
-    }
-
-
-def _turnaround(row: JobRow, now_ms: int | None) -> dict[str, Any]:
-    """Return how long the tree of a root may take and has taken, in seconds; {} for other jobs."""
-    if row.id != row.root_execution:
-        return {}
-    found = {
-        _THRESHOLD: row.settings.get(_THRESHOLD),
-        f"{_THRESHOLD}From": row.settings.get(f"{_THRESHOLD}From", "system"),
-    }
-    ended_ms = row.state_transitions[-1]["setAt"] if job_states.is_terminal(row.state) else now_ms
-    if ended_ms is not None:
-        found["treeTurnaroundTime"] = (ended_ms - row.created_ms) // 1000
-    return found
 
 
 def _add_optional(described: dict[str, Any], row: JobRow) -> None:
