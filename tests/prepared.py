@@ -542,7 +542,7 @@ async def prepare(world: World) -> Prepared:
     await world.call(f"/{workflows[1]}/close")
     await world.call("/org/new", {"handle": "prepared", "name": "prepared"})
     await world.call(f"/{ORG}/invite", {"invitee": "user-eve"})
-    await world.call(f"/{project}/transfer", {"invitee": "user-alice"}, as_=EVE)
+    await world.call(f"/{project}/transfer", {"invitee": ORG}, as_=EVE)
     spare = await world.call("/system/newAuthToken", {"label": "spare"})
     app = await world.an_app(applet, name="prepared", users=["PUBLIC"], publish=True)
     # of a workflow elsewhere: who may run a global workflow sees what it is made of

@@ -1224,7 +1224,9 @@ print(len(open(f"/proc/{pid}/environ").read()) > 0, len(os.listdir(f"/proc/{pid}
 async def test_who_comes_in_as_root_can_debug_what_the_job_runs_as_root(
     workshop: Workshop,
 ) -> None:
-    sandbox = await idle(workshop, "sleep 1015 &", files={"/attach": ATTACH.encode()})
+    # stopped any earlier it could still be the shell's own copy
+    script = 'sleep 1015 &\nuntil [ "$(< /proc/$!/comm)" = sleep ]; do sleep 0.02; done'
+    sandbox = await idle(workshop, script, files={"/attach": ATTACH.encode()})
     await sandbox.stop_processes()
     attached, seen = entered(sandbox, "python3 /attach")
     assert seen == "True True"

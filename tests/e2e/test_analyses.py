@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.driver import Dx, Site, field, until
+from tests.e2e.driver import JOB_SECONDS_MAX, Dx, Site, field, until
 
 pytestmark = pytest.mark.e2e
 
@@ -81,7 +81,7 @@ def let_go(dx: Dx, go: str) -> None:
 
 def done(dx: Dx, execution: str) -> None:
     """Wait for the good end of an execution; the client would look more and more seldom."""
-    state = until(lambda: over(dx, execution), 90)
+    state = until(lambda: over(dx, execution), JOB_SECONDS_MAX)
     assert state == "done", dx("describe", execution).out
 
 
@@ -137,7 +137,7 @@ def test_a_failing_stage_ends_the_others_or_those_that_need_it(dx: Dx, policy: s
         ),
         "-y",
     )  # fmt: skip
-    until(lambda: over(dx, analysis))
+    until(lambda: over(dx, analysis), JOB_SECONDS_MAX)
     said = dx("wait", analysis, code=3)
     assert "Analysis has failed because of AppError: no good" in said.text
     if policy == "failStage":
@@ -145,7 +145,7 @@ def test_a_failing_stage_ends_the_others_or_those_that_need_it(dx: Dx, policy: s
             "": "partially_failed", "bad": "failed", "alone": "running", "needs": "failed",
         }  # fmt: skip
         let_go(dx, policy)
-    until(lambda: states(dx, analysis)[""] == "failed")
+    until(lambda: states(dx, analysis)[""] == "failed", JOB_SECONDS_MAX)
     alone = "done" if policy == "failStage" else "failed"
     assert states(dx, analysis) == {
         "": "failed", "bad": "failed", "alone": alone, "needs": "failed",
@@ -155,7 +155,7 @@ def test_a_failing_stage_ends_the_others_or_those_that_need_it(dx: Dx, policy: s
 def test_an_analysis_is_terminated_with_its_jobs(dx: Dx) -> None:
     stages = ({"id": name, "executable": waits(dx, name)} for name in ("never", "ever"))
     analysis = dx.id("run", workflow(dx, "endless", *stages), "-y")
-    until(lambda: "running" in states(dx, analysis).values())
+    until(lambda: "running" in states(dx, analysis).values(), JOB_SECONDS_MAX)
     dx("terminate", analysis)
     assert "Analysis was terminated" in dx("wait", analysis, code=3).text
     assert set(states(dx, analysis).values()) == {"terminated"}
@@ -183,7 +183,7 @@ main() {{
         outputSpec=[field("n", "int"), field("doubled", "file")],
     )  # fmt: skip
     job = dx.id("run", runner, f"-itext={text}", "--folder", "/run", "-y")
-    (analysis,) = until(lambda: dx.json("describe", job)["dependsOn"])
+    (analysis,) = until(lambda: dx.json("describe", job)["dependsOn"], JOB_SECONDS_MAX)
     tree = dx("find", "executions", "--id", job).out
     assert [tree.count(name) for name in ("runner", "outer", "two", "count")] == [1, 1, 1, 1]
     done(dx, job)
@@ -207,7 +207,7 @@ def test_an_analysis_outlives_a_killed_server(own_site: Site, own_dx: Dx) -> Non
     )
     body = {"project": dx.project, "input": {}, "nonce": "once"}
     analysis = dx.call(f"/{made}/run", body)["id"]
-    until(lambda: states(dx, analysis)["a"] == "running")
+    until(lambda: states(dx, analysis)["a"] == "running", JOB_SECONDS_MAX)
     own_site.stop(signal.SIGKILL)
     own_site.start()
     assert dx.call(f"/{made}/run", body)["id"] == analysis

@@ -126,7 +126,7 @@ def test_a_body_that_announces_a_gigabyte_is_refused_before_it_comes(
     server: fuzzing.Server,
 ) -> None:
     host, _, port = server.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         head = f"POST /system/greet HTTP/1.1\r\nhost: x\r\ncontent-length: {GIB}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 422")
@@ -217,7 +217,7 @@ def test_a_head_without_end_is_refused_as_json(server: fuzzing.Server) -> None:
     before_mib = forget_peak(server)
     host, _, port = server.url.removeprefix("http://").partition(":")
     for head in (b"GET /" + b"x" * (2 * HEAD_BYTES_MAX), b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * MIB):
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
             with suppress(ConnectionError):  # it may have hung up already
                 connection.sendall(head)
             try:
@@ -231,7 +231,7 @@ def test_a_head_without_end_is_refused_as_json(server: fuzzing.Server) -> None:
 
 def test_what_is_no_http_is_refused_as_json(server: fuzzing.Server) -> None:
     host, _, port = server.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
         answer = connection.recv(4096)
     head, _, content = answer.partition(b"\r\n\r\n")

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -60,7 +60,13 @@ def _write(found: dict[str, str]) -> None:
     folder = Path(os.environ.get("DX_USER_CONF_DIR", "~/.dnanexus_config")).expanduser()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / "environment.json"
-    kept = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]) if path.exists() else {}
+    except msgspec.DecodeError as error:
+        raise CommandError(
+            f"{path} is no JSON object ({error}); remove it, and try again"
+        ) from error
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)  # one that was there already may be open to everybody
         file.write(msgspec.json.encode({**kept, **found}))

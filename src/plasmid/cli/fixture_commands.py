@@ -21,7 +21,8 @@ def load(
 
     For a test platform only: one of the accounts has a token that everybody knows. The users are
     alice (who administers org-piratelabs), bob, eve and keeper; the tokens of alice and bob are
-    printed, and kept in DATA/fixtures.json. Loading it again changes nothing.
+    printed, and kept in DATA/fixtures.json; they are good for a year. Loading it again changes
+    nothing.
 
     Parameters
     ----------

@@ -23,6 +23,7 @@ from plasmid.metadata.database import Database, DatabaseUnusableError
 from plasmid.metadata.rows import ContainerRow, UserRow
 from plasmid.methods import moments, registry, targets
 from plasmid.methods.call import Call, Platform, Request
+from plasmid.methods.tokens import LONGEST_MS
 
 FILE: Final = "fixtures.json"
 # Before 28 October 2015: some tests ask for what was created before that day.
@@ -64,6 +65,7 @@ async def load(config: Config, data: Path, *, name: str, into_used: bool) -> Non
         try:
             if not into_used:
                 await _require_unused(platform.database, keys, data)
+            await _require_no_namesakes(platform.database, keys, data)
             given = await _LOADERS[name](platform).load(keys)
         finally:
             platform.database.close()
@@ -88,6 +90,25 @@ async def _require_unused(database: Database, keys: Keys, data: Path) -> None:
             " a new folder with --data, or add --into-used",
             2,
         )
+
+
+async def _require_no_namesakes(database: Database, keys: Keys, data: Path) -> None:
+    """Raise CommandError if somebody real has the name of a fixture: they would lose their account.
+
+    What an interrupted loading has left is told by its addresses.
+    """
+    for user in USERS:
+        found = await users.find_user(database.reader, user)
+        if found is not None and user != keys.user and found.email != _email(user):
+            raise CommandError(
+                f"{data} has a {user} of its own, whose account this would take over: name a new"
+                " folder with --data",
+                2,
+            )
+
+
+def _email(user: str) -> str:
+    return f"{user.removeprefix('user-')}@example.com"
 
 
 class _Loading:
@@ -124,7 +145,7 @@ class _Loading:
                 named: dict[str, Any] = {
                     "first": first,
                     "last": "Test",
-                    "email": f"{handle}@example.com",
+                    "email": _email(user),
                 }
                 if await users.find_user(tx, user) is not None:
                     await users.update_user(tx, user, named)
@@ -145,8 +166,14 @@ class _Loading:
         async with self._platform.database.transaction() as tx:
             for user, token in given.items():
                 if await users.find_token(tx, tokens.hash_of(token)) is None:
+                    # one that ends can be revoked: everybody knows eve's
                     await tokens.add(
-                        tx, token, Actor(user=user), now_ms=now_ms, expires_ms=None, label=FILE
+                        tx,
+                        token,
+                        Actor(user=user),
+                        now_ms=now_ms,
+                        expires_ms=now_ms + LONGEST_MS,
+                        label=FILE,
                     )
 
     async def _add_orgs(self) -> None:

@@ -62,8 +62,13 @@ def _day(time_ms: int | None) -> str:
     return dt.datetime.fromtimestamp(time_ms / 1000, dt.UTC).strftime("%Y-%m-%d")
 
 
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def _table(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows with their columns below each other."""
+    """Print rows with their columns below each other; users choose what is in some of them."""
+    rows = [tuple(map(_printable, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print(

@@ -21,7 +21,7 @@ async def tick(now_ms: int, world: World) -> Summary:
             await world.blobs.remove(part.blob)
     async with world.database.transaction() as tx:
         for part in orphans:
-            await objects.remove_part(tx, part)
+            await objects.remove_orphan_part(tx, part)
         if _is_time_known(now_ms, world):
             await users.remove_nonces_before(tx, now_ms - NONCE_KEPT_MS)
     return Summary("collect", len(orphans))

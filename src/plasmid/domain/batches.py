@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from plasmid.domain import errors, keys, regexps
+
+# What one call may ask for, so that no call holds the others up: each file is held against each
+# expression, and what all rows have in common is in the answer as often as there are rows.
+EXPRESSIONS_MAX: Final = 100
+EXPRESSION_CHARACTERS_MAX: Final = 1000
+ROWS_MAX: Final = 10_000
+CELLS_MAX: Final = 2_000_000
+ANSWER_BYTES_MAX: Final = 64 << 20
 
 
 class Matches(msgspec.Struct):
@@ -44,9 +52,16 @@ def read_expressions(inputs: object) -> dict[str, regexps.Expression]:
     given = keys.hash_itself(inputs, "inputs")
     if not given:
         raise errors.InvalidInput('Expected key "inputs" of input to name an input')
+    if len(given) > EXPRESSIONS_MAX:
+        raise errors.InvalidInput(
+            f'Expected key "inputs" of input to name at most {EXPRESSIONS_MAX} inputs'
+        )
     found = {}
     for name in given:
         text = keys.required_string(given, name, "inputs")
+        if len(text) > EXPRESSION_CHARACTERS_MAX:
+            wanted = f"a regular expression of at most {EXPRESSION_CHARACTERS_MAX} characters"
+            raise keys.refusal(name, "inputs", wanted)
         try:
             found[name] = regexps.compile_expression(text)
         except regexps.PatternError as error:
@@ -112,7 +127,24 @@ def read_columns(body: dict[str, Any]) -> Columns:
     length = next(iter(lengths.values()))
     if length == 0:
         raise keys.refusal(next(iter(lengths)), "batchInput", "an array that is not empty")
+    if length > ROWS_MAX:
+        wanted = f"an array of at most {ROWS_MAX} values, one for each run; make several batches"
+        raise keys.refusal(next(iter(lengths)), "batchInput", wanted)
+    if length * len(msgspec.json.encode(common)) > ANSWER_BYTES_MAX:
+        raise errors.InvalidInput(
+            f'Expected key "commonInput" of input to be less than {ANSWER_BYTES_MAX} bytes for all'
+            f" {length} rows together; make several batches"
+        )
     return Columns(columns, common, length)
+
+
+def require_few_cells(columns: Columns, fields: int) -> None:
+    """Raise InvalidInput if more fields of inputs would have to be checked than one call may."""
+    if fields and columns.length * fields > CELLS_MAX:
+        raise errors.InvalidInput(
+            f"Expected a batch of at most {CELLS_MAX // fields} rows of {fields} fields each, got"
+            f" {columns.length}; make several batches"
+        )
 
 
 def _require_one_length(lengths: Mapping[str, int]) -> None:

@@ -17,6 +17,8 @@ from plasmid.domain import failures, ids
 
 LINK: Final = "$dnanexus_link"
 _LEGACY_KEYS: Final = {"job", "field"}
+VALUES_MAX: Final = 1_000_000
+"""How many values may come in the place of the references in one value."""
 
 
 class Unresolved(enum.Enum):
@@ -116,6 +118,19 @@ def walk(value: object) -> Iterator[Any]:
         waiting.extend(reversed(_inner(current)))
 
 
+def count(value: object, most: int) -> int:
+    """Return how many values there are in a value, itself included; at most one more than `most`.
+
+    What arrays of references or links to arrays would come to grows by a power with each level.
+    """
+    found = 0
+    for _ in walk(value):
+        found += 1
+        if found > most:
+            break
+    return found
+
+
 def object_ids(value: object) -> list[str]:
     """Return the ids of all data objects linked anywhere in a value, once each, as first seen."""
     found = (linked_id(item) for item in walk(value))
@@ -156,19 +171,36 @@ def replace_references(value: Any, resolve: Callable[[JobReference], Any | Unres
     """Return the value with each reference replaced by what `resolve` gives for it.
 
     A reference that is UNRESOLVED stays as it was written. An array that comes in the place of an
-    element of an array is spliced into it.
+    element of an array is spliced into it. Raises JobFailure (InputError) if that is too much.
     """
+    left = VALUES_MAX
+
+    def bounded(reference: JobReference) -> Any | Unresolved:
+        nonlocal left
+        new = resolve(reference)
+        left -= count(new, left)
+        if left < 0:
+            message = f"The outputs that are referred to have more than {VALUES_MAX} values in all"
+            raise failures.JobFailure(
+                failures.INPUT_ERROR, f"{message}; refer to fewer, or put them into files"
+            )
+        return new
+
+    return _replaced(value, bounded)
+
+
+def _replaced(value: Any, resolve: Callable[[JobReference], Any | Unresolved]) -> Any:
     reference = reference_of(value)
     if reference is not None:
         resolved = resolve(reference)
         return value if resolved is UNRESOLVED else resolved
     if isinstance(value, dict):
-        return {key: replace_references(inner, resolve) for key, inner in value.items()}
+        return {key: _replaced(inner, resolve) for key, inner in value.items()}
     if not isinstance(value, list):
         return value
     result: list[Any] = []
     for element in value:
-        new = replace_references(element, resolve)
+        new = _replaced(element, resolve)
         if isinstance(new, list) and not isinstance(element, list):
             result.extend(new)
         else:

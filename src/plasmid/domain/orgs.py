@@ -71,6 +71,18 @@ def check_access(body: Mapping[str, Any], where: str = "input") -> dict[str, Any
     return found
 
 
+def raised(present: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a MEMBER may do who is given this beside what they have: the more of each."""
+    before = access_of(MEMBER, present)
+    found = dict(present)
+    for name, value in given.items():
+        if name == "projectAccess":
+            found[name] = max(Level[before[name]], Level[value]).name
+        else:
+            found[name] = before[name] or value
+    return found
+
+
 def access_of(level: str, access: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that a member may do, by the keys of the API."""
     return dict(_OF_ADMINS) if level == ADMIN else {**_OF_MEMBERS, **access}

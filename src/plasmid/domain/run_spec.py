@@ -19,6 +19,8 @@ RESTARTABLE: Final = ("master", "all")
 TIMEOUT_MAX_MS: Final = 30 * 86_400_000
 DEFAULT_RESTART_ON: Final = {"UnresponsiveWorker": 2, "JMInternalError": 1, "ExecutionError": 1}
 
+# What a runSpec that is given back says if it was not said.
+UNSAID: Final = {"headJobOnDemand": False, "inheritParentRestartOnPolicy": False}
 # What the client sends and resolves itself: it means nothing to the server.
 _DROPPED: Final = frozenset({"assetDepends", "file"})
 # Two ways to say the same thing: the higher layer's way counts.
@@ -56,7 +58,7 @@ def check_run_spec(run_spec: object, *, where: str = "runSpec") -> dict[str, Any
     limits = body.get("timeoutPolicy")
     requirements.check_timeout_policy(limits, where=f"{where}.timeoutPolicy")
     keys.one_of(body, "restartableEntryPoints", RESTARTABLE, where)
-    for key in ("headJobOnDemand", "inheritParentRestartOnPolicy"):
+    for key in UNSAID:
         keys.boolean(body, key, where)
     return normalise(body)
 

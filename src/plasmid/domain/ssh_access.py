@@ -12,6 +12,8 @@ from plasmid.domain import errors
 
 EVERYWHERE: Final = "*"
 FIELD: Final = "allowSSH"
+WAS_ALLOWED: Final = "sshWasAllowed"
+"""The setting of a job in which somebody could once log in, also if nobody can by now."""
 ADDRESSES_MAX: Final = 256
 KEY_BYTES_MAX: Final = 16_384
 RSA_BITS_MIN: Final = 2048

@@ -24,7 +24,8 @@ class Resolver:
     """Resolves the links of one run.
 
     `bound` are the values of the stages' fields, `executions` what runs for the stages, both by the
-    id of the stage; `fields` are the values of the workflow's own inputs.
+    id of the stage; `fields` are the values of the workflow's own inputs. In the place of links may
+    come `values_max` values; `left` is how many of these still may.
     """
 
     def __init__(
@@ -32,7 +33,10 @@ class Resolver:
         bound: Mapping[str, Values],
         executions: Mapping[str, str],
         fields: Values,
+        *,
+        values_max: int = links.VALUES_MAX,
     ) -> None:
+        self.left = values_max
         self._bound = bound
         self._executions = executions
         self._fields = fields
@@ -83,15 +87,25 @@ class Resolver:
 
     def _linked(self, link: InputLink | StageLink) -> Any:
         if isinstance(link, InputLink):
-            return self._fields.get(link.field, _ABSENT)
+            return self._counted(self._fields.get(link.field, _ABSENT))
         if link.stage not in self._executions:
             raise errors.InvalidInput(f"Stage with ID {link.stage} not found")
         if not link.is_output:
             found = self._field(link.stage, link.field)
-            return found if found is _ABSENT else part_of(found, link)
+            return found if found is _ABSENT else self._counted(part_of(found, link))
         execution = self._executions[link.stage]
         reference = JobReference(execution, link.field, None, link.index, link.metadata)
         return links.as_json(reference)
+
+    def _counted(self, value: Any) -> Any:
+        """Return a value that is put in the place of a link; raises if that are too many by now."""
+        self.left -= links.count(value, self.left)
+        if self.left < 0:
+            raise errors.InvalidInput(
+                f"The inputs to which the stages are linked come to more than {links.VALUES_MAX}"
+                " values in all; link fewer stages to long arrays, or put these into files"
+            )
+        return value
 
 
 def part_of(value: Any, link: StageLink | JobReference) -> Any:

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from plasmid.domain import errors, folders, ids, io_spec, keys, links, stage_links, workflow_stages
 from plasmid.domain.stage_links import InputLink, StageLink
 from plasmid.domain.workflow_spec import SOURCE, Interface, Spec
@@ -13,6 +15,9 @@ from plasmid.domain.workflow_stages import Stage
 
 Body = dict[str, Any]
 TURNAROUND: Final = "treeTurnaroundTimeThreshold"
+
+# What a workflow is as a whole is looked through, and written anew, with each change of it.
+BYTES_MAX: Final = 4 << 20
 
 # A field of a stage's input, or (with None) all of its output.
 _Node = tuple[str, str | None]
@@ -68,11 +73,16 @@ def check_fields(given: object, name: str) -> Spec | None:
 
 
 def check(body: Body, *, is_whole: bool = False) -> None:
-    """Raise InvalidInput for links of a body that lead nowhere or in a circle.
+    """Raise InvalidInput for links of a body that lead nowhere or in a circle, or if it is too big.
 
     A link to an input of the workflow needs that input once there are any; with `is_whole` always.
     Any field of a stage will do: what it puts out is seen when it has run.
     """
+    size_bytes = len(msgspec.json.encode(body))
+    if size_bytes > BYTES_MAX:
+        raise errors.InvalidInput(
+            f"A workflow has at most {BYTES_MAX} bytes, got {size_bytes}: give long values in files"
+        )
     known = dict.fromkeys(stage["id"] for stage in body["stages"])
     names = {field["name"] for field in body.get("inputs") or []}
     is_strict = is_whole or body.get("inputs") is not None

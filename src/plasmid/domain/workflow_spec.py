@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,16 +16,21 @@ SOURCE: Final = "outputSource"
 FIELDS_MAX: Final = 50_000
 
 
-class Interface(msgspec.Struct, frozen=True):
+class Interface(msgspec.Struct, frozen=True, dict=True):
     """What an executable takes and gives; None where it says nothing and anything will do."""
 
     inputs: Spec | None
     outputs: Spec | None
 
-    @property
-    def input_names(self) -> list[str]:
-        """The names of the input fields, none if the executable says nothing."""
-        return [field["name"] for field in self.inputs or []]
+    @functools.cached_property
+    def input_names(self) -> dict[str, None]:
+        """The names of the input fields in order, none if the executable says nothing."""
+        return dict.fromkeys(field["name"] for field in self.inputs or [])
+
+    @functools.cached_property
+    def output_names(self) -> dict[str, None]:
+        """The names of the output fields in order, none if the executable says nothing."""
+        return dict.fromkeys(field["name"] for field in self.outputs or [])
 
 
 def of_executable(body: Mapping[str, Any]) -> Interface:

@@ -18,6 +18,8 @@ Stage = dict[str, Any]
 ID_PATTERN: Final = "^(stage-|[a-zA-Z_])[0-9a-zA-Z_]*$"
 ALL: Final = "*"
 STAGES_MAX: Final = 1000
+# It stands before the name of each field in what a workflow takes and gives.
+ID_CHARACTERS_MAX: Final = 255
 _ID: Final = re.compile(ID_PATTERN.removeprefix("^").removesuffix("$"), re.ASCII)
 _FORM: Final = (
     'a link as {"$dnanexus_link": {"stage": ID, "outputField": NAME}} or {"$dnanexus_link":'
@@ -31,6 +33,8 @@ def check_id(stage_id: object, where: str) -> str:
     """Return the id that a new stage is to have; raises InvalidInput."""
     if not isinstance(stage_id, str) or not _ID.fullmatch(stage_id):
         raise keys.refusal("id", where, f"a string that matches {ID_PATTERN}, got {stage_id!r}")
+    if len(stage_id) > ID_CHARACTERS_MAX:
+        raise keys.refusal("id", where, f"at most {ID_CHARACTERS_MAX} characters long")
     return stage_id
 
 
@@ -134,8 +138,9 @@ def check_sources(
 
 def has_field(found: Interface | None, link: StageLink) -> bool:
     """Say whether a stage may have the field that a link names."""
-    spec = None if found is None else found.outputs if link.is_output else found.inputs
-    return spec is None or any(field["name"] == link.field for field in spec)
+    if found is None or (found.outputs if link.is_output else found.inputs) is None:
+        return True
+    return link.field in (found.output_names if link.is_output else found.input_names)
 
 
 def get(stages: list[Stage], stage_id: object) -> Stage:

@@ -6,6 +6,8 @@ analysis is made: so nothing ever waits for more of an analysis than it needs.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection
 from typing import Any
 
 from plasmid.domain import errors, failures, ids, links, stage_values
@@ -20,17 +22,25 @@ OUTPUTS = "outputs"
 """The setting of an analysis whose workflow names its outputs: their values, as references."""
 
 
-async def to_jobs(reader: Reader, value: Any) -> Any:
+async def to_jobs(reader: Reader, value: Any, *, but: Collection[str] = ()) -> Any:
     """Return a value whose references to analyses are references to jobs, or what they mean.
 
+    Those to the analyses of `but` stay: they are not made yet.
     Raises ResourceNotFound for an analysis that is not there, InvalidInput for what it cannot put
-    out.
+    out, or if that is too much.
     """
-    found = [one for one in links.references(value) if ids.is_id(one.execution, "analysis")]
+    found = [
+        one
+        for one in links.references(value)
+        if ids.is_id(one.execution, "analysis") and one.execution not in but
+    ]
     if not found:
         return value
     meant = {reference: await _meaning(reader, reference) for reference in found}
-    return links.replace_references(value, lambda one: meant.get(one, links.UNRESOLVED))
+    try:
+        return links.replace_references(value, lambda one: meant.get(one, links.UNRESOLVED))
+    except failures.JobFailure as failure:
+        raise errors.InvalidInput(failure.message) from failure
 
 
 async def _meaning(reader: Reader, reference: JobReference) -> Any:
@@ -72,8 +82,14 @@ async def assembled(reader: Reader, row: AnalysisRow) -> dict[str, Any]:
 
 
 async def _named(reader: Reader, outputs: dict[str, Any], launcher: Launcher) -> dict[str, Any]:
-    """Return the outputs that a workflow names, without those that its stages left out."""
-    settled = await to_jobs(reader, outputs)
+    """Return the outputs that a workflow names, without those that nothing has been put out for.
+
+    Nothing that is wrong with one may keep the last stage from its end.
+    """
+    settled = {}
+    for name, value in outputs.items():
+        with contextlib.suppress(errors.ApiError):  # as of a workflow within, which has it no more
+            settled[name] = await to_jobs(reader, value)
     wanted = links.references(settled)
     sources = await jobs.find_sources(reader, {reference.execution for reference in wanted})
     values: dict[JobReference, Any] = {}
@@ -83,7 +99,8 @@ async def _named(reader: Reader, outputs: dict[str, Any], launcher: Launcher) ->
             values[reference] = await references.value_of(reader, launcher, reference, source)
         except failures.JobFailure:
             values[reference] = None
-    named = {
-        name: links.replace_references(value, values.__getitem__) for name, value in settled.items()
-    }
+    named = {}
+    for name, value in settled.items():
+        with contextlib.suppress(failures.JobFailure):
+            named[name] = links.replace_references(value, values.__getitem__)
     return {name: value for name, value in named.items() if value is not None}

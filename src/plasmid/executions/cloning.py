@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -11,6 +13,8 @@ from plasmid.executions.world import Moment
 from plasmid.metadata import objects, orgs, projects
 from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import JobRow, PlacementRow
+
+YIELD_EVERY: Final = 100
 
 
 class Launcher(msgspec.Struct, frozen=True):
@@ -50,8 +54,12 @@ async def clone_objects(
     seen = set(waiting)
     named = set(waiting)
     origins: dict[str, str] = {}
-    existing = []
+    existing: list[str] = []
+    count = 0
     while waiting:
+        count += 1
+        if count % YIELD_EVERY == 0:
+            await asyncio.sleep(0)  # many objects are no reason to let others wait
         object_id = waiting.pop(0)
         row = await objects.find_object(moment.tx, object_id)
         origin = source or origins.get(object_id)

@@ -142,7 +142,10 @@ async def _as_come(reader: Reader, row: JobRow, value: Any) -> Any:
         if source is not None and source.state == State.DONE:
             with contextlib.suppress(JobFailure):  # it has failed this job, which says so itself
                 values[reference] = await value_of(reader, launcher, reference, source)
-    return _replaced(value, values)
+    try:
+        return _replaced(value, values)
+    except JobFailure:  # too much, as this job says itself when it ends
+        return value
 
 
 async def pending_objects(moment: Moment, object_ids: list[str]) -> set[str]:

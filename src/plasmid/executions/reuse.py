@@ -33,7 +33,16 @@ class Earlier(msgspec.Struct, frozen=True):
 
 
 async def key_of(moment: Moment, row: JobRow) -> str | None:
-    """Return what a job that is done has in common with its equals; None for sub-jobs."""
+    """Return what a job that is done has in common with its equals.
+
+    None for sub-jobs, and where one could log in to it or to a job below: what somebody did there
+    is no part of the input, and others would be given it.
+    """
+    key = await _compared_by(moment, row)
+    return None if key and await equals.could_log_in(moment.tx, row.id) else key
+
+
+async def _compared_by(moment: Moment, row: JobRow) -> str | None:
     if row.function != "main" or await outputs.is_subjob(moment, row):
         return None
     return reuse.key(row.executable, row.region, row.input)
@@ -48,7 +57,7 @@ async def find(moment: Moment, row: JobRow, settled: dict[str, Any]) -> Earlier 
     if row.function != "main" or not await _is_on(moment, row):
         return None
     ready = msgspec.structs.replace(row, input=settled)
-    key = await key_of(moment, ready)
+    key = await _compared_by(moment, ready)
     if key is None:
         return None
     found = await _refusal(moment, row) or await _find(moment, ready, key)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
 from plasmid.domain import errors, failures, job_states, keys, links, replays
+from plasmid.domain.analysis_states import State as AnalysisState
 from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import Event, State
 from plasmid.executions import (
@@ -26,6 +28,7 @@ from plasmid.telemetry import failpoints
 
 # How long `delayWorkspaceDestruction` keeps a workspace after its tree (contract F.2).
 WORKSPACE_KEPT_MS: Final = 3 * 24 * 3600 * 1000
+REMOVED_AT_ONCE: Final = 5_000
 _PENDING_FAILURE: Final = "pendingFailure"
 
 
@@ -184,6 +187,31 @@ async def fall_again(moment: Moment, row: JobRow) -> None:
         await _fail_tree(moment, row, failure)
 
 
+async def fall_again_with(moment: Moment, analysis_id: str) -> None:
+    """End what falls with an analysis or a stage of it, also what was made since that failed."""
+    row = await metadata_of_analyses.find_analysis(moment.tx, analysis_id)
+    if row is None or row.state == AnalysisState.IN_PROGRESS:
+        return
+    below = await metadata_of_analyses.find_stages(moment.tx, row.id)
+    for job in below.jobs.values():
+        await fall_again(moment, job)
+    for inner in below.analyses:
+        await fall_again_with(moment, inner)
+    if row.state == AnalysisState.FAILED:
+        await _fell_with(moment, row)
+
+
+async def _fell_with(moment: Moment, row: AnalysisRow) -> None:
+    """End what falls with an analysis that has failed.
+
+    Its stages may have failed alone: that is decided anew where the analysis is one itself.
+    """
+    if await analyses.failed_within(moment, row):
+        message = f"{row.id} ({row.name}) failed: {row.settings['failureMessage']}"
+        following = JobFailure(failures.JOB_TREE_FAILURE, message)
+        await _fell(moment, row, following, origin=row.settings["failureFrom"])
+
+
 async def _fell(
     moment: Moment,
     failed: JobRow | AnalysisRow,
@@ -260,11 +288,8 @@ async def stage_ended(moment: Moment, stage: JobRow | AnalysisRow) -> None:
     if over is None:
         return
     moment.to_wake.append(over.id)
-    if over.state == State.FAILED and await analyses.failed_within(moment, over):
-        # its stages may have failed alone: that is decided anew where the analysis is one itself
-        message = f"{over.id} ({over.name}) failed: {over.settings['failureMessage']}"
-        following = JobFailure(failures.JOB_TREE_FAILURE, message)
-        await _fell(moment, over, following, origin=over.settings["failureFrom"])
+    if over.state == AnalysisState.FAILED:
+        await _fell_with(moment, over)
     if over.parent_analysis is not None:
         await stage_ended(moment, over)
 
@@ -303,7 +328,12 @@ async def _wake_who_waits_for_nobody(moment: Moment, row: JobRow) -> None:
 
 async def remove_container(moment: Moment, container_id: str) -> None:
     """Remove a container and the objects that lie nowhere else."""
-    await remove_objects(moment, container_id, await objects.find_ids_in(moment.tx, container_id))
+    limit = REMOVED_AT_ONCE
+    while inside := await objects.find_ids_in(moment.tx, container_id, limit=limit):
+        await remove_objects(moment, container_id, inside)
+        if len(inside) < limit:
+            break
+        await asyncio.sleep(0)  # a large container is no reason to let others wait
     await projects.remove_container(moment.tx, container_id)
 
 

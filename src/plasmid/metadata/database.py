@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -27,6 +27,9 @@ from plasmid.domain import errors
 from plasmid.metadata import migrate, rows, schema
 
 T = TypeVar("T", bound=msgspec.Struct)
+_Row = tuple[Any, ...]
+_Statement: TypeAlias = "Prepared | ClauseElement"
+_Values: TypeAlias = Mapping[str, Any] | None
 
 
 class _Compiler(SQLiteCompiler):
@@ -99,15 +102,11 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    async def rows(
-        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None = None
-    ) -> Sequence[tuple[Any, ...]]:
+    async def rows(self, statement: _Statement, values: _Values = None) -> Sequence[_Row]:
         """Return all rows of a query."""
         return self._run(statement, values).fetchall()
 
-    async def row(
-        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None = None
-    ) -> tuple[Any, ...] | None:
+    async def row(self, statement: _Statement, values: _Values = None) -> _Row | None:
         """Return the first row of a query, or None."""
         found: tuple[Any, ...] | None = self._run(statement, values).fetchone()
         return found
@@ -150,9 +149,7 @@ class Reader:
         found = self._run(statement, values).fetchone()
         return None if found is None else rows.read(struct, found)
 
-    def _run(
-        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None
-    ) -> sqlite3.Cursor:
+    def _run(self, statement: _Statement, values: _Values) -> sqlite3.Cursor:
         prepared = statement if isinstance(statement, Prepared) else Prepared(statement)
         merged = {**prepared.defaults, **values} if values else prepared.defaults
         try:
@@ -172,16 +169,12 @@ class Aside(Reader):
         self._use = threading.Lock()
         self._late: dict[tuple[str, ...], tuple[float, tuple[Any, ...] | None]] = {}
 
-    async def rows(
-        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None = None
-    ) -> Sequence[tuple[Any, ...]]:
+    async def rows(self, statement: _Statement, values: _Values = None) -> Sequence[_Row]:
         """Return all rows of a query."""
         async with self._turn:
             return await asyncio.to_thread(self._fetched, statement, values)
 
-    async def row(
-        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None = None
-    ) -> tuple[Any, ...] | None:
+    async def row(self, statement: _Statement, values: _Values = None) -> _Row | None:
         """Return the first row of a query, or None."""
         return next(iter(await self.rows(statement, values)), None)
 
@@ -203,11 +196,16 @@ class Aside(Reader):
                 self._late.pop(next(iter(self._late)))
         return row
 
-    def _fetched(
-        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None
-    ) -> Sequence[tuple[Any, ...]]:
+    def _fetched(self, statement: _Statement, values: _Values) -> Sequence[_Row]:
         with self._use:  # a call that was cancelled has left its thread at work
             return self._run(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Close the connection; a query that is still at work in its thread ends first, at once."""
+        while not self._use.acquire(timeout=0.01):
+            self._connection.interrupt()
+        self._connection.close()
+        self._use.release()
 
 
 class Main(Reader):
@@ -280,14 +278,16 @@ class Database:
         self._writer = _connect(path)
         try:
             migrate.bring_up_to_date(self._writer)
-            self._reader_connection = _connect(path) if path else self._writer
+            reading = _connect(path) if path else self._writer
         except sqlite3.DatabaseError as error:
             self._writer.close()
             raise _unusable(path, error) from error
-        self.reader = Reader(self._reader_connection)
-        self._aside_connection = _connect(path, any_thread=True) if path else self._writer
+        self.reader = Reader(reading)
+        self._closing = [self._writer.close]
         if path:
-            self.reader = Main(self._reader_connection, Aside(self._aside_connection))
+            aside = Aside(_connect(path, any_thread=True))
+            self.reader = Main(reading, aside)
+            self._closing = [aside.close, reading.close, self._writer.close]
         self._lock = asyncio.Lock()
         self.listeners: list[Callable[[str], None]] = []
 
@@ -312,10 +312,8 @@ class Database:
 
     def close(self) -> None:
         """Close the file."""
-        for connection in (self._aside_connection, self._reader_connection):
-            if connection is not self._writer:
-                connection.close()
-        self._writer.close()
+        for close in self._closing:
+            close()
 
 
 def _connect(path: Path | None, *, any_thread: bool = False) -> sqlite3.Connection:

@@ -38,11 +38,17 @@ _NAMED = Prepared(
 )
 _ADD_LINK = Prepared(sa.insert(schema.links))
 _DROP_LINKS = Prepared(sa.delete(schema.links).where(_l.source == param("k")))
-_PARTS = Prepared(sa.select(schema.parts).where(_t.object == param("k")).order_by(_t.part))
 _PART = Prepared(sa.select(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
 _DROP_PART = Prepared(sa.delete(schema.parts).where(_t.object == param("k"), _t.part == param("i")))
-# Parts whose file is gone are marked, so that their collector need not look at all others.
+# Parts whose file is gone are marked, so that their collector need not look at all others. The
+# operator may make a file of the same id anew before they are collected.
 _IS_ORPHAN = sa.text("parts.state = 'orphan'")
+_PARTS = Prepared(
+    sa.select(schema.parts).where(_t.object == param("k"), _t.state != "orphan").order_by(_t.part)
+)
+_DROP_ORPHAN = Prepared(
+    sa.delete(schema.parts).where(_t.object == param("k"), _t.part == param("i"), _IS_ORPHAN)
+)
 _ORPHANS = Prepared(sa.select(schema.parts).where(_IS_ORPHAN).limit(param("n")))
 
 
@@ -248,6 +254,6 @@ async def find_orphan_parts(reader: Reader, limit: int) -> list[PartRow]:
     return await reader.structs(PartRow, _ORPHANS, {"n": limit})
 
 
-async def remove_part(tx: Transaction, part: PartRow) -> None:
-    """Forget a part."""
-    await tx.execute(_DROP_PART, {"k": part.object, "i": part.part})
+async def remove_orphan_part(tx: Transaction, part: PartRow) -> None:
+    """Forget a part whose file is gone; one that has come in its place meanwhile stays."""
+    await tx.execute(_DROP_ORPHAN, {"k": part.object, "i": part.part})

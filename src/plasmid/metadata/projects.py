@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from plasmid.domain.access import Level
 from plasmid.metadata import analyses, jobs, rows, schema
-from plasmid.metadata.database import Prepared, Reader, Transaction, param
+from plasmid.metadata.database import Prepared, Reader, Transaction, listed, param
 from plasmid.metadata.rows import ContainerRow
 
 PUBLIC = "PUBLIC"
@@ -18,6 +19,7 @@ _c, _m, _f = schema.containers.c, schema.members.c, schema.folders.c
 _j = schema.jobs.c
 _y = schema.analyses.c
 _GET = Prepared(sa.select(schema.containers).where(_c.id == param("k")))
+_SEVERAL = Prepared(sa.select(schema.containers).where(_c.id.in_(listed("ids"))))
 _MEMBERS = Prepared(sa.select(_m.member, _m.level).where(_m.container == param("k")))
 _DROP_MEMBER = Prepared(
     sa.delete(schema.members).where(_m.container == param("k"), _m.member == param("m"))
@@ -65,9 +67,9 @@ async def find_container(reader: Reader, container_id: str) -> ContainerRow | No
 
 
 async def find_containers(reader: Reader, container_ids: Iterable[str]) -> list[ContainerRow]:
-    """Return those of the containers that exist."""
-    statement = sa.select(schema.containers).where(_c.id.in_(list(container_ids)))
-    return await reader.structs(ContainerRow, statement)
+    """Return those of the containers that exist, any number."""
+    values = {"ids": msgspec.json.encode(list(container_ids)).decode()}
+    return await reader.structs(ContainerRow, _SEVERAL, values)
 
 
 async def find_containers_within(reader: Reader, project_id: str) -> list[ContainerRow]:

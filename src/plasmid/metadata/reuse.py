@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.metadata import schema
+from plasmid.domain import ssh_access
+from plasmid.metadata import jobs, schema
 from plasmid.metadata.database import Prepared, Reader, param
 from plasmid.metadata.rows import JobRow
 
@@ -42,6 +43,23 @@ _OF_PROJECT = Prepared(
     .limit(NEAR_MAX)
 )
 _ANALYSIS = Prepared(sa.select(_a.parent_analysis, _a.properties).where(_a.id == param("k")))
+_below = jobs.below()
+_WITH_LOGIN = Prepared(
+    sa.select(_j.id)
+    .join(_below, _j.id == _below.c.id)
+    .where(
+        sa.or_(
+            sa.func.json_array_length(_j.settings, f"$.{ssh_access.FIELD}") > 0,
+            sa.func.json_extract(_j.settings, f"$.{ssh_access.WAS_ALLOWED}"),
+        )
+    )
+    .limit(1)
+)
+
+
+async def could_log_in(reader: Reader, job_id: str) -> bool:
+    """Say whether somebody could log in to a job, or to one of those below it, at any time."""
+    return await reader.row(_WITH_LOGIN, {"k": job_id}) is not None
 
 
 async def find_equal(reader: Reader, key: str) -> list[JobRow]:

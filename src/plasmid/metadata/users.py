@@ -13,9 +13,22 @@ from plasmid.metadata.rows import NonceRow, TokenRow, UserRow
 TOKENS_TOPIC = "tokens"
 """Told when tokens were removed, after the commit: until then they are good."""
 
+MADE_BY = "madeBy"
+"""Which user has made an account, in its settings; the first user's says nothing."""
+
 _USER = Prepared(sa.select(schema.users).where(schema.users.c.id == param("k")))
 _USERS = Prepared(sa.select(schema.users).order_by(schema.users.c.id))
-_USER_BY_EMAIL = Prepared(sa.select(schema.users).where(schema.users.c.email == param("k")))
+_USER_BY_EMAIL = Prepared(
+    sa.select(schema.users)
+    .where(sa.func.lower(schema.users.c.email) == param("k"))
+    .order_by(schema.users.c.created_ms)
+    .limit(1)
+)
+_MADE_BY = Prepared(
+    sa.select(sa.func.count()).where(
+        sa.func.json_extract(schema.users.c.settings, f"$.{MADE_BY}") == param("k")
+    )
+)
 _TOKEN = Prepared(sa.select(schema.tokens).where(schema.tokens.c.hash == param("k")))
 _TOKENS = Prepared(
     sa.select(schema.tokens)
@@ -45,8 +58,14 @@ async def find_users(reader: Reader) -> list[UserRow]:
 
 
 async def find_user_by_email(reader: Reader, email: str) -> UserRow | None:
-    """Return the user with an address, or None."""
-    return await reader.struct(UserRow, _USER_BY_EMAIL, {"k": email})
+    """Return the user with an address, or None; a mailbox is the same in capital letters."""
+    return await reader.struct(UserRow, _USER_BY_EMAIL, {"k": email.lower()})
+
+
+async def count_made_by(reader: Reader, user_id: str) -> int:
+    """Return how many accounts a user has made."""
+    found = await reader.row(_MADE_BY, {"k": user_id})
+    return int(found[0]) if found is not None else 0
 
 
 async def update_user(tx: Transaction, user_id: str, changes: dict[str, Any]) -> None:

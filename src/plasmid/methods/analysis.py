@@ -83,7 +83,7 @@ async def update(call: Call, target: AnalysisRow, body: dict[str, Any]) -> Ref:
 
 async def _allow_ssh(call: Call, target: AnalysisRow, allowed: list[str]) -> None:
     for row in await jobs.find_unfinished_below(call.tx, target.id):
-        settings = row.settings | {ssh_access.FIELD: allowed}
+        settings = execution_changes.with_ssh(row.settings, allowed)
         await jobs.update_job(call.tx, row.id, {"settings": settings})
         if row.worker is not None:
             call.tx.notify(settle.worker_topic(row.worker))

@@ -17,7 +17,7 @@ from plasmid.executions import app_containers, cloning
 from plasmid.executions.world import Moment
 from plasmid.metadata import objects, projects
 from plasmid.metadata.rows import AppRow, ContainerRow, ObjectRow
-from plasmid.methods import moments, targets
+from plasmid.methods import levels, moments, targets
 from plasmid.methods.call import Call
 from plasmid.methods.targets import Container, DataObject
 from plasmid.methods.wire import data_object as wire
@@ -110,16 +110,27 @@ async def _executable(
 
 
 async def _copyable(call: Call, object_id: str) -> DataObject:
-    """Return an object that the caller sees and may copy; raises."""
+    """Return an object where the caller sees it and may copy it from; raises."""
     found = await targets.get_data_object(call, object_id)
-    await _copied_from(call, found.place.container)
+    best = found.place
+    for place in [best, *(place for place, _ in found.places if place is not best)]:
+        try:
+            await _copied_from(call, place.container)
+        except errors.PermissionDenied:
+            continue
+        return msgspec.structs.replace(found, place=place)
+    await _copied_from(call, best.container)  # says why it may not
     return found
 
 
 async def _copied_from(call: Call, container_id: str) -> Container:
     found = await targets.get_container(call, container_id, Level.VIEW)
-    if found.row.flags.get("restricted"):
-        raise errors.PermissionDenied(f"{found.id} is restricted: nothing can be cloned from it")
+    home = found.row
+    if home.project is not None:  # a workspace or a cache is as restricted as its project
+        home = await projects.find_container(call.reader, home.project) or home
+    if home.flags.get("restricted"):
+        raise errors.PermissionDenied(f"{home.id} is restricted: nothing can be cloned from it")
+    await levels.require_code(call, container_id)
     return found
 
 
@@ -139,9 +150,8 @@ async def _resources(
         return found
     wanted = []
     for object_id in keys.strings(options, "resources", where) or []:
-        thing = await targets.get_data_object(call, object_id)
-        container = await _copied_from(call, thing.place.container)
-        _require_region(container.row.region, region, object_id)
+        thing = await _copyable(call, object_id)
+        _require_region(await wire.region_of(call.reader, thing.place), region, object_id)
         if thing.row.state != "closed":
             raise errors.InvalidState(f"{object_id} is not closed; only closed objects are copied")
         wanted.append(thing)
@@ -174,13 +184,16 @@ async def fill(
 async def _copy_applet(
     call: Call, moment: Moment, applet: DataObject, content: ContainerRow
 ) -> None:
-    """Copy an applet with what it bundles, wherever that lies; raises ResourceNotFound."""
+    """Copy an applet with what it bundles, wherever that lies.
+
+    Raises ResourceNotFound or PermissionDenied for what the caller may not copy.
+    """
     await cloning.clone_objects(
         moment, [applet.id], source=applet.place.container, destination=content.id
     )
     for object_id in run_spec.bundled_ids(applet.row.body["runSpec"]):
         if await objects.find_placement(moment.tx, content.id, object_id) is None:
-            found = await targets.get_data_object(call, object_id)
+            found = await _copyable(call, object_id)
             await cloning.clone_objects(
                 moment, [object_id], source=found.place.container, destination=content.id
             )
@@ -217,6 +230,7 @@ class _Copying:
         self.call = call
         self.moment = moment
         self.content = content
+        self.seen: set[str] = set()
 
     async def copy(self, workflow: DataObject, depth: int = 0) -> None:
         """Copy one workflow; raises for what is not there, not the caller's, or elsewhere."""
@@ -226,6 +240,9 @@ class _Copying:
         body = workflow.row.body
         for stage in body.get("stages", []):
             executable = str(stage["executable"])
+            if executable in self.seen:
+                continue  # many stages run few executables; copied one by one it would never end
+            self.seen.add(executable)
             if ids.is_id(executable, *ids.VERSIONED_CLASSES):
                 await self._require_app(executable)
                 continue
@@ -242,6 +259,11 @@ class _Copying:
         found = await _copyable(self.call, object_id)
         region = await wire.region_of(self.call.reader, found.place)
         _require_region(region, self.content.region, object_id)
+        if found.row.state != "closed":
+            raise errors.InvalidState(
+                f"{object_id}, which the workflow needs, is not closed: close it first, so that"
+                " what is made of it stays as it is"
+            )
         return found
 
     async def _place(self, found: DataObject) -> None:

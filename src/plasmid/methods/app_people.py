@@ -5,7 +5,7 @@ All three belong to the name: they are the same for all versions.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from plasmid.domain import errors, ids, keys, properties
 from plasmid.metadata import apps, orgs, projects, users
@@ -13,6 +13,9 @@ from plasmid.methods import targets
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, App
+
+# One call looks each of them up while others wait to write.
+NAMES_MAX: Final = 1000
 
 
 def _routes(verb: str) -> tuple[str, str]:
@@ -93,7 +96,10 @@ async def remove_categories(call: Call, target: App, body: dict[str, Any]) -> Re
 
 def _named(body: dict[str, Any], key: str) -> list[str]:
     keys.require(body, key)
-    return keys.strings(body, key) or []
+    named = keys.strings(body, key) or []
+    if len(named) > NAMES_MAX:
+        raise keys.refusal(key, "input", f"an array of at most {NAMES_MAX} strings")
+    return named
 
 
 async def _known(call: Call, names: list[str]) -> list[str]:

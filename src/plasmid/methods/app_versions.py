@@ -22,6 +22,8 @@ from plasmid.methods.targets import Access, App
 
 # The client compares this text with what it gets, letter by letter.
 CONFLICT: Final = "Specified name and version conflict with an existing alias"
+# One call looks each of them up while others wait to write.
+TAGS_MAX: Final = 1000
 WORDS: Final = {"app": "an app", "globalworkflow": "a global workflow"}
 
 
@@ -219,7 +221,10 @@ async def remove_tags(call: Call, target: App, body: dict[str, Any]) -> Ref:
 
 def _tags(body: dict[str, Any]) -> list[str]:
     keys.require(body, "tags")
-    return [app_spec.check_alias(tag, "tags") for tag in keys.strings(body, "tags") or []]
+    given = keys.strings(body, "tags") or []
+    if len(given) > TAGS_MAX:
+        raise keys.refusal("tags", "input", f"an array of at most {TAGS_MAX} strings")
+    return [app_spec.check_alias(tag, "tags") for tag in given]
 
 
 @method("/app-xxxx/install", access=Access.APP_VIEW, mode=Mode.WRITE)

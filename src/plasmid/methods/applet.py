@@ -6,15 +6,13 @@ from typing import Any, Final
 
 from plasmid.domain import https_app, io_spec, keys, links, object_states, run_spec
 from plasmid.metadata import objects
-from plasmid.methods import creation, running, targets
+from plasmid.methods import creation, levels, running, targets
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, DataObject
 from plasmid.methods.wire import data_object as wire
 
 DEFAULT_ACCESS: Final = {"project": "VIEW"}
-# What the runSpec of an applet says of itself if it was not said.
-_UNSAID: Final = {"headJobOnDemand": False, "inheritParentRestartOnPolicy": False}
 _KEPT: Final = (
     "dxapi", "title", "summary", "description", "developerNotes", "ignoreReuse",
     "treeTurnaroundTimeThreshold",
@@ -63,6 +61,7 @@ async def _require_visible(call: Call, bundled: list[str]) -> None:
 @method("/applet-xxxx/get", access=Access.OBJECT_VIEW)
 async def get(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, Any]:
     """Describe an applet as it was given, its code with it, so that it can be built again."""
+    await levels.require_code(call, *(place.container for place, _ in target.places))
     described = await wire.describe(call.reader, target.row, target.place, {"details": True})
     region = await wire.region_of(call.reader, target.place)
     body = target.row.body
@@ -70,7 +69,7 @@ async def get(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str,
         del described[https_app.FIELD]
     access = body["access"]
     return described | {
-        "runSpec": {**_UNSAID, **wire.run_spec(target.row, region)},
+        "runSpec": {**run_spec.UNSAID, **wire.run_spec(target.row, region)},
         "title": body.get("title", ""),
         "access": {} if access == DEFAULT_ACCESS else access,
     }

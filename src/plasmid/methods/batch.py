@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import time
+from collections.abc import Iterator
+from typing import Any, Final
 
 from plasmid.domain import batches, errors, folders, ids, instance_types, io_spec, keys, links
 from plasmid.domain.access import Level
@@ -15,6 +17,9 @@ from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.stage_executables import Stages
 from plasmid.methods.targets import Access, DataObject
+
+# For how long names are held against expressions before the call is refused.
+SECONDS_MAX: Final = 20.0
 
 
 @method("/system/generateBatchInputs", access=Access.LOGIN)
@@ -35,8 +40,20 @@ async def generate_batch_inputs(call: Call, target: None, body: dict[str, Any]) 
         if ids.is_id(place.object, "file") and not found[place.object].hidden
     ]
     # the more files and expressions, the longer it takes: others must not wait for it
-    made = await asyncio.to_thread(batches.grouped, files, expressions)
+    made = await asyncio.to_thread(batches.grouped, _in_time(files), expressions)
     return {"batchInputs": [_shown(batch, list(expressions)) for batch in made]}
+
+
+def _in_time(files: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the files; raises InvalidInput if what is done with them takes too long."""
+    ends = time.monotonic() + SECONDS_MAX
+    for number, file in enumerate(files):
+        if time.monotonic() > ends:
+            raise errors.InvalidInput(
+                f"Only {number} of the {len(files)} files of the folder could be held against the"
+                f' "inputs" in {SECONDS_MAX:.0f} s: give simpler expressions, or a smaller folder'
+            )
+        yield file
 
 
 def _shown(batch: Batch, wanted: list[str]) -> dict[str, Any]:
@@ -68,6 +85,7 @@ async def _validated(call: Call, target: DataObject, body: dict[str, Any]) -> di
     if spec is None:
         raise errors.InvalidInput("The executable has no inputSpec, by which a batch is checked")
     columns = batches.read_columns(body)
+    batches.require_few_cells(columns, len(spec))
     types = keys.array(body, "instanceTypes") or []
     batches.require_length(types, columns, "instanceTypes")
     for name in types:
@@ -75,7 +93,8 @@ async def _validated(call: Call, target: DataObject, body: dict[str, Any]) -> di
     files = links.object_ids(keys.array(body, "files")) + links.object_ids(columns.of_rows)
     for object_id in dict.fromkeys(files + links.object_ids(columns.common)):
         await targets.get_data_object(call, object_id)
-    return {"expandedBatch": _checked(spec, columns)}
+    # many rows of many fields take long: others must not wait for it
+    return {"expandedBatch": await asyncio.to_thread(_checked, spec, columns)}
 
 
 def _checked(spec: list[dict[str, Any]], columns: Columns) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from plasmid.domain import errors, ids, keys, orgs
 from plasmid.metadata import orgs as org_rows
 from plasmid.metadata import users
-from plasmid.metadata.rows import ContainerRow
+from plasmid.metadata.rows import ContainerRow, OrgMemberRow
 from plasmid.methods.call import Call
 
 PERMITTED: Final = "permittedRegions"
@@ -67,12 +67,14 @@ async def require_region(call: Call, entity: str, region: str) -> None:
 async def moved_to(call: Call, row: ContainerRow, body: dict[str, Any]) -> str:
     """Return who is to be billed for a project by an update of it (contract C.3).
 
-    Raises InvalidInput for who cannot be billed, PermissionDenied for who the caller may not bill
-    and for an org whose policy keeps its projects.
+    Raises InvalidInput for who cannot be billed, PermissionDenied for who the caller may not bill,
+    for an org whose policy keeps its projects, and for a job or a narrowed token.
     """
     given = keys.string(body, "billTo")
     if given is None or given == row.bill_to:
         return row.bill_to
+    if call.actor.job is not None or call.actor.scope is not None:
+        raise errors.PermissionDenied(f"This token may not change who is billed for {row.id}")
     if given != call.user and ids.is_id(given, "user"):
         raise errors.InvalidInput(f"{given} cannot be billed for this project")
     await require_billable(call, given)
@@ -83,13 +85,17 @@ async def moved_to(call: Call, row: ContainerRow, body: dict[str, Any]) -> str:
 
 async def require_releasable(call: Call, row: ContainerRow) -> None:
     """Raise PermissionDenied if only ADMINs of the org that pays may let another one pay."""
+    if not await is_releasable(call, row, call.orgs.get(row.bill_to)):
+        raise errors.PermissionDenied(
+            f"{row.id} is billed to {row.bill_to}: only its members whom its policy"
+            " restrictProjectTransfer names may let another be billed for it"
+        )
+
+
+async def is_releasable(call: Call, row: ContainerRow, place: OrgMemberRow | None) -> bool:
+    """Say whether a user with this place in the org that pays may let another one pay."""
     org = await org_rows.find_org(call.reader, row.bill_to)
     if org is None:
-        return
-    place = call.orgs.get(org.id)
-    needs_admin = org.policies["restrictProjectTransfer"] == orgs.ADMIN
-    if place is None or (needs_admin and place.level != orgs.ADMIN):
-        who = f"an ADMIN of {org.id}" if needs_admin else f"a member of {org.id}"
-        raise errors.PermissionDenied(
-            f"{row.id} is billed to {org.id}: only {who} may let another be billed for it"
-        )
+        return True
+    needed = org.policies["restrictProjectTransfer"]
+    return place is not None and (needed == orgs.MEMBER or place.level == orgs.ADMIN)

@@ -10,7 +10,7 @@ from plasmid.executions import cloning
 from plasmid.metadata import jobs, objects, projects
 from plasmid.metadata.rows import ObjectRow, PlacementRow
 from plasmid.methods import folders as folder_methods
-from plasmid.methods import moments, targets
+from plasmid.methods import levels, moments, targets
 from plasmid.methods.call import Call
 
 
@@ -92,6 +92,8 @@ async def initialised(call: Call, given: dict[str, Any], class_name: str) -> dic
     if not isinstance(source, dict) or not ids.is_id(source.get("id"), class_name):
         raise errors.InvalidInput(f'Expected key "initializeFrom.id" to be a {class_name} ID')
     found = await targets.get_data_object(call, source["id"], source.get("project"))
+    if class_name == "applet":
+        await levels.require_code(call, *(place.container for place, _ in found.places))
     inherited: dict[str, Any] = {
         "name": found.place.name,
         "tags": found.place.tags,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from plasmid.methods.targets import Access
 from plasmid.methods.wire import fields
 
 OBJECTS_MAX: Final = 1000
+YIELD_EVERY: Final = 50
 
 _Describe = Callable[[Call, dict[str, Any], dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -59,6 +61,8 @@ async def _each(
         class_name = asked["id"].partition("-")[0]
         chosen = asked.get("describe", by_class.get(class_name, by_class.get("*")))
         options = dict(fields.options_of(chosen) or {})
+        if len(results) % YIELD_EVERY == 0:
+            await asyncio.sleep(0)  # many things are no reason to let others wait
         try:
             results.append({"describe": await describe(call, asked, options)})
         except (errors.ResourceNotFound, errors.PermissionDenied) as error:

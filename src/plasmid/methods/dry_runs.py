@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plasmid.domain.access import Level
 from plasmid.metadata import analyses
 from plasmid.methods import analysis, workflow_runs
 from plasmid.methods.call import Call
@@ -17,12 +18,15 @@ class _TakenBackError(Exception):
 
 @method("/workflow-xxxx/dryRun", access=Access.OBJECT_VIEW, mode=Mode.OWN)
 async def dry_run(call: Call, target: DataObject, body: dict[str, Any]) -> dict[str, Any]:
-    """Describe the analysis that a run with this input would be; nothing is left of it."""
+    """Describe the analysis that a run with this input would be; nothing is left of it.
+
+    Who may only look at the project may ask, too: nothing is written.
+    """
     answer: dict[str, Any] = {}
     try:
         async with call.platform.database.transaction() as tx:
             call.begin(tx)
-            made = await workflow_runs.run(call, target, body)
+            made = await workflow_runs.run(call, target, body, needed=Level.VIEW)
             row = await analyses.find_analysis(tx, made["id"])
             if row is not None:
                 answer = await analysis.described(call, row, {})

@@ -20,6 +20,13 @@ def ssh_addresses(call: Call, body: dict[str, Any]) -> list[str]:
     return allowed
 
 
+def with_ssh(settings: dict[str, Any], allowed: list[str]) -> dict[str, Any]:
+    """Return a job's settings with other addresses; that one could log in is never forgotten."""
+    was_allowed = bool(allowed or settings.get(ssh_access.FIELD))
+    kept = {ssh_access.WAS_ALLOWED: True} if was_allowed else {}
+    return settings | kept | {ssh_access.FIELD: allowed}
+
+
 async def rank_tree(call: Call, target: JobRow | AnalysisRow, body: dict[str, Any]) -> None:
     """Change the rank of all of a tree that is not over; raises InvalidInput below its root."""
     rank = keys.integer(body, "rank", minimum=running.RANK_MIN, maximum=running.RANK_MAX) or 0

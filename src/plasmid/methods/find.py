@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from plasmid.methods.wire import fields
 
 BATCH_MAX: Final = 10_000
 RESOLVE_MAX: Final = 1000
+YIELD_EVERY: Final = 100
 
 
 _Page = list[tuple[ObjectRow, PlacementRow, Any]]
@@ -40,8 +42,10 @@ async def find_data_objects(call: Call, target: None, body: dict[str, Any]) -> d
     containers = await _containers(call, question)
     options = fields.options_of(question.page.describe)
     found, more = await _page(call, question, containers)
-    results = []
+    results: list[dict[str, Any]] = []
     for row, place, _ in found:
+        if len(results) % YIELD_EVERY == 0:
+            await asyncio.sleep(0)  # a long page is no reason to let others wait
         entry: dict[str, Any] = {"project": place.container, "id": row.id}
         if options is not None:
             entry["describe"] = await data_objects.describe(call, row, place, options)
@@ -120,22 +124,24 @@ async def _containers(call: Call, question: DataObjects) -> list[str]:
         scope = await targets.get_container(call, question.scope.project, question.level)
         regions = question.regions
         return [scope.id] if regions is None or scope.row.region in regions else []
-    visible = [
-        container
-        for container in await visible_containers(call)
-        if await levels.level_on(call, container) >= question.level
-    ]
+    visible = await visible_containers(call, question.level)
     if question.regions is None:
-        return sorted(visible)
+        return visible
     found = await projects.find_containers(call.reader, visible)
     return sorted(row.id for row in found if row.region in (question.regions or ()))
 
 
-async def visible_containers(call: Call) -> list[str]:
+async def visible_containers(call: Call, least: Level = Level.VIEW) -> list[str]:
     """Return the containers of which the caller is a member, as far as the token goes."""
     own = set(call.actor.containers)
     own |= set(await orgs.find_reachable(call.reader, call.user))
-    return sorted([item for item in own if await levels.level_on(call, item) >= Level.VIEW])
+    visible: list[str] = []
+    for count, item in enumerate(sorted(own), 1):
+        if count % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        if await levels.level_on(call, item) >= max(least, Level.VIEW):
+            visible.append(item)
+    return visible
 
 
 @method("/system/resolveDataObjects", access=Access.LOGIN)
@@ -147,8 +153,10 @@ async def resolve_data_objects(call: Call, target: None, body: dict[str, Any]) -
             f'Expected key "objects" of input to be an array of at most {RESOLVE_MAX} objects'
         )
     options = fields.options_of(body.get("describe"))
-    results = []
+    results: list[list[dict[str, Any]]] = []
     for entry in wanted:
+        if len(results) % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise errors.InvalidInput('Expected key "objects" of input to hold hashes with a name')
         results.append(await _resolved(call, {**body, **entry}, options))

@@ -7,7 +7,7 @@ from typing import Any
 from plasmid.domain import filters, keys, orgs
 from plasmid.metadata import orgs as org_rows
 from plasmid.metadata import projects
-from plasmid.methods import find_projects, levels
+from plasmid.methods import find_projects, levels, org_access
 from plasmid.methods import org as org_methods
 from plasmid.methods.call import Call
 from plasmid.methods.org_access import Org
@@ -27,6 +27,7 @@ async def find_orgs(call: Call, target: None, body: dict[str, Any]) -> dict[str,
     options = fields.options_of(page.describe)
     rows = await org_rows.find_orgs(call.reader, call.orgs)
     results: list[dict[str, Any]] = []
+    is_whole = org_access.is_whole(call)
     for row in rows:
         place = call.orgs[row.id]
         may_bill = orgs.may_bill(place.level, place.access)
@@ -37,7 +38,8 @@ async def find_orgs(call: Call, target: None, body: dict[str, Any]) -> dict[str,
             return {"results": results, "next": row.id}
         entry = {"id": row.id, "level": place.level, "allowBillableActivities": may_bill}
         if options is not None:
-            entry["describe"] = await org_methods.described(call, Org(row, place), dict(options))
+            org = Org(row, place if is_whole else None)
+            entry["describe"] = await org_methods.described(call, org, dict(options))
         results.append(entry)
     return {"results": results, "next": None}
 

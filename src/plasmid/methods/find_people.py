@@ -8,7 +8,7 @@ from plasmid.domain import errors, filters, ids, keys, orgs
 from plasmid.domain.access import Level
 from plasmid.metadata import orgs as org_rows
 from plasmid.metadata import projects, users
-from plasmid.methods import targets, user
+from plasmid.methods import org_access, targets, user
 from plasmid.methods.call import Call
 from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
@@ -29,7 +29,10 @@ async def find_users(call: Call, target: None, body: dict[str, Any]) -> dict[str
 
 
 async def _in_own_orgs(call: Call) -> list[str]:
-    found = []
+    """Return who is in the caller's orgs with them; a job or a narrowed token sees none of it."""
+    found: list[str] = []
+    if not org_access.is_whole(call):
+        return found
     for org in await org_rows.find_orgs(call.reader, call.orgs):
         is_admin = call.orgs[org.id].level == orgs.ADMIN
         if is_admin or org.policies["memberListVisibility"] != orgs.ADMIN:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from plasmid.domain import conditions, errors, filters, globs
 from plasmid.domain.access import Level
@@ -15,6 +16,8 @@ from plasmid.methods.registry import method
 from plasmid.methods.targets import Access
 from plasmid.methods.wire import fields
 from plasmid.methods.wire import project as wire
+
+YIELD_EVERY: Final = 100
 
 
 @method("/system/findProjects", access=Access.LOGIN)
@@ -37,7 +40,9 @@ async def find_projects(call: Call, target: None, body: dict[str, Any]) -> dict[
     )
     options = fields.options_of(question.page.describe)
     results: list[dict[str, Any]] = []
-    for row in from_place(found, question.page.starting):
+    for count, row in enumerate(from_place(found, question.page.starting)):
+        if count % YIELD_EVERY == 0:
+            await asyncio.sleep(0)  # many projects are no reason to let others wait
         level = await levels.level_on(call, row.id)
         if level < max(question.level, Level.VIEW) or not holds(question, row):
             continue

@@ -10,14 +10,14 @@ from plasmid.domain import archival, errors, folders, ids, keys, object_states
 from plasmid.domain.access import Level
 from plasmid.executions import cloning
 from plasmid.metadata import objects, projects
-from plasmid.methods import data_objects, moments, removal, targets
+from plasmid.methods import data_objects, levels, moments, removal, targets
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, Container
 from plasmid.methods.wire import fields
 
 PARTIAL_OBJECTS_MAX: Final = 10_000
-YIELD_EVERY: Final = 500
+YIELD_EVERY: Final = 100
 
 
 def _routes(verb: str) -> tuple[str, str]:
@@ -153,7 +153,10 @@ async def move(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     destination = folders.normalise(body.get("destination"), "destination")
     await require_folder(call, target.id, destination)
     object_ids = await removal.known_ids(call, target.id, body, force=False)
-    for place in await objects.find_placements_in(call.reader, target.id, object_ids):
+    places = await objects.find_placements_in(call.reader, target.id, object_ids)
+    for count, place in enumerate(places, 1):
+        if count % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
         await objects.update_placement(
             call.tx, place, {"folder": destination, "modified_ms": call.now_ms}
         )
@@ -213,6 +216,7 @@ async def _clone_destination(call: Call, target: Container, body: dict[str, Any]
 
 async def _require_unrestricted(call: Call, target: Container, destination: str) -> None:
     """Raise PermissionDenied if a project, or that of a workspace, lets nothing out."""
+    await levels.require_code(call, target.id)
     home = target.row
     if home.project is not None and home.project != destination:
         home = await projects.find_container(call.reader, home.project) or home
@@ -231,6 +235,9 @@ async def _require_clonable(
     for place in await objects.find_placements_in(call.reader, target.id, object_ids):
         state = archival.state_of(place.archival_state, place.archival_until_ms, call.now_ms)
         archival.require_clonable(place.object, state, same_payer=same_payer)
+        if destination.row.class_name != "project":
+            # there it would be as good as live
+            archival.require_live(place.object, state, "cloned for an execution")
 
 
 async def _clone_folder(

@@ -11,7 +11,13 @@ from typing import Any, Final
 from plasmid.domain import app_spec, keys, properties
 from plasmid.metadata import apps, objects
 from plasmid.methods import app as app_methods
-from plasmid.methods import app_making, app_versions, data_objects, workflow_runs
+from plasmid.methods import (
+    app_making,
+    app_versions,
+    data_objects,
+    stage_executables,
+    workflow_runs,
+)
 from plasmid.methods.app_making import Source
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
@@ -87,6 +93,8 @@ async def update(call: Call, target: App, body: dict[str, Any]) -> Ref:
     if body.get("regionalOptions") is not None:
         app_versions.require_unpublished(target)
         sources = await app_making.read_workflows(call, body)
+        for source in sources.values():
+            await stage_executables.require_no_circle(call, source.executable, target.id)
         changes["regional_options"] = await app_versions.refill(call, target, sources)
         content = _made_of(content, sources)
     await apps.update_version(call.tx, target.id, changes)

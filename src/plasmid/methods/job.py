@@ -57,7 +57,7 @@ async def update(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
     changes: dict[str, Any] = {"modified_ms": call.now_ms}
     if ssh_access.FIELD in body:
         allowed = execution_changes.ssh_addresses(call, body)
-        changes["settings"] = target.settings | {ssh_access.FIELD: allowed}
+        changes["settings"] = execution_changes.with_ssh(target.settings, allowed)
         if target.worker is not None:
             call.tx.notify(settle.worker_topic(target.worker))
     await jobs.update_job(call.tx, target.id, changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plasmid.domain import app_spec
+from plasmid.domain import app_spec, errors
 from plasmid.domain import orgs as org_rules
 from plasmid.domain.access import Level
 from plasmid.metadata import apps, objects, orgs, projects
@@ -62,6 +62,35 @@ async def _level_of_execution(call: Call, row: ContainerRow) -> Level:
     return Level.NONE
 
 
+async def _shows_code(call: Call, container_id: str) -> bool:
+    """Say whether who sees a container may have the code of what lies in it, too.
+
+    The users of a global workflow see what its stages run, but no more of it than of what an app
+    is made from: the code is its developers', unless it is open source (contract E.5).
+    """
+    row = None
+    if container_id.startswith("container-"):
+        row = await projects.find_container(call.reader, container_id)
+    if row is None or row.kind != app_spec.CONTENT:
+        return True
+    version = await apps.find_version(call.reader, row.app or "")
+    listing = await apps.find_name(call.reader, version.name) if version else None
+    if version is None or listing is None:
+        return False
+    return may_develop(call, listing) or await _may_get(call, version, listing)
+
+
+async def require_code(call: Call, *container_ids: str) -> None:
+    """Raise PermissionDenied unless the code of what lies in these is the caller's in one."""
+    for container_id in container_ids:
+        if await _shows_code(call, container_id):
+            return
+    raise errors.PermissionDenied(
+        "This belongs to a global workflow that is not open source: only its developers get its"
+        " code, or copy it"
+    )
+
+
 async def _may_get(call: Call, version: AppRow, listing: AppNameRow) -> bool:
     """Say whether what an app is made from is open to the caller, who is no developer of it."""
     row = await objects.find_object(call.reader, version.id)
@@ -75,8 +104,13 @@ def is_user(call: Call, version: AppRow, listing: AppNameRow) -> bool:
 
 
 def is_authorized(call: Call, listing: AppNameRow) -> bool:
-    """Say whether the caller is among the users of an app, by an org with access, or all are."""
+    """Say whether the caller is among the users of an app, by an org with access, or all are.
+
+    All are all users: who shows no token is none.
+    """
     users = listing.authorized_users
+    if call.actor.user is None:
+        return False
     return call.actor.user in users or projects.PUBLIC in users or _is_by_org(call, users)
 
 

@@ -30,11 +30,15 @@ class Org(msgspec.Struct):
         return "NONE" if self.place is None else self.place.level
 
 
+def is_whole(call: Call) -> bool:
+    """Say whether the token is all of its user: no job's, and not narrowed."""
+    return call.actor.job is None and call.actor.scope is None
+
+
 async def find(call: Call, org_id: str) -> Org | None:
     """Return an org, whoever calls, or None."""
     row = await org_rows.find_org(call.reader, org_id)
-    is_whole = call.actor.job is None and call.actor.scope is None
-    return None if row is None else Org(row, call.orgs.get(org_id) if is_whole else None)
+    return None if row is None else Org(row, call.orgs.get(org_id) if is_whole(call) else None)
 
 
 def require_admin(call: Call, org: Org) -> Org:

@@ -9,7 +9,7 @@ from plasmid.domain.access import Level
 from plasmid.metadata import apps, projects, users
 from plasmid.metadata import orgs as org_rows
 from plasmid.metadata.rows import OrgMemberRow
-from plasmid.methods import org_access, targets, user
+from plasmid.methods import org_access, project_members, targets, user
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.org_access import Org
 from plasmid.methods.registry import Mode, method
@@ -30,6 +30,8 @@ async def invite(call: Call, target: Org, body: dict[str, Any]) -> dict[str, Any
     if present is not None and (level, present.level) == (orgs.MEMBER, orgs.ADMIN):
         return {"id": target.id, "state": "accepted"}
     access = {} if level == orgs.ADMIN else given
+    if present is not None and level == orgs.MEMBER:
+        access = orgs.raised(present.access, given)
     await org_rows.set_member(call.tx, OrgMemberRow(target.id, invitee, level, access))
     return {"id": target.id, "state": "accepted"}
 
@@ -70,9 +72,15 @@ async def remove_member(call: Call, target: Org, body: dict[str, Any]) -> dict[s
 
 
 async def _leave_projects(call: Call, org_id: str, user_id: str) -> dict[str, str]:
-    """Take a user out of the projects that an org is billed for; return the levels they had."""
+    """Take a user out of the projects that an org is billed for; return the levels they had.
+
+    One that was offered to them is so no more.
+    """
     lost = {}
     for project in await org_rows.find_billed(call.reader, org_id):
+        if project.flags.get(project_members.PENDING) == user_id:
+            flags = project_members.without_offer(project.flags)
+            await projects.update_container(call.tx, project.id, {"flags": flags})
         members = await projects.find_members(call.reader, project.id)
         if user_id in members:
             await projects.set_member(call.tx, project.id, user_id, Level.NONE)
@@ -83,20 +91,31 @@ async def _leave_projects(call: Call, org_id: str, user_id: str) -> dict[str, st
 async def _leave_apps(call: Call, org_id: str, user_id: str) -> dict[str, str]:
     """Take a user from the users and developers of the apps that an org is billed for.
 
-    An app's last developer stays: nobody else could change it.
+    The place of an app's last developer goes to an ADMIN: somebody has to be able to change it.
     """
     lost = {}
+    heir = await _heir(call, org_id, user_id)
     for listing in await org_rows.find_billed_apps(call.reader, org_id):
         users_left = [name for name in listing.authorized_users if name != user_id]
         developers_left = [name for name in listing.developers if name != user_id]
-        changes = {"authorized_users": users_left}
-        if developers_left:
-            changes["developers"] = developers_left
+        changes = {"authorized_users": users_left, "developers": developers_left or [heir]}
         before = {"authorized_users": listing.authorized_users, "developers": listing.developers}
         if any(before[name] != left for name, left in changes.items()):
             await apps.update_name(call.tx, listing.name, changes)
-            lost[f"app-{listing.name}"] = "NONE"
+            versions = await apps.find_versions(call.reader, listing.name)
+            class_name = versions[0].id.partition("-")[0] if versions else "app"
+            lost[f"{class_name}-{listing.name}"] = "NONE"
     return lost
+
+
+async def _heir(call: Call, org_id: str, leaving: str) -> str:
+    """Return the ADMIN who takes over from a leaving member: the caller if they are one."""
+    admins = [
+        row.user
+        for row in await org_rows.find_members(call.reader, org_id)
+        if row.level == orgs.ADMIN and row.user != leaving
+    ]
+    return call.user if call.user in admins or not admins else admins[0]
 
 
 async def _require_another_admin(call: Call, org: Org, changes: dict[str, str | None]) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from plasmid.domain import errors, keys, properties
 from plasmid.domain.access import Level
 from plasmid.executions import settle
 from plasmid.metadata import jobs, projects
 from plasmid.metadata.rows import ContainerRow
-from plasmid.methods import billing, moments
+from plasmid.methods import billing, moments, project_members
 from plasmid.methods.call import Call, Ref
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, Container
 from plasmid.methods.wire import project as wire
 
+YIELD_EVERY: Final = 20
 _TEXTS = ("name", "summary", "description")
 
 
@@ -105,7 +107,9 @@ async def update(call: Call, target: Container, body: dict[str, Any]) -> Ref:
             )
     changes["bill_to"] = await billing.moved_to(call, target.row, body)
     _refuse_phi(body, changes["bill_to"])
-    changes["flags"] = _with_flags(target.row.flags, body)
+    is_kept = changes["bill_to"] == target.row.bill_to
+    flags = target.row.flags if is_kept else project_members.without_offer(target.row.flags)
+    changes["flags"] = _with_flags(flags, body)
     await projects.update_container(call.tx, target.id, changes)
     return Ref(target.id)
 
@@ -123,7 +127,9 @@ async def destroy(call: Call, target: Container, body: dict[str, Any]) -> Ref:
             f"{target.id} has {len(unfinished)} unfinished jobs; wait for them or terminate them"
         )
     async with moments.of(call) as moment:
-        for row in unfinished:
+        for count, row in enumerate(unfinished, 1):
+            if count % YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # many jobs are no reason to let others wait
             # the end of another one may have ended it
             fresh = await jobs.find_job(moment.tx, row.id)
             if fresh is not None:

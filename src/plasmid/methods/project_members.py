@@ -14,6 +14,8 @@ from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access, Container
 
 PENDING: Final = "pendingTransfer"
+# Who has offered it, and who paid then: an offer is as good as the right to make it.
+OFFERED: Final = "transferOffered"
 
 
 @method("/project-xxxx/invite", access=Access.ADMINISTER, mode=Mode.WRITE)
@@ -140,7 +142,8 @@ def _pays(call: Call, bill_to: str) -> bool:
 async def transfer(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
     """Let another pay for a project: at once if the caller may bill them, else if they accept.
 
-    A later transfer takes the place of an earlier one that was not accepted.
+    A later transfer takes the place of an earlier one that was not accepted; one to who pays
+    already is the end of it.
     """
     _require_whole(call)
     invitee = await _member(call, body.get("invitee"))
@@ -149,10 +152,11 @@ async def transfer(call: Call, target: Container, body: dict[str, Any]) -> dict[
     await billing.require_releasable(call, target.row)
     place = call.orgs.get(invitee)
     may_bill = place is not None and orgs.may_bill(place.level, place.access)
-    if invitee == call.user or may_bill:
+    if invitee in (call.user, target.row.bill_to) or may_bill:
         await _bill(call, target, invitee)
         return {"id": target.id, "state": "accepted"}
-    flags = {**target.row.flags, PENDING: invitee}
+    offered = {"by": call.user, "billTo": target.row.bill_to}
+    flags = {**target.row.flags, PENDING: invitee, OFFERED: offered}
     await projects.update_container(call.tx, target.id, {"flags": flags})
     return {"id": target.id, "state": "pending"}
 
@@ -162,13 +166,14 @@ async def accept_transfer(call: Call, target: Container, body: dict[str, Any]) -
     """Take over a project that waits for the caller, or for an org that the caller may bill.
 
     `billTo` names who is billed for it: the invitee unless said otherwise. The caller administers
-    the project from then on.
+    the project from then on. An offer ends when who made it could not make it any more.
     """
     _require_whole(call)
     invitee = target.row.flags.get(PENDING)
     place = call.orgs.get(str(invitee))
     if invitee != call.user and (place is None or not orgs.may_bill(place.level, place.access)):
         raise errors.PermissionDenied(f"{target.id} is not offered to you")
+    await _require_good_offer(call, target)
     bill_to = keys.string(body, "billTo") or str(invitee)
     await billing.require_billable(call, bill_to)
     await _bill(call, target, bill_to)
@@ -176,7 +181,34 @@ async def accept_transfer(call: Call, target: Container, body: dict[str, Any]) -
     return Ref(target.id)
 
 
+async def _require_good_offer(call: Call, target: Container) -> None:
+    """Raise PermissionDenied unless who has offered a project could offer it now."""
+    offered = target.row.flags.get(OFFERED, {})
+    by = str(offered.get("by"))
+    level = await org_rows.level_among(
+        call.reader, by, await projects.find_members(call.reader, target.id)
+    )
+    is_same_payer = offered.get("billTo") == target.row.bill_to
+    place = await org_rows.find_member(call.reader, target.row.bill_to, by)
+    if (
+        not is_same_payer
+        or level < Level.ADMINISTER
+        or not await billing.is_releasable(call, target.row, place)
+    ):
+        raise errors.PermissionDenied(
+            f"{target.id} is offered to you no more: who offered it could not do so now; one of its"
+            " administrators can offer it again"
+        )
+
+
+def without_offer(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return a project's flags without an offer to let another pay for it."""
+    return {name: value for name, value in flags.items() if name not in (PENDING, OFFERED)}
+
+
 async def _bill(call: Call, target: Container, bill_to: str) -> None:
-    flags = {name: value for name, value in target.row.flags.items() if name != PENDING}
+    if bill_to != target.row.bill_to:
+        await billing.require_region(call, bill_to, target.row.region)
+    flags = without_offer(target.row.flags)
     changes = {"bill_to": bill_to, "flags": flags, "modified_ms": call.now_ms}
     await projects.update_container(call.tx, target.id, changes)

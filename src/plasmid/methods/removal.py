@@ -64,9 +64,13 @@ async def _hidden_below(call: Call, container_id: str, object_ids: Sequence[str]
 async def _still_linked(call: Call, container_id: str, hidden: set[str]) -> set[str]:
     """Return those of the hidden objects to which others of the container lead."""
     links = await objects.find_links_to(call.reader, container_id, sorted(hidden))
-    kept: set[str] = set()
-    fresh = {target for source, target in links if source not in hidden}
-    while fresh:
+    led: dict[str, set[str]] = {}
+    for source, target in links:
+        led.setdefault(source, set()).add(target)
+    kept = {target for source, target in links if source not in hidden}
+    waiting = list(kept)
+    while waiting:
+        fresh = led.get(waiting.pop(), set()) - kept
         kept |= fresh
-        fresh = {target for source, target in links if source in kept} - kept
+        waiting.extend(fresh)
     return kept

@@ -228,7 +228,11 @@ async def _add_executable(moment: Moment, run: Run, code: Code) -> None:
 def _body(code: Code) -> dict[str, Any]:
     """Return an executable as it is kept, from how the API describes it."""
     kept = {name: code.body[name] for name in _KEPT if code.body.get(name) is not None}
-    spec = {key: value for key, value in code.body["runSpec"].items() if key not in _MIRRORS}
+    spec = {
+        key: value
+        for key, value in code.body["runSpec"].items()
+        if key not in _MIRRORS and run_spec.UNSAID.get(key) is not value
+    }
     kept["runSpec"] = run_spec.check_run_spec(spec)
     default = None if code.id.startswith("app-") else applet.DEFAULT_ACCESS
     kept["access"] = run_spec.check_access(code.body.get("access"), default=default)

@@ -81,9 +81,17 @@ async def caller_job(call: Call) -> JobRow | None:
 
 
 async def project_of(
-    call: Call, parent: JobRow | None, body: dict[str, Any], *, is_detached: bool
+    call: Call,
+    parent: JobRow | None,
+    body: dict[str, Any],
+    *,
+    is_detached: bool,
+    needed: Level = Level.CONTRIBUTE,
 ) -> ContainerRow:
-    """Return the project in which a run is to be; raises if the caller may run nothing there."""
+    """Return the project in which a run is to be; raises if the caller may run nothing there.
+
+    Only a run that is taken back may have less `needed` of them.
+    """
     project = body.get("project")
     if parent is not None and not is_detached:
         project = parent.project
@@ -99,7 +107,7 @@ async def project_of(
     if not ids.is_id(project, "project"):
         raise errors.InvalidInput('Expected key "project" of input to be a project ID')
     try:
-        return (await targets.get_container(call, project, Level.CONTRIBUTE)).row
+        return (await targets.get_container(call, project, needed)).row
     except errors.PermissionDenied as error:
         if parent is None:
             raise

@@ -9,6 +9,7 @@ import msgspec
 from plasmid.domain import errors, io_spec, links, stage_values
 from plasmid.domain.stage_values import Resolver, Values
 from plasmid.domain.workflow_spec import SOURCE
+from plasmid.executions import analysis_outputs
 from plasmid.methods import running
 from plasmid.methods.workflow_plans import Plan, Run
 
@@ -34,28 +35,33 @@ async def read(run: Run, plan: Plan, given: Values, *, prefix: str = "") -> Stag
     if body.get("inputs") is not None:
         where = f"input of stage {prefix.rstrip('.')}" if prefix else "input"
         fields = io_spec.check_values(body["inputs"], fields, where=where)
+    await _require_readable(run, fields)
     bound = {}
     for stage_id, planned in plan.stages.items():
         kept = {name: value for name, value in planned.stage["input"].items() if value is not None}
-        await _require_readable(run, {**kept, **fields})
+        await _require_readable(run, kept)
         bound[stage_id] = kept | by_stage.get(stage_id, {})
     executions = {stage_id: planned.execution for stage_id, planned in plan.stages.items()}
-    resolver = Resolver(bound, executions, fields)
+    resolver = Resolver(bound, executions, fields, values_max=run.room.values)
     values = {stage_id: resolver.stage(stage_id) for stage_id in bound}
     outputs = body.get("outputs")
     if outputs is not None:
         sources = {field["name"]: resolver.value(field.get(SOURCE)) for field in outputs}
         outputs = {name: value for name, value in sources.items() if value is not None}
+        # what it puts out does not lead to another analysis, from that to another, and so on
+        outputs = await analysis_outputs.to_jobs(run.call.reader, outputs, but=executions.values())
+    run.room.values = resolver.left
     return StageValues(values, stage_values.in_order(bound, values, executions), outputs)
 
 
 async def _require_readable(run: Run, value: Any) -> None:
     """Raise if the caller may not see what a workflow binds, and it was not brought along."""
-    named = links.object_ids(value)
+    named = [one for one in links.object_ids(value) if one not in run.readable]
     brought = [one for one in named if run.trusted and await run.is_trusted(one)]
     others = [links.link(one) for one in named if one not in brought]
     references = [links.as_json(reference) for reference in links.references(value)]
     await running.require_readable(run.call, [*others, *references])
+    run.readable.update(named)
 
 
 def _split(plan: Plan, given: Values, *, prefix: str) -> tuple[Values, dict[str, Values]]:

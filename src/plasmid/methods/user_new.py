@@ -16,6 +16,8 @@ from plasmid.methods.targets import Access
 
 NAME_MAX: Final = 255
 EMAIL_MAX: Final = 254
+MADE_MAX: Final = 1_000
+"""How many accounts a user may make; the operator may make any number."""
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
 
 
@@ -27,6 +29,11 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     """
     if call.actor.job is not None or call.actor.scope is not None:
         raise errors.PermissionDenied("This token may not make accounts")
+    if not call.actor.is_operator and await users.count_made_by(call.reader, call.user) >= MADE_MAX:
+        raise errors.PermissionDenied(
+            f"{call.user} has made {MADE_MAX} accounts, which is the most; the operator can make"
+            " others: plasmid user add"
+        )
     try:
         row = _row(call, body)
         bill_to = keys.string(body, "billTo")
@@ -68,7 +75,10 @@ def _row(call: Call, body: dict[str, Any]) -> UserRow:
         bill_to=user_id,
         ssh_public_key=None,
         created_ms=call.now_ms,
-        settings={key: names[key] for key in ("middle", "occupation") if names[key]},
+        settings={
+            users.MADE_BY: call.user,
+            **{key: names[key] for key in ("middle", "occupation") if names[key]},
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from plasmid.domain import (
@@ -34,7 +35,7 @@ async def add_stage(call: Call, target: DataObject, body: dict[str, Any]) -> dic
     found = await stage_executables.get(call, stage["executable"], "input")
     await stage_executables.require_no_circle(call, found, target.id)
     content["stages"] = [*content["stages"], stage]
-    await _check_bound(call, content, stage, stage["input"])
+    _check_bound(await Stages(call).of_workflow(content), stage, stage["input"])
     return {**await _keep(call, target, content), "stage": stage["id"]}
 
 
@@ -80,13 +81,14 @@ async def update(call: Call, target: DataObject, body: dict[str, Any]) -> dict[s
         ignored = workflow_stages.check_ignored(body["ignoreReuse"], content["stages"])
         content["ignoreReuse"] = ignored
     changes = keys.hash_of(body, "stages") or {}
+    known = await Stages(call).of_workflow(content) if changes else {}
     for stage_id in changes:
         stage = workflow_stages.get(content["stages"], stage_id)
         where = f"stages.{stage_id}"
         wanted = keys.hash_of(changes, stage_id, "stages") or {}
         new = workflow_stages.changed(stage, wanted, where)
         content["stages"] = _replaced(content["stages"], new)
-        await _check_bound(call, content, new, wanted.get("input") or {})
+        _check_bound(known, new, wanted.get("input") or {})
     return await _keep(call, target, content)
 
 
@@ -192,9 +194,10 @@ def _require_version(target: DataObject, body: dict[str, Any]) -> None:
         )
 
 
-async def _check_bound(call: Call, content: Body, stage: Stage, bound: dict[str, Any]) -> None:
+def _check_bound(
+    known: Mapping[str, Interface | None], stage: Stage, bound: dict[str, Any]
+) -> None:
     """Raise InvalidInput for what is newly bound in a stage and does not fit or leads nowhere."""
-    known = await Stages(call).of_workflow(content)
     where = f"the input of {stage['id']}"
     workflow_stages.check_bound(bound, known[stage["id"]], where)
     for name, value in bound.items():

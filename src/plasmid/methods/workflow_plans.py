@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import app_spec, errors, ids
+from plasmid.domain import app_spec, errors, ids, links
 from plasmid.domain.access import Level
 from plasmid.metadata import apps, objects
 from plasmid.metadata.rows import ContainerRow, JobRow
@@ -21,9 +21,13 @@ STAGES_MAX: Final = 1000
 
 
 class Room(msgspec.Struct):
-    """How many more stages a run may start: workflows within workflows grow by each level."""
+    """What a run may still start and hand on: workflows within workflows grow by each level.
+
+    `left` is how many stages, `values` how many values may come in the place of links.
+    """
 
     left: int = STAGES_MAX
+    values: int = links.VALUES_MAX
 
     def take(self) -> None:
         """Count a stage; raises InvalidState if that is one too many."""
@@ -39,7 +43,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What is the same for all that one call starts.
 
     `parent` is the calling job, `over` the one in whose tree all of it is (None if it is a tree of
-    its own). What lies in one of the containers that are `trusted` needs no permission.
+    its own). What lies in one of the containers that are `trusted` needs no permission; what is
+    known to be `readable` is not looked at again for each stage.
     """
 
     call: Call
@@ -52,6 +57,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     trusted: frozenset[str]
     room: Room = msgspec.field(default_factory=Room)
+    readable: set[str] = msgspec.field(default_factory=set)
 
     async def is_trusted(self, object_id: str) -> bool:
         """Say whether an object lies where what is run has brought it along."""

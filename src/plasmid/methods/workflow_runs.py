@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.domain import errors, folders, keys, properties, run_spec, workflow_wishes
+from plasmid.domain.access import Level
 from plasmid.domain.workflow_wishes import EVERY, Wishes
 from plasmid.executions import analysis_launch, analysis_outputs, cloning, launch, settle
 from plasmid.executions.analysis_launch import AnalysisLaunch
@@ -47,17 +48,22 @@ async def run_workflow(call: Call, target: DataObject, body: dict[str, Any]) -> 
 
 
 async def run(
-    call: Call, workflow: DataObject, body: dict[str, Any], *, is_trusted: bool = False
+    call: Call,
+    workflow: DataObject,
+    body: dict[str, Any],
+    *,
+    is_trusted: bool = False,
+    needed: Level = Level.CONTRIBUTE,
 ) -> dict[str, Any]:
     """Start an analysis and return `{id, stages}`; raises for whatever is wrong, and nothing is.
 
     The stages of a workflow that `is_trusted` (a global one) run what they name, also what the
-    caller may not see.
+    caller may not see. `needed` is what the caller has to have of the project.
     """
     keys.check_depth(body)
     parent = await running.caller_job(call)
     is_detached = keys.boolean(body, "detach") or parent is None
-    project = await running.project_of(call, parent, body, is_detached=is_detached)
+    project = await running.project_of(call, parent, body, is_detached=is_detached, needed=needed)
     given = body.get("input")
     if not isinstance(given, dict):
         raise errors.InvalidInput('Expected key "input" of input to be a hash')
@@ -123,11 +129,16 @@ async def start(
 ) -> AnalysisRow:
     """Make an analysis and the executions of its stages; return it with all of them."""
     values = await stage_inputs.read(what, plan, given, prefix=spot.prefix)
+    if what.over is not None:
+        own = [planned.execution for planned in plan.stages.values()]
+        awaited = await analysis_outputs.to_jobs(moment.tx, values.by_stage, but=own)
+        await launch.require_able_to_end(moment, what.over, awaited, ())
     row = await analysis_launch.begin(
         moment, _launch_of(what, plan, given, values=values, spot=spot)
     )
     ignored = plan.workflow.row.body.get("ignoreReuse") or ()
     made: list[JobRow] = []
+    inners: list[str] = []
     for stage_id in values.order:
         planned = plan.stages[stage_id]
         stage, wishes = planned.stage, spot.wishes
@@ -149,6 +160,7 @@ async def start(
                 prefix=f"{spot.prefix}{stage_id}.",
             )
             await start(moment, what, planned.inner, values.by_stage[stage_id], spot=inner)
+            inners.append(planned.execution)
             continue
         wish = stage_runs.Wish(
             analysis=row,
@@ -163,8 +175,11 @@ async def start(
         made.append(
             await stage_runs.start(moment, what, planned, values.by_stage[stage_id], wish=wish)
         )
-    for job in made:  # the stages that were made after one had failed at once
+    # the stages that were made after one had failed at once
+    for job in made:
         await settle.fall_again(moment, job)
+    for analysis in inners:
+        await settle.fall_again_with(moment, analysis)
     return await _with_input(moment, row)
 
 

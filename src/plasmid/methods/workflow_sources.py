@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import errors, ids, keys, workflow_body
-from plasmid.domain.access import Level
-from plasmid.metadata import analyses
+from plasmid.domain import ids, keys, workflow_body
 from plasmid.metadata.rows import AnalysisRow
-from plasmid.methods import levels, targets
+from plasmid.methods import targets
 from plasmid.methods.call import Call
 
 SOURCES: Final = ("workflow", "analysis", "globalworkflow")
@@ -68,13 +66,9 @@ def _content(body: dict[str, Any]) -> Given:
 
 
 async def _of_analysis(call: Call, analysis_id: str) -> tuple[Given, dict[str, Any]]:
-    row = await analyses.find_analysis(call.reader, analysis_id)
-    if row is None:
+    row = await targets.get_execution(call, analysis_id)
+    if not isinstance(row, AnalysisRow):
         raise targets.not_found(analysis_id)
-    if await levels.level_on(call, row.project) < Level.VIEW:
-        raise errors.PermissionDenied(
-            f"VIEW permission is required on the project of {analysis_id}"
-        )
     return {"name": row.executable_name, **as_run(row)}, {"id": row.id}
 
 

@@ -45,6 +45,8 @@ async def test_the_suite_finds_what_it_presupposes(
             found = await users.find_token(reader, tokens.hash_of(token))
             assert found is not None
             assert found.user == user
+            # all but the folder's own can be revoked
+            assert (found.expires_ms is None) == (user == keys.user)
         places = await orgs.find_orgs_of(reader, "user-alice")
         assert {(place.org, place.level, bool(place.access)) for place in places} == {
             ("org-auth_file_app_download", "ADMIN", False),
@@ -101,6 +103,25 @@ async def test_a_platform_that_is_used_is_left_alone(tmp_path: Path) -> None:
     database = Database(tmp_path / "plasmid.sqlite")
     try:
         assert await users.find_user(database.reader, "user-eve") is None
+    finally:
+        database.close()
+
+
+async def test_nobody_real_loses_their_account_to_a_fixture(tmp_path: Path) -> None:
+    platform, keys = await opened(tmp_path)
+    async with platform.database.transaction() as tx:
+        row = await users.find_user(tx, keys.user)
+        assert row is not None
+        bob = msgspec.structs.replace(row, id="user-bob", handle="bob", email="bob@lab.example")
+        await tx.add(bob)
+    platform.database.close()
+    with pytest.raises(CommandError, match=r"user-bob of its own"):
+        await loaded(tmp_path, into_used=True)
+    database = Database(tmp_path / "plasmid.sqlite")
+    try:
+        kept = await users.find_user(database.reader, "user-bob")
+        assert kept is not None
+        assert kept.email == "bob@lab.example"
     finally:
         database.close()
 

@@ -114,6 +114,15 @@ async def test_an_org_for_nobody_is_said_to_be_the_operators(operator: Operator)
         await people.add_org(operator, "lab", "", "nobody")
 
 
+async def test_what_users_have_chosen_does_not_steer_the_operators_terminal(
+    world: World, operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await world.call("/system/newAuthToken", {"label": "\x1b[2Jgone"}, as_=BOB)
+    await people.list_tokens(operator, "bob", as_json=False)
+    out = capsys.readouterr().out
+    assert ("\x1b" in out, "?[2Jgone" in out) == (False, True)
+
+
 async def test_lists_are_printed_as_json(
     operator: Operator, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from plasmid.dispatcher import expire
 from plasmid.dispatcher.collect import BATCH_MAX, NONCE_KEPT_MS
 from plasmid.metadata import objects
 from plasmid.metadata.rows import PartRow
-from tests.worlds import World
+from tests.worlds import OPERATOR, World
 
 
 async def all_of(world: World) -> int:
@@ -99,11 +99,39 @@ async def test_a_crash_between_bytes_and_rows_only_repeats_the_work(
         raise CrashError
 
     with monkeypatch.context() as patched:
-        patched.setattr(objects, "remove_part", crash)
+        patched.setattr(objects, "remove_orphan_part", crash)
         with pytest.raises(CrashError):
             await world.collect()
     assert world.blobs._blobs == {}
     assert await world.collect() == 1
+
+
+async def test_a_part_that_comes_in_the_place_of_a_collected_one_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator can give a file the id of one that is gone; nothing of it may go with that."""
+    project = await world.a_project()
+    file = await world.an_open_file(project)
+    await world.put_part(file, b"x" * 5 * 1024 * 1024, index=1)
+    await world.put_part(file, b"old", index=2)
+    await world.call(f"/{file}/close")
+    await world.call(f"/{project}/removeObjects", {"objects": [file]})
+    local = await world.a_closed_file(project, b"new")
+    remove = world.blobs.remove
+
+    async def made_anew(name: str) -> None:
+        twin = {"id": file, "of": local, "project": project}
+        await world.call("/internal/object/twin", twin, as_=OPERATOR)
+        parts = await objects.find_parts(world.platform.database.reader, file)
+        assert [part.part for part in parts] == [1]
+        await remove(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.blobs, "remove", made_anew)
+        await world.collect()
+    assert await all_of(world) == 0
+    assert await world.read(file) == b"new"
+    assert len(world.blobs._blobs) == 2
 
 
 async def test_old_nonces_go_and_young_ones_are_still_answered(world: World) -> None:

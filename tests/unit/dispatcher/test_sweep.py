@@ -33,7 +33,7 @@ async def test_bytes_that_are_found_on_a_later_page_stay(world: World) -> None:
     await world.rows(
         "WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n"
         f" WHERE value < {inspection.PAGE_ROWS + 1})"
-        " INSERT INTO parts SELECT 'file-0', value, 'pending', 0, '', NULL FROM n"
+        " INSERT INTO parts SELECT 'file-0', value, 'orphan', 0, '', NULL FROM n"
     )
     assert await swept(world) == 0
     assert await world.read(file) == b"kept"

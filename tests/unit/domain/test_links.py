@@ -190,3 +190,16 @@ def test_flatten_keeps_all_elements_in_order(values: list[Any]) -> None:
     assert not any(isinstance(value, list) for value in flat)
     digits = str(values).translate(str.maketrans("[],", "   ")).split()
     assert [str(value) for value in flat] == digits
+
+
+def test_references_to_arrays_do_not_grow_without_end() -> None:
+    reference = links.JobReference(JOB, "x")
+    many = [0] * (links.VALUES_MAX // 10)
+    few = [links.as_json(reference)] * 9
+    assert len(links.replace_references(few, lambda _: many)) == 9 * len(many)
+    with pytest.raises(failures.JobFailure, match="more than 1000000 values in all"):
+        links.replace_references({"k": few * 2}, lambda _: many)
+
+
+def test_values_are_counted_no_further_than_is_asked_for() -> None:
+    assert [links.count({"a": [1, 2], "b": None}, most) for most in (0, 3, 5, 9)] == [1, 4, 5, 5]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plasmid.domain import errors, workflow_body
+from plasmid.domain import errors, workflow_body, workflow_stages
 from plasmid.domain.workflow_spec import Interface
 
 
@@ -156,3 +156,12 @@ def test_what_is_not_compatible_is_said(new: Interface | None, text: str) -> Non
 def test_what_cannot_be_seen_cannot_be_compared() -> None:
     assert workflow_body.incompatibilities(None, OLD)
     assert workflow_body.incompatibilities(Interface(None, [INT]), OLD)[0].count("inputSpec") == 1
+
+
+def test_a_workflow_that_is_too_big_to_be_written_anew_each_time_is_refused() -> None:
+    stage = workflow_stages.read({"executable": "applet-x"}, "s", "input")
+    half = {"h": "x" * (workflow_body.BYTES_MAX // 2)}
+    workflow_body.check({**workflow_body.blank(), "stages": [{**stage, "input": half}]})
+    two = [{**stage, "id": name, "input": half} for name in ("a", "b")]
+    with pytest.raises(errors.InvalidInput, match="at most 4194304 bytes, got 4194"):
+        workflow_body.check({**workflow_body.blank(), "stages": two})

@@ -29,7 +29,7 @@ def test_every_field_of_every_stage_is_a_field_of_the_workflow() -> None:
         {"stages": [stage("a"), stage("b")]}, {"a": KNOWN, "b": KNOWN}
     )
     assert found is not None
-    assert found.input_names == ["a.n", "a.w", "b.n", "b.w"]
+    assert [*found.input_names] == ["a.n", "a.w", "b.n", "b.w"]
     assert [field["name"] for field in found.outputs or []] == ["a.o", "b.o"]
     assert found.inputs[1] == {**WORD, "name": "a.w", "group": "a"}  # type: ignore[index]
 

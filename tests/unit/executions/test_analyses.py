@@ -507,3 +507,80 @@ class TestReferences:
         assert described["failureReason"] == "InputError"
         assert 'has no field "n"' in described["failureMessage"]
         assert (await lab.states(analysis))[""] == "failed"
+
+
+async def test_a_workflow_within_that_fails_at_once_takes_the_stages_made_after_it_with_it(
+    world: World, lab: Lab
+) -> None:
+    source = await world.a_job(lab.applet)
+    await world.fail(source)
+    late = {"n": links.as_json(links.JobReference(source, "n"))}
+    failing = {"id": "x", "executable": lab.applet, "input": late}
+    inner = await world.a_workflow(lab.project, failing)
+    deeper = await world.a_workflow(lab.project, {"id": "y", "executable": inner})
+    analysis, _ = await lab.run({"id": "a", "executable": deeper}, {"id": "b"}, {"id": "c"})
+    assert await lab.states(analysis) == {"": "failed", "a": "failed", "b": "failed", "c": "failed"}
+    alone = {"onNonRestartableFailure": "failStage"}
+    analysis, _ = await lab.run(
+        {"id": "a", "executable": deeper, "executionPolicy": alone}, {"id": "b"}
+    )
+    assert await lab.states(analysis) == {"": "partially_failed", "a": "failed", "b": "runnable"}
+
+
+async def test_an_output_that_a_workflow_within_has_no_more_keeps_no_stage_from_its_end(
+    world: World, lab: Lab
+) -> None:
+    stage = {"id": "x", "executable": lab.applet}
+    outputs = [{"name": "o", "class": "int", "outputSource": out("x")}]
+    inner = await world.a_workflow(lab.project, stage, outputs=outputs)
+    bare = await world.a_workflow(lab.project, stage)
+    outputs = [{"name": "p", "class": "int", "outputSource": out("a", "o")}]
+    outer = await world.a_workflow(lab.project, {"id": "a", "executable": inner}, outputs=outputs)
+    version = (await world.describe(outer))["editVersion"]
+    await world.call(
+        f"/{outer}/updateStageExecutable",
+        {"editVersion": version, "stage": "a", "executable": bare, "force": True},
+    )
+    analysis, executions = await lab.run_workflow(outer)
+    job = (await world.describe(executions["a"]))["stages"][0]["execution"]["id"]
+    await world.finish(job, {"n": 1})
+    described = await world.describe(analysis)
+    assert (described["state"], described["output"]) == ("done", {})
+
+
+async def test_outputs_do_not_lead_through_analyses_without_end(world: World, lab: Lab) -> None:
+    workflow = await world.a_workflow(
+        lab.project,
+        {"id": "a", "executable": lab.applet},
+        inputs=[{"name": "i", "class": "int"}],
+        outputs=[
+            {
+                "name": "o",
+                "class": "int",
+                "outputSource": {"$dnanexus_link": {"workflowInputField": "i"}},
+            }
+        ],
+    )
+    source = await world.a_job(lab.applet)
+    given = links.as_json(links.JobReference(source, "n"))
+    for _ in range(3):
+        analysis, _ = await lab.run_workflow(workflow, input={"i": given})
+        kept = await world.rows(
+            f"SELECT json_extract(settings, '$.outputs.o') FROM analyses WHERE id = '{analysis}'"
+        )
+        assert source in kept[0][0]
+        given = links.as_json(links.JobReference(analysis, "o"))
+
+
+async def test_a_project_is_destroyed_with_all_that_runs_for_its_analyses(
+    world: World, lab: Lab
+) -> None:
+    inner = await world.a_workflow(lab.project, {"id": "x", "executable": lab.applet})
+    _, executions = await lab.run(
+        {"id": "a", "executable": inner}, {"id": "b"}, {"id": "c", "input": {"n": out("b")}}
+    )
+    await world.lease(executions["b"])
+    await world.call(f"/{lab.project}/destroy", {"terminateJobs": True})
+    await lab.stop_all()
+    assert set(await world.rows("SELECT state FROM analyses")) == {("terminated",)}
+    assert await world.rows("SELECT id FROM containers WHERE project IS NOT NULL") == []

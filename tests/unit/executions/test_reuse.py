@@ -285,6 +285,27 @@ async def source_of_done(world: World, job: str) -> str | None:
     return found
 
 
+@pytest.mark.parametrize("when", ["launch", "once", "below"])
+async def test_what_somebody_could_change_by_hand_is_given_to_nobody(
+    world: World, when: str
+) -> None:
+    told = await story(world)
+    allowed = {"allowSSH": ["*"]}
+    given = {"reads": link(told.reads), "n": 7}
+    job = await told.run(given, **(allowed if when == "launch" else {}))
+    await world.lease(job)
+    if when == "once":
+        await world.call(f"/{job}/update", allowed)
+        await world.call(f"/{job}/update", {"allowSSH": []})
+    if when == "below":
+        child = await world.a_subjob(job)
+        await world.lease(child)
+        await world.call(f"/{child}/update", allowed)
+        await world.finish(child)
+    await end(world, job)
+    assert await source(world, await told.run(given)) is None
+
+
 async def test_sub_jobs_always_run(world: World) -> None:
     told = await story(world)
     parent = await told.run({"reads": link(told.reads), "n": 2})

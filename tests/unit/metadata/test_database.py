@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from plasmid.domain import errors
 from plasmid.metadata import schema, settings
-from plasmid.metadata.database import Database, DatabaseUnusableError, Prepared, param
+from plasmid.metadata.database import Database, DatabaseUnusableError, Prepared, Reader, param
 from tests.small_disk import small_disk
 
 
@@ -260,3 +262,42 @@ def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path: Path) -
     with contextlib.closing(sqlite3.connect(path)) as other:
         tables = other.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert tables == [("users",)]
+
+
+async def test_who_reads_aside_sees_what_was_just_written(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+    try:
+        for count in range(50):
+            await add(database, f"key-{count}")
+            found = await database.reader.aside.rows(sa.select(schema.settings.c.key))
+            assert (f"key-{count}",) in found
+    finally:
+        database.close()
+
+
+async def test_a_query_in_its_thread_ends_when_the_database_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(tmp_path / "db")
+    endless = sa.text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    )
+    started = threading.Event()
+    aside = database.reader.aside
+    run = aside._run
+
+    def told(*args: Any) -> sqlite3.Cursor:
+        started.set()
+        return run(*args)
+
+    monkeypatch.setattr(aside, "_run", told)
+    async with asyncio.TaskGroup() as group:
+        query = group.create_task(_interrupted(aside, endless))
+        assert await asyncio.to_thread(started.wait, 10)
+        database.close()
+        await query
+
+
+async def _interrupted(reader: Reader, statement: sa.TextClause) -> None:
+    with pytest.raises((sqlite3.OperationalError, sqlite3.ProgrammingError)):
+        await reader.rows(statement)

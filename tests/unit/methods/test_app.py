@@ -41,7 +41,8 @@ class TestMaking:
         assert described["regionalOptions"] == {
             EAST: {"applet": applet, "resources": described["resources"]}
         }
-        assert described["details"] == {"a": 1}
+        assert "details" not in described
+        assert (await world.describe(app, details=True))["details"] == {"a": 1}
         assert described["categories"] == described["authorizedUsers"] == []
         assert described["isDeveloperFor"] is True
         assert "published" not in described
@@ -101,6 +102,11 @@ class TestMaking:
             ({"name": "ä"}, "name"),
             ({"version": None}, "version"),
             ({"version": "1/2"}, "version"),
+            ({"version": "1.0"}, 'semantic version, MAJOR.MINOR.PATCH as in "1.0.0"'),
+            ({"version": "v1.0.0"}, "semantic version"),
+            ({"version": "1.00.0"}, "semantic version"),
+            ({"version": "1.0.0-01"}, "semantic version"),
+            ({"version": "1.0.0+"}, "semantic version"),
             ({"applet": None}, "applet"),
             ({"applet": "file-000000000000000000000000"}, "applet"),
             ({"regionalOptions": {}}, "regionalOptions"),
@@ -122,6 +128,38 @@ class TestMaking:
         assert words in refused.message
         assert await world.rows("SELECT count(*) FROM containers") == before
         assert await world.rows("SELECT * FROM app_names WHERE name = 'x'") == []
+
+    async def test_what_an_applet_bundles_is_not_copied_out_of_a_restricted_project(
+        self, world: World
+    ) -> None:
+        secret = await world.a_project()
+        file = await world.a_closed_file(secret)
+        await world.a_member(secret, "VIEW")
+        await world.call(f"/{secret}/update", {"restricted": True})
+        own = await world.a_project(as_=BOB)
+        depends = [{"name": "b", "id": {"$dnanexus_link": file}}]
+        applet = await an_applet(world, own, as_=BOB, runSpec={"bundledDepends": depends})
+        given = {"applet": applet, "name": "x", "version": "1.0.0"}
+        for more in ({}, {"resources": [file]}, {"resources": secret}):
+            refused = await world.refused("/app/new", {**given, **more}, as_=BOB)
+            assert (refused.type, secret in refused.message) == ("PermissionDenied", True)
+        # where it lies in an open project of theirs, too, it comes from there
+        shared = await world.a_project()
+        await world.a_member(shared, "VIEW")
+        await world.call(f"/{secret}/update", {"restricted": False})
+        await world.call(f"/{secret}/clone", {"objects": [file], "project": shared})
+        await world.call(f"/{secret}/update", {"restricted": True})
+        await world.new("/app/new", {**given, "resources": [file]}, as_=BOB)
+
+    async def test_a_workspace_of_a_restricted_project_is_as_restricted(self, world: World) -> None:
+        secret = await world.a_project()
+        job = await world.a_job(await world.an_applet(secret), project=secret)
+        workspace = (await world.describe(job))["workspace"]
+        await world.call(f"/{secret}/update", {"restricted": True})
+        applet = await an_applet(world, await world.a_project())
+        given = {"applet": applet, "name": "x", "version": "1.0.0", "resources": workspace}
+        refused = await world.refused("/app/new", given)
+        assert (refused.type, secret in refused.message) == ("PermissionDenied", True)
 
     async def test_an_applet_without_specifications_or_that_is_not_seen_makes_no_app(
         self, world: World
@@ -335,7 +373,7 @@ class TestChanging:
         applet = await an_applet(world, await world.a_project())
         first = await world.an_app(applet, version="1.0.0")
         second = await world.an_app(applet, version="2.0.0")
-        await world.call(f"/{first}/addTags", {"tags": ["moo", "oink", "1"]})
+        await world.call(f"/{first}/addTags", {"tags": ["moo", "oink", "1.0.0"]})
         assert (await world.describe("app-an_app/moo"))["id"] == first
         await world.call(f"/{second}/addTags", {"tags": ["moo"]})
         assert (await world.describe("app-an_app/moo"))["id"] == second
@@ -343,8 +381,12 @@ class TestChanging:
         await world.call(f"/{first}/removeTags", {"tags": ["moo", "oink", "never"]})
         assert (await world.describe("app-an_app/moo"))["id"] == second
         assert (await world.refused("/app-an_app/oink/describe")).type == "ResourceNotFound"
-        assert (await world.refused(f"/{first}/addTags", {"tags": ["2"]})).type == "InvalidInput"
-        assert (await world.refused(f"/{first}/removeTags", {"tags": ["1"]})).type == "InvalidInput"
+        assert (
+            await world.refused(f"/{first}/addTags", {"tags": ["2.0.0"]})
+        ).type == "InvalidInput"
+        assert (
+            await world.refused(f"/{first}/removeTags", {"tags": ["1.0.0"]})
+        ).type == "InvalidInput"
 
 
 class TestDeleting:
@@ -385,7 +427,7 @@ class TestDeleting:
         self, world: World
     ) -> None:
         applet = await an_applet(world, await world.a_project())
-        await world.call(f"/{await world.an_app(applet, version='1')}/delete")
+        await world.call(f"/{await world.an_app(applet, version='1.0.0')}/delete")
         second = await world.an_app(applet, version="2.0.0")
         third = await world.an_app(applet, version="3.0.0")
         assert (await world.describe("app-an_app"))["id"] == second

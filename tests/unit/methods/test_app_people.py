@@ -24,7 +24,7 @@ async def versions(world: World, *numbers: str) -> list[str]:
 async def test_what_is_added_to_one_version_is_of_all(
     world: World, name: str, key: str, item: str
 ) -> None:
-    await versions(world, "1", "2")
+    await versions(world, "1.0.0", "2.0.0")
     before = (await world.call(f"/app-an_app/list{name}"))[key]
     await world.call(f"/app-an_app/2.0.0/add{name}", {key: [item, item]})
     assert await world.call(f"/app-an_app/1.0.0/list{name}") == {key: [*before, item]}
@@ -36,22 +36,31 @@ async def test_what_is_added_to_one_version_is_of_all(
 async def test_only_developers_change_the_lists(
     world: World, name: str, key: str, item: str
 ) -> None:
-    app = (await versions(world, "1"))[0]
+    app = (await versions(world, "1.0.0"))[0]
     await world.call(f"/{app}/addAuthorizedUsers", {"authorizedUsers": ["user-eve"]})
     await world.call(f"/{app}/publish")
     for verb in ("add", "remove"):
         refused = await world.refused(f"/{app}/{verb}{name}", {key: [item]}, as_=EVE)
         assert refused.type == "PermissionDenied"
         assert (await world.refused(f"/{app}/{verb}{name}", {})).type == "InvalidInput"
-    assert isinstance((await world.call(f"/{app}/list{name}", as_=EVE))[key], list)
     assert (await world.refused(f"/{app}/list{name}", as_=BOB)).type == "PermissionDenied"
+
+
+async def test_users_see_the_categories_and_only_developers_the_people(world: World) -> None:
+    app = (await versions(world, "1.0.0"))[0]
+    await world.call(f"/{app}/addAuthorizedUsers", {"authorizedUsers": ["user-eve"]})
+    await world.call(f"/{app}/publish")
+    assert await world.call(f"/{app}/listCategories", as_=EVE) == {"categories": []}
+    for name in ("Developers", "AuthorizedUsers"):
+        refused = await world.refused(f"/{app}/list{name}", as_=EVE)
+        assert refused.type == "PermissionDenied"
 
 
 @pytest.mark.parametrize("nobody", ["user-nobody", "org-nobody", "piratelabs"])
 async def test_who_does_not_exist_is_not_added_but_may_be_removed(
     world: World, nobody: str
 ) -> None:
-    app = (await versions(world, "1"))[0]
+    app = (await versions(world, "1.0.0"))[0]
     for name, key, _ in LISTS[:2]:
         refused = await world.refused(f"/{app}/add{name}", {key: ["user-bob", nobody]})
         assert (refused.type, nobody in refused.message) == ("ResourceNotFound", True)
@@ -60,14 +69,14 @@ async def test_who_does_not_exist_is_not_added_but_may_be_removed(
 
 
 async def test_everybody_may_be_a_user_and_nobody_at_all_a_developer(world: World) -> None:
-    app = (await versions(world, "1"))[0]
+    app = (await versions(world, "1.0.0"))[0]
     await world.call(f"/{app}/addAuthorizedUsers", {"authorizedUsers": ["PUBLIC"]})
     refused = await world.refused(f"/{app}/addDevelopers", {"developers": ["PUBLIC"]})
     assert refused.type == "ResourceNotFound"
 
 
 async def test_the_last_developer_stays(world: World) -> None:
-    app = (await versions(world, "1"))[0]
+    app = (await versions(world, "1.0.0"))[0]
     gone = {"developers": ["user-alice"]}
     refused = await world.refused(f"/{app}/removeDevelopers", gone)
     assert (refused.type, "without a developer" in refused.message) == ("InvalidState", True)
@@ -78,7 +87,7 @@ async def test_the_last_developer_stays(world: World) -> None:
 
 
 async def test_an_org_stands_for_its_members_with_access_to_apps(world: World) -> None:
-    app = (await versions(world, "1"))[0]
+    app = (await versions(world, "1.0.0"))[0]
     org = await an_org(world)
     await a_place(world, org, "user-bob")
     await a_place(world, org, "user-eve", appAccess=False)
@@ -93,3 +102,16 @@ async def test_an_org_stands_for_its_members_with_access_to_apps(world: World) -
     await world.call(f"/{app}/addTags", {"tags": ["t"]}, as_=BOB)
     refused = await world.refused(f"/{app}/addTags", {"tags": ["t"]}, as_=EVE)
     assert refused.type == "PermissionDenied"
+
+
+async def test_one_call_names_no_more_than_can_be_looked_up(world: World) -> None:
+    app = (await versions(world, "1.0.0"))[0]
+    many = [f"user-{number}" for number in range(1001)]
+    for name, key, _ in LISTS:
+        refused = await world.refused(f"/{app}/add{name}", {key: many})
+        assert (
+            refused.message
+            == f'Expected key "{key}" of input to be an array of at most 1000 strings'
+        )
+    refused = await world.refused(f"/{app}/addTags", {"tags": many})
+    assert (refused.type, "at most 1000" in refused.message) == ("InvalidInput", True)

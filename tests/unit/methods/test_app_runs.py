@@ -185,7 +185,7 @@ async def test_each_version_has_a_cache_of_its_own(world: World) -> None:
     applet = await world.an_applet(await world.a_project(), inputSpec=[], outputSpec=[])
     project = await world.a_project()
     caches = set()
-    for version in ("1", "2", "3"):
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
         app = await world.an_app(applet, version=version)
         caches.add((await world.describe(await world.a_job(app, project=project)))["projectCache"])
     assert len(caches) == 3
@@ -270,4 +270,4 @@ async def test_an_output_may_be_one_of_the_resources(world: World) -> None:
 async def test_the_description_of_the_executable_has_the_apps_version(world: World) -> None:
     job = await world.a_job(await an_app(world, version="7.1.0"), project=await world.a_project())
     told = (await world.lease(job))["executable_description"]
-    assert (told["name"], told["version"], told["class"]) == ("an_app", "7.1", "app")
+    assert (told["name"], told["version"], told["class"]) == ("an_app", "7.1.0", "app")

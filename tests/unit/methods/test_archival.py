@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from plasmid.domain import archival
+from plasmid.domain.access import Actor, Level
 from tests.worlds import ALICE, BOB, World
 
 
@@ -84,6 +85,25 @@ async def test_only_who_pays_may_archive_all_copies(world: World, project: str) 
     assert refusal.type == "PermissionDenied"
     assert "Must be an admin of user-alice to archive all copies" in refusal.message
     assert await state(world, file, project) == "live"
+
+
+async def test_a_token_for_one_project_archives_no_copies_in_others(
+    world: World, project: str, other: str
+) -> None:
+    file = await world.a_closed_file(project)
+    await clone(world, file, project, other)
+    narrow = await world.add_token(
+        "narrow", Actor(user="user-alice", scope={project: Level.ADMINISTER})
+    )
+    applet = await world.an_applet(project, access={"project": "CONTRIBUTE"})
+    job = await world.a_job(applet)
+    await world.lease(job)
+    body = {"files": [file], "allCopies": True}
+    for token in (narrow, world.token_of(job)):
+        refusal = await world.refused(f"/{project}/archive", body, as_=token)
+        assert "Must be an admin of user-alice" in refusal.message
+        assert await state(world, file, other) == "live"
+        await world.call(f"/{project}/archive", {"files": [file]}, as_=token)
 
 
 async def test_what_is_unarchived_is_on_its_way_for_a_while(world: World, project: str) -> None:
@@ -193,6 +213,17 @@ async def test_an_archived_file_is_not_cloned_where_somebody_else_pays(
         refusal = await world.refused(f"/{project}/clone", {**what, "project": of_bob}, as_=BOB)
         assert refusal.type == "InvalidState"
     assert (await world.call(f"/{of_bob}/listFolder", as_=BOB))["folders"] == []
+
+
+async def test_an_archived_file_is_not_cloned_into_a_workspace(world: World, project: str) -> None:
+    file = await world.a_closed_file(project)
+    job = await world.a_job(await world.an_applet(project))
+    await world.lease(job)
+    workspace = (await world.job_row(job)).workspace
+    await world.call(f"/{project}/archive", {"files": [file]})
+    token, body = world.token_of(job), {"objects": [file], "project": workspace}
+    refusal = await world.refused(f"/{project}/clone", body, as_=token)
+    assert (refusal.type, "unarchive it first" in refusal.message) == ("InvalidState", True)
 
 
 async def test_files_are_found_by_their_state(world: World, project: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from plasmid.methods import batch
 from tests.worlds import BOB, World
 
 SPEC = [
@@ -133,3 +134,44 @@ async def test_an_executable_without_a_specification_has_no_batches(world: World
     applet = await world.an_applet(await world.a_project())
     refused = await world.refused(f"/{applet}/validateBatch", {"batchInput": {"n": [1]}})
     assert refused.message == "The executable has no inputSpec, by which a batch is checked"
+
+
+async def test_a_batch_has_no_more_rows_than_one_call_can_check(world: World) -> None:
+    applet = await world.an_applet(await world.a_project(), inputSpec=SPEC, outputSpec=[])
+    for body, said in (
+        ({"batchInput": {"n": [1] * 10_001}}, "an array of at most 10000 values"),
+        ({"batchInput": {"n": [1] * 700}, "commonInput": {"word": "x" * 100_000}}, "700 rows"),
+    ):
+        refused = await world.refused(f"/{applet}/validateBatch", body)
+        assert refused.type == "InvalidInput"
+        assert said in refused.message
+        assert refused.message.endswith("make several batches")
+    wide = [{"name": f"f{i}", "class": "int", "optional": True} for i in range(1000)]
+    applet = await world.an_applet(await world.a_project(), inputSpec=wide, outputSpec=[])
+    body = {"batchInput": {"f1": [1] * 2001}}
+    refused = await world.refused(f"/{applet}/validateBatch", body)
+    assert refused.message.startswith("Expected a batch of at most 2000 rows of 1000 fields each")
+
+
+async def test_expressions_are_few_and_short(world: World) -> None:
+    project = await world.a_project()
+    for inputs, said in (
+        ({f"i{number}": "(.*)" for number in range(101)}, "to name at most 100 inputs"),
+        ({"left": "(.*)" * 251}, "a regular expression of at most 1000 characters"),
+    ):
+        body = {"project": project, "inputs": inputs}
+        refused = await world.refused("/system/generateBatchInputs", body)
+        assert (refused.type, said in refused.message) == ("InvalidInput", True)
+
+
+async def test_expressions_that_take_too_long_are_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = await world.a_project()
+    for _ in range(2):
+        await world.a_closed_file(project, name="x_R1.gz")
+    monkeypatch.setattr(batch, "SECONDS_MAX", -1.0)
+    body = {"project": project, "inputs": {"left": "(.*)_R1.gz"}}
+    refused = await world.refused("/system/generateBatchInputs", body)
+    assert refused.type == "InvalidInput"
+    assert refused.message.startswith("Only 0 of the 2 files of the folder could be held against")

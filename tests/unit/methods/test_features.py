@@ -10,6 +10,9 @@ async def test_a_project_has_every_feature_that_is_asked_for(world: World) -> No
     route = f"/{project}/checkFeatureAccess"
     answer = await world.call(route, {"features": ["dxNextflow", "other"]})
     assert answer == {"features": {"dxNextflow": True, "other": True}}
+    answer = await world.call(route, {"features": {"dxNextflow": True}})
+    assert answer == {"features": {"dxNextflow": True}}
+    assert await world.call(route, {"features": {}}) == {"features": {}}
     assert (await world.refused(route, {"features": ["x"]}, as_=BOB)).type == "PermissionDenied"
 
 

@@ -85,3 +85,14 @@ async def test_a_plain_member_does_not(world: World, body: dict[str, Any]) -> No
     assert refusal.type == "PermissionDenied"
     unknown = await world.refused(f"/{org}/findProjects", {"region": "aws:nowhere"})
     assert unknown.type == "InvalidInput"
+
+
+async def test_a_narrowed_token_sees_of_an_org_what_everybody_may(world: World) -> None:
+    org = await an_org(world)
+    await world.call(f"/{org}/update", {"jobLogsForwarding": {"token": "secret"}})
+    scope = {"scope": {"projects": {"*": "VIEW"}}}
+    narrowed = (await world.call("/system/newAuthToken", scope))["access_token"]
+    (found,) = (await world.call("/system/findOrgs", {"describe": True}, as_=narrowed))["results"]
+    assert set(found["describe"]) == {"id", "class", "handle", "name", "permittedRegions"}
+    (whole,) = (await world.call("/system/findOrgs", {"describe": True}))["results"]
+    assert whole["describe"]["jobLogsForwarding"] == {"token": "secret"}

@@ -80,3 +80,15 @@ async def test_a_wrong_question_for_members_is_refused(
     hidden = {"project": await world.a_project()}
     refusal = await world.refused("/system/findProjectMembers", hidden, as_=BOB)
     assert refusal.type == "PermissionDenied"
+
+
+async def test_a_narrowed_token_does_not_find_who_is_in_an_org(world: World) -> None:
+    org = await an_org(world)
+    await a_place(world, org)
+    narrowed = (await world.call("/system/newAuthToken", {"scope": {"projects": {}}}))[
+        "access_token"
+    ]
+    whole = await world.call("/system/findUsers")
+    assert [entry["id"] for entry in whole["results"]] == ["user-alice", "user-bob"]
+    found = await world.call("/system/findUsers", as_=narrowed)
+    assert [entry["id"] for entry in found["results"]] == ["user-alice"]

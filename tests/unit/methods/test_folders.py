@@ -398,3 +398,19 @@ async def test_many_objects_are_removed_at_once(world: World, project: str) -> N
     body = {"objects": [*ids, linking]}
     await world.call(f"/{project}/removeObjects", body)
     assert await world.rows("SELECT * FROM objects WHERE class_name != 'app'") == []
+
+
+async def test_what_one_of_a_long_chain_still_leads_to_stays(world: World) -> None:
+    """Hidden objects of which each links to the next, and two that link to the first."""
+    project, target, chain = await world.a_project(), None, []
+    for _ in range(20):
+        details = {} if target is None else {"$dnanexus_link": target}
+        target = await world.a_record(project, hidden=True, details=details)
+        chain.append(target)
+    ends = [await world.a_record(project, details={"$dnanexus_link": target}) for _ in range(2)]
+    await world.call(f"/{project}/removeObjects", {"objects": ends[:1]})
+    asked = {"scope": {"project": project}, "visibility": "hidden"}
+    found = (await world.call("/system/findDataObjects", asked))["results"]
+    assert {entry["id"] for entry in found} == set(chain)
+    await world.call(f"/{project}/removeObjects", {"objects": ends[1:]})
+    assert (await world.call("/system/findDataObjects", asked))["results"] == []

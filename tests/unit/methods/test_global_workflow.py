@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -157,6 +158,44 @@ class TestMaking:
         assert refused.type == "InvalidState"
         assert refused.message.startswith(f"{workflow} is not closed")
 
+    async def test_nothing_that_is_open_becomes_part_of_one(self, world: World) -> None:
+        project = await world.a_project()
+        applet = await world.an_applet(project, **SPECS)
+        inner = await world.a_workflow(project, {"id": "s", "executable": applet})
+        takes = [{"name": "r", "class": "record"}]
+        outer = await world.an_applet(project, inputSpec=takes, outputSpec=[])
+        record = await world.a_record(project)
+        bound = {"id": "s", "executable": outer, "input": {"r": {"$dnanexus_link": record}}}
+        nested = await a_workflow(world, project, inner)
+        for found, workflow in (
+            (inner, nested),
+            (record, await a_workflow(world, project, stages=[bound])),
+        ):
+            body = {"regionalOptions": {EAST: {"workflow": workflow}}, "version": "1.0.0"}
+            refused = await world.refused("/globalworkflow/new", {**body, "name": "x"})
+            assert refused.type == "InvalidState"
+            assert refused.message.startswith(f"{found}, which the workflow needs, is not closed")
+        await world.call(f"/{inner}/close")
+        await a_global(world, nested)
+
+    async def test_what_many_stages_run_is_copied_once(self, world: World) -> None:
+        project = await world.a_project()
+        workflow = await a_workflow(world, project)
+        for _ in range(4):
+            workflow = await a_workflow(world, project, *[workflow] * 50)
+        async with asyncio.timeout(20):  # 50 ** 4 copies take hours
+            await a_global(world, workflow)
+
+    async def test_one_cannot_come_to_run_itself(self, world: World) -> None:
+        project = await world.a_project()
+        made = await a_global(world)
+        before = await world.describe(made)
+        around = await a_workflow(world, project, await a_workflow(world, project, made))
+        body = {"regionalOptions": {EAST: {"workflow": around}}}
+        refused = await world.refused(f"/{made}/update", body)
+        assert (refused.type, "in a loop" in refused.message) == ("InvalidInput", True)
+        assert await world.describe(made) == before
+
     async def test_nothing_is_copied_that_the_maker_does_not_see(self, world: World) -> None:
         project = await world.a_project(as_=BOB)
         applet = await world.an_applet(project, as_=BOB, **SPECS)
@@ -175,7 +214,11 @@ class TestNames:
         await a_global(world, workflow)
         second = await a_global(world, workflow, version="2.0.0")
         assert (await world.describe(second))["aliases"] == ["2.0.0"]
-        body = {"name": "pipe", "version": "2.0.0", "regionalOptions": {EAST: {"workflow": workflow}}}
+        body = {
+            "name": "pipe",
+            "version": "2.0.0",
+            "regionalOptions": {EAST: {"workflow": workflow}},
+        }
         refused = await world.refused("/globalworkflow/new", body)
         assert (refused.type, refused.message) == (
             "InvalidInput", "Specified name and version conflict with an existing alias",
@@ -189,7 +232,11 @@ class TestNames:
         applet = await world.an_applet(project, **SPECS)
         await a_global(world, workflow, name="taken")
         await world.an_app(applet, name="an_app")
-        body = {"name": "an_app", "version": "9.0.0", "regionalOptions": {EAST: {"workflow": workflow}}}
+        body = {
+            "name": "an_app",
+            "version": "9.0.0",
+            "regionalOptions": {EAST: {"workflow": workflow}},
+        }
         refused = await world.refused("/globalworkflow/new", body)
         assert refused.type == "InvalidInput"
         assert refused.message.startswith('The name "an_app" is that of an app already')
@@ -224,7 +271,12 @@ class TestNames:
         bobs = (await world.call("/workflow/new", {"project": project}, as_=BOB))["id"]
         await world.call(f"/{bobs}/close", as_=BOB)
         options = {EAST: {"workflow": bobs}}
-        body = {"name": "pipe", "version": "2.0.0", "regionalOptions": options, "billTo": "user-bob"}
+        body = {
+            "name": "pipe",
+            "version": "2.0.0",
+            "regionalOptions": options,
+            "billTo": "user-bob",
+        }
         second = await world.new("/globalworkflow/new", body, as_=BOB)
         assert (await world.describe(second))["billTo"] == "user-alice"
         body = {**body, "version": "3.0.0", "billTo": "user-eve"}
@@ -398,3 +450,57 @@ async def test_a_batch_is_checked_against_the_inputs_of_the_workflow(world: Worl
         assert answer == {"expandedBatch": [{"s0.n": 1}, {"s0.n": 2}]}
         refused = await world.refused(f"/{executable}/validateBatch", {"batchInput": {"n": [1]}})
         assert refused.message.startswith('Row 1 of the batch: Expected key "n" of input to be a f')
+
+
+class TestTheCodeOfWhatItRuns:
+    async def test_who_shows_no_token_sees_nothing_of_it(self, world: World) -> None:
+        project = await world.a_project()
+        applet = await world.an_applet(project, **SPECS)
+        workflow = await a_workflow(world, project, applet)
+        await published(world, "PUBLIC", regionalOptions={EAST: {"workflow": workflow}})
+        for route in (f"/{applet}/describe", f"/{applet}/get", f"/{workflow}/describe"):
+            assert (await world.refused(route, as_=None)).type == "ResourceNotFound"
+        held = await world.rows(
+            "SELECT id FROM containers WHERE app IN (SELECT id FROM apps WHERE name = 'pipe')"
+        )
+        assert len(held) == 2
+        for (container,) in held:
+            refused = await world.refused(f"/{container}/listFolder", {"folder": "/"}, as_=None)
+            assert refused.type == "PermissionDenied"
+
+    async def test_its_users_run_it_and_neither_get_nor_copy_its_code(self, world: World) -> None:
+        project, own = await world.a_project(), await world.a_project(as_=BOB)
+        applet = await world.an_applet(project, **SPECS)
+        workflow = await a_workflow(world, project, applet)
+        await published(world, "user-bob", regionalOptions={EAST: {"workflow": workflow}})
+        content = (await world.describe(applet, as_=BOB))["project"]
+        assert content.startswith("container-")
+        mine = await world.call(
+            "/workflow/new",
+            {"project": own, "stages": [{"id": "s", "executable": applet}]},
+            as_=BOB,
+        )
+        await world.call(f"/{mine['id']}/close", as_=BOB)
+        clone = {"objects": [applet], "project": own, "destination": "/"}
+        new_app = {"applet": applet, "name": "stolen", "version": "1.0.0"}
+        regional = {EAST: {"workflow": mine["id"]}}
+        for route, body in (
+            (f"/{applet}/get", {}),
+            (f"/{content}/clone", clone),
+            ("/applet/new", {"project": own, "initializeFrom": {"id": applet}}),
+            ("/app/new", new_app),
+            ("/globalworkflow/new", {"name": "x", "version": "1.0.0", "regionalOptions": regional}),
+        ):
+            refused = await world.refused(route, body, as_=BOB)
+            assert refused.type == "PermissionDenied", route
+            assert "only its developers" in refused.message, route
+        await world.call(f"/{applet}/run", {"project": own, "input": {"n": 1}}, as_=BOB)
+        assert (await world.call(f"/{applet}/get"))["runSpec"]["code"]
+
+    async def test_who_sees_the_applet_elsewhere_gets_it_as_before(self, world: World) -> None:
+        project = await world.a_project()
+        applet = await world.an_applet(project, **SPECS)
+        workflow = await a_workflow(world, project, applet)
+        await published(world, "user-bob", regionalOptions={EAST: {"workflow": workflow}})
+        await world.a_member(project, "VIEW")
+        assert (await world.call(f"/{applet}/get", as_=BOB))["runSpec"]["code"]

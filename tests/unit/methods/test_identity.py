@@ -61,7 +61,7 @@ async def test_a_job_of_an_app_says_which_version_of_it(world: World) -> None:
     body = {"audience": AUDIENCE, "subject_claims": ["app_name", "root_executable_version"]}
     answer = await world.call(f"/{job}/getIdentityToken", body, as_=world.token_of(job))
     claims = await claims_of(world, answer["Token"])
-    assert claims["sub"] == "app_name;an_app;root_executable_version;1.2"
+    assert claims["sub"] == "app_name;an_app;root_executable_version;1.2.0"
     assert claims["app_version"] == "1.2.0"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.domain.test_orgs import ADMIN, MEMBER
 from tests.unit.methods.people import a_place, an_org, members
+from tests.unit.methods.test_global_workflow import a_global, a_workflow
 from tests.worlds import ALICE, BOB, EVE, OPERATOR, World
 
 
@@ -40,6 +41,17 @@ async def test_an_invitation_lowers_nobody_and_finds_people_by_address(world: Wo
     await a_place(world, org, "bob@example.com", level="ADMIN")
     await a_place(world, org, level="MEMBER")
     assert await members(world, org) == {"user-alice": "ADMIN", "user-bob": "ADMIN"}
+
+
+async def test_an_invitation_takes_no_access_from_a_member(world: World) -> None:
+    org = await an_org(world)
+    await a_place(world, org, allowBillableActivities=True, projectAccess="UPLOAD")
+    await a_place(world, org)
+    before = {**MEMBER, "allowBillableActivities": True, "projectAccess": "UPLOAD"}
+    assert await entry(world, org) == {"id": "user-bob", "level": "MEMBER", **before}
+    await a_place(world, org, appAccess=False, projectAccess="ADMINISTER")
+    after = {**before, "projectAccess": "ADMINISTER"}
+    assert await entry(world, org) == {"id": "user-bob", "level": "MEMBER", **after}
 
 
 @pytest.mark.parametrize(
@@ -129,6 +141,34 @@ async def test_who_is_removed_loses_the_orgs_projects_and_apps(world: World) -> 
     assert listed == {"authorizedUsers": ["user-eve"]}
     assert await world.call("/app-orgs_app/listDevelopers") == {"developers": ["user-alice"]}
     assert (await world.describe("user-bob", as_=BOB))["billTo"] == "user-bob"
+
+
+async def test_an_admin_takes_over_from_an_apps_last_developer(world: World) -> None:
+    org = await an_org(world)
+    await a_place(world, org, allowBillableActivities=True)
+    applet = await world.an_applet(
+        await world.a_project(as_=BOB), as_=BOB, inputSpec=[], outputSpec=[]
+    )
+    await world.an_app(applet, as_=BOB, name="orgs_app", billTo=org)
+    workflow = await a_workflow(world, await world.a_project())
+    await a_global(world, workflow, billTo=org)
+    await world.call("/globalworkflow-pipe/addDevelopers", {"developers": ["user-bob"]})
+    gone = await world.call(f"/{org}/removeMember", {"user": "user-bob"})
+    assert gone["apps"] == {"app-orgs_app": "NONE", "globalworkflow-pipe": "NONE"}
+    assert await world.call("/app-orgs_app/listDevelopers") == {"developers": ["user-alice"]}
+    refusal = await world.refused("/app-orgs_app/publish", as_=BOB)
+    assert refusal.type == "PermissionDenied"
+
+
+async def test_who_is_removed_cannot_accept_what_the_org_offered_them(world: World) -> None:
+    org = await an_org(world)
+    await a_place(world, org)
+    project = await world.a_project(billTo=org)
+    await world.call(f"/{project}/transfer", {"invitee": "user-bob"})
+    await world.call(f"/{org}/removeMember", {"user": "user-bob"})
+    refusal = await world.refused(f"/{project}/acceptTransfer", as_=BOB)
+    assert refusal.type == "PermissionDenied"
+    assert (await world.describe(project))["pendingTransfer"] is None
 
 
 async def test_who_is_removed_keeps_what_they_are_left(world: World) -> None:

@@ -269,3 +269,62 @@ async def test_who_cannot_be_billed_for_a_project_is_invalid_input(world: World)
     update = f"/{await world.a_project()}/update"
     for bill_to in ("user-wronguser", "user-bob"):
         assert (await world.refused(update, {"billTo": bill_to})).type == "InvalidInput"
+
+
+async def test_an_offer_ends_with_the_right_to_make_it(world: World) -> None:
+    project = await world.a_project()
+    await world.a_member(project, "ADMINISTER")
+    await world.call(f"/{project}/transfer", {"invitee": "user-eve"}, as_=BOB)
+    await world.call(f"/{project}/decreasePermissions", {"user-bob": "VIEW"})
+    refusal = await world.refused(f"/{project}/acceptTransfer", as_=EVE)
+    assert (refusal.type, "no more" in refusal.message) == ("PermissionDenied", True)
+    assert await level(world, project, as_=EVE) == "NONE"
+    await world.call(f"/{project}/transfer", {"invitee": "user-eve"})
+    await world.call(f"/{project}/acceptTransfer", as_=EVE)
+    assert (await world.describe(project))["billTo"] == "user-eve"
+
+
+async def test_an_offer_ends_when_another_pays_or_is_offered_it_who_pays(world: World) -> None:
+    org = await an_org(world)
+    await world.call(f"/{org}/update", {"policies": {"restrictProjectTransfer": "ADMIN"}})
+    project = await world.a_project()
+    await world.call(f"/{project}/transfer", {"invitee": "user-eve"})
+    await world.call(f"/{project}/update", {"billTo": org})
+    assert (await world.describe(project))["pendingTransfer"] is None
+    refusal = await world.refused(f"/{project}/acceptTransfer", as_=EVE)
+    assert refusal.type == "PermissionDenied"
+    await world.call(f"/{project}/transfer", {"invitee": "user-eve"})
+    withdrawn = await world.call(f"/{project}/transfer", {"invitee": org})
+    assert withdrawn == {"id": project, "state": "accepted"}
+    refusal = await world.refused(f"/{project}/acceptTransfer", as_=EVE)
+    assert refusal.type == "PermissionDenied"
+    assert (await world.describe(project))["billTo"] == org
+
+
+async def test_an_org_pays_in_its_regions_only_however_a_project_comes_to_it(
+    world: World,
+) -> None:
+    org = await an_org(world)
+    await world.call(f"/{org}/update", {"permittedRegions": ["aws:us-east-1"]})
+    project = await world.a_project(region="azure:westus", as_=BOB)
+    invited = {"invitee": "user-alice", "level": "ADMINISTER"}
+    await world.call(f"/{project}/invite", invited, as_=BOB)
+    for route, body in (("update", {"billTo": org}), ("transfer", {"invitee": org})):
+        refusal = await world.refused(f"/{project}/{route}", body)
+        assert (refusal.type, "permittedRegions" in refusal.message) == ("PermissionDenied", True)
+    await world.call(f"/{project}/transfer", {"invitee": org}, as_=BOB)
+    refusal = await world.refused(f"/{project}/acceptTransfer")
+    assert "permittedRegions" in refusal.message
+
+
+async def test_a_job_or_a_narrowed_token_lets_nobody_else_pay(world: World) -> None:
+    org, project = await an_org(world), await world.a_project()
+    applet = await world.an_applet(project, access={"project": "ADMINISTER"})
+    job = (await world.lease(await world.a_job(applet)))["token"]
+    scope = {"scope": {"projects": {project: "ADMINISTER"}}}
+    narrowed = (await world.call("/system/newAuthToken", scope))["access_token"]
+    for token in (job, narrowed):
+        refusal = await world.refused(f"/{project}/update", {"billTo": org}, as_=token)
+        assert refusal.type == "PermissionDenied"
+        same = {"billTo": "user-alice", "summary": "s"}
+        await world.call(f"/{project}/update", same, as_=token)

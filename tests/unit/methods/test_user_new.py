@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from plasmid.methods import user_new
 from tests.unit.methods.people import a_place, an_org
-from tests.worlds import BOB, World
+from tests.worlds import BOB, OPERATOR, World
 
 DORA = {"username": "Dora", "email": "dora@lab.example", "first": "Dora"}
 
@@ -69,3 +70,28 @@ async def test_jobs_and_narrowed_tokens_make_no_accounts(world: World) -> None:
     narrowed = (await world.call("/system/newAuthToken", scope))["access_token"]
     assert (await world.refused("/user/new", DORA, as_=narrowed)).type == "PermissionDenied"
     assert (await world.refused("/user/new", DORA, as_=None)).type == "InvalidAuthentication"
+
+
+async def test_an_address_is_the_same_in_capital_letters(world: World) -> None:
+    refusal = await world.refused("/user/new", {**DORA, "email": "ALICE@Example.com"})
+    assert (refusal.type, "already" in refusal.message) == ("AccountError", True)
+    project = await world.a_project(as_=BOB)
+    invited = {"invitee": "Alice@example.com", "level": "VIEW"}
+    await world.call(f"/{project}/invite", invited, as_=BOB)
+    assert (await world.describe(project))["level"] == "VIEW"
+
+
+async def test_a_user_makes_so_many_accounts_and_the_operator_any_number(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_new, "MADE_MAX", 2)
+
+    def given(number: int) -> dict[str, Any]:
+        return {"username": f"dora{number}", "email": f"d{number}@lab.example", "first": "D"}
+
+    for number in range(2):
+        await world.call("/user/new", given(number), as_=BOB)
+    refusal = await world.refused("/user/new", given(2), as_=BOB)
+    assert (refusal.type, "plasmid user add" in refusal.message) == ("PermissionDenied", True)
+    for number in range(2, 5):
+        await world.call("/user/new", given(number), as_=OPERATOR)

@@ -81,6 +81,15 @@ async def test_a_whole_dxworkflow_json_is_taken(world: World, project: str, appl
     assert described["links"] == [applet]
 
 
+async def test_the_id_of_a_stage_is_short(world: World, project: str, applet: str) -> None:
+    body = {"project": project, "stages": [{"id": "a" * 256, "executable": applet}]}
+    refused = await world.refused("/workflow/new", body)
+    assert refused.type == "InvalidInput"
+    assert refused.message == 'Expected key "id" of stages[0] to be at most 255 characters long'
+    body["stages"] = [{"id": "a" * 255, "executable": applet}]
+    await world.call("/workflow/new", body)
+
+
 async def test_a_stage_without_id_gets_one(world: World, project: str, applet: str) -> None:
     described = await world.describe(await world.a_workflow(project, {"executable": applet}))
     (stage,) = described["stages"]

@@ -421,3 +421,61 @@ async def test_a_stage_whose_applet_is_removed_before_it_starts_fails(
     await world.place()
     described = await world.describe(described["id"])
     assert (described["state"], described["failureReason"]) == ("failed", "ExecutionError")
+
+
+async def test_who_may_look_at_a_project_may_make_a_dry_run_there(
+    world: World, project: str, applet: str
+) -> None:
+    workflow = await world.a_workflow(project, {"id": "a", "executable": applet, "input": {"n": 1}})
+    await world.a_member(project, "VIEW")
+    body = {"project": project, "input": {}, "folder": "/new"}
+    refused = await world.refused(f"/{workflow}/run", body, as_=BOB)
+    assert refused.type == "PermissionDenied"
+    found = await world.call(f"/{workflow}/dryRun", body, as_=BOB)
+    assert [one["id"] for one in found["stages"]] == ["a"]
+    assert await world.rows("SELECT path FROM folders WHERE path = '/new'") == []
+    other = await world.a_project()
+    refused = await world.refused(f"/{workflow}/dryRun", {**body, "project": other}, as_=BOB)
+    assert refused.type == "PermissionDenied"
+
+
+@pytest.mark.parametrize("class_name", ["array:int", "hash"])
+@pytest.mark.parametrize("is_nested", [False, True])
+async def test_links_to_arrays_of_links_do_not_grow_without_end(
+    world: World, project: str, class_name: str, is_nested: bool
+) -> None:
+    spec = [{"name": "x", "class": class_name}]
+    applet = await world.an_applet(project, inputSpec=spec)
+
+    def value(elements: list[Any]) -> Any:
+        return elements if class_name == "array:int" else {"k": elements}
+
+    def linked(stage: str) -> dict[str, Any]:
+        return {"$dnanexus_link": {"stage": stage, "inputField": "x"}}
+
+    stages = [{"id": "s0", "executable": applet, "input": {"x": value([1] * 100)}}]
+    for n in range(1, 8):
+        many = value([linked(f"s{n - 1}")] * 100)
+        stages.append({"id": f"s{n}", "executable": applet, "input": {"x": many}})
+    workflow = await world.a_workflow(project, *stages)
+    if is_nested:
+        workflow = await world.a_workflow(project, {"id": "in", "executable": workflow})
+    refused = await world.refused(f"/{workflow}/run", {"project": project, "input": {}})
+    assert refused.type == "InvalidInput"
+    assert "more than 1000000 values in all" in refused.message
+    assert await world.rows("SELECT * FROM analyses") == []
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+async def test_a_workflow_may_not_bind_what_waits_for_who_runs_it(
+    world: World, project: str, applet: str, is_nested: bool
+) -> None:
+    job = await world.a_job(applet, {"n": 1})
+    await world.lease(job)
+    late = {"n": {"$dnanexus_link": {"job": job, "field": "n"}}}
+    workflow = await world.a_workflow(project, {"id": "a", "executable": applet, "input": late})
+    if is_nested:
+        workflow = await world.a_workflow(project, {"id": "in", "executable": workflow})
+    refused = await world.refused(f"/{workflow}/run", {"input": {}}, as_=world.token_of(job))
+    assert (refused.type, "wait for each other" in refused.message) == ("InvalidInput", True)
+    assert await world.rows("SELECT * FROM analyses") == []

@@ -123,7 +123,11 @@ _BOTH: Final = {
         REF,
     ),
     "removeObjects": Told(
-        {"objects": OBJECTS, "force": boolean("They need not be there")}, REF
+        {
+            "objects": Value(OBJECTS.schema, is_required=True),
+            "force": boolean("They need not be there"),
+        },
+        REF,
     ),
     "clone": Told(
         {
