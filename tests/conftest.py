@@ -10,7 +10,7 @@ import pytest
 
 ALLOWED = Path(__file__).with_name("allowed_skips.txt")
 # Files of few and long tests: where files run side by side, these must not be left for the end.
-LONG = ("tests/faults/", "tests/every_base/", "tests/mirrors/", "tests/contract/")
+LONG = ("tests/faults/", "tests/every_base/", "tests/mirrors/", "tests/contract/", "tests/fuzz/")
 _SKIPPED = pytest.StashKey[dict[str, str]]()
 
 

@@ -164,10 +164,10 @@ def test_a_stranger_and_nobody_change_nothing() -> None:
     assert open_to_all == {"/system/comeBackLater", "/system/greet", "/system/headers"}
     of_strangers = {line[0] for line in lines if line[2] == YES} - open_to_all
     assert of_strangers == {
-        "/app-xxxx/describe", "/app-xxxx/install", "/app-xxxx/listAuthorizedUsers",
-        "/app-xxxx/listCategories", "/app-xxxx/listDevelopers", "/app-xxxx/uninstall",
-        "/globalworkflow-xxxx/describe", "/globalworkflow-xxxx/listAuthorizedUsers",
-        "/globalworkflow-xxxx/listCategories", "/globalworkflow-xxxx/listDevelopers",
+        "/app-xxxx/describe", "/app-xxxx/install",
+        "/app-xxxx/listCategories", "/app-xxxx/uninstall",
+        "/globalworkflow-xxxx/describe",
+        "/globalworkflow-xxxx/listCategories",
         "/notifications/get", "/notifications/markRead", "/org-xxxx/describe", "/org/new",
         "/project/new", "/system/describeDataObjects", "/system/describeExecutions",
         "/system/describeProjects", "/system/destroyAuthToken", "/system/findAffiliates",

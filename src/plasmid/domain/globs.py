@@ -2,7 +2,7 @@
 
 A glob knows `*` (any text), `?` (one character) and a backslash that takes the next character as
 it is; it has no brackets. Both kinds of pattern are matched in time linear in the name
-(`regexps`), so no pattern that a caller sends can hang the server.
+(`regexps`, decision 0021), so no pattern that a caller sends can hang the server.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import failures, ids
+from plasmid.domain import errors, failures, ids, keys
 
 LINK: Final = "$dnanexus_link"
 _LEGACY_KEYS: Final = {"job", "field"}
@@ -171,7 +171,8 @@ def replace_references(value: Any, resolve: Callable[[JobReference], Any | Unres
     """Return the value with each reference replaced by what `resolve` gives for it.
 
     A reference that is UNRESOLVED stays as it was written. An array that comes in the place of an
-    element of an array is spliced into it. Raises JobFailure (InputError) if that is too much.
+    element of an array is spliced into it. Raises JobFailure (InputError) if that is too much, or
+    nested too deep.
     """
     left = VALUES_MAX
 
@@ -186,7 +187,13 @@ def replace_references(value: Any, resolve: Callable[[JobReference], Any | Unres
             )
         return new
 
-    return _replaced(value, bounded)
+    new = _replaced(value, bounded)
+    if new is not value:
+        try:
+            keys.check_depth(new, "A value, with the outputs that it refers to,")
+        except errors.InvalidInput as error:
+            raise failures.JobFailure(failures.INPUT_ERROR, error.message) from error
+    return new
 
 
 def _replaced(value: Any, resolve: Callable[[JobReference], Any | Unresolved]) -> Any:

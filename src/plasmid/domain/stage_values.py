@@ -10,7 +10,7 @@ import graphlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from plasmid.domain import errors, links, stage_links
+from plasmid.domain import errors, keys, links, stage_links
 from plasmid.domain.links import JobReference
 from plasmid.domain.stage_links import InputLink, StageLink
 
@@ -70,7 +70,12 @@ class Resolver:
             )
         self._open.append(key)
         value = self._bound.get(stage, {}).get(field)
-        self._known[key] = _ABSENT if value is None else self._resolved(value)
+        for link in stage_links.found(value):  # before it is walked by recursion itself
+            if isinstance(link, StageLink) and not link.is_output:
+                self._field(link.stage, link.field)
+        resolved = _ABSENT if value is None else self._resolved(value)
+        keys.check_depth(resolved, f'"{stage}.{field}", with what it is linked to,')
+        self._known[key] = resolved
         self._open.pop()
         return self._known[key]
 

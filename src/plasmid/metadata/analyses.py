@@ -40,12 +40,6 @@ _UNFINISHED_STAGE = Prepared(
         sa.select(_a.id).where(_a.parent_analysis == param("k"), _a.state.in_(UNFINISHED)),
     ).limit(1)
 )
-_LATEST = Prepared(
-    sa.select(schema.analyses)
-    .where(_a.executable == param("e"))
-    .order_by(_a.created_ms.desc(), _a.id.desc())
-    .limit(1)
-)
 _OF_TREE = Prepared(
     sa.select(schema.analyses).where(_a.root_execution == param("r")).order_by(_a.created_ms, _a.id)
 )
@@ -75,11 +69,6 @@ _BELOW = Prepared(_unfinished_below())
 async def find_analysis(reader: Reader, analysis_id: str) -> AnalysisRow | None:
     """Return an analysis, or None."""
     return await reader.struct(AnalysisRow, _GET, {"k": analysis_id})
-
-
-async def find_latest(reader: Reader, executable: str) -> AnalysisRow | None:
-    """Return the newest analysis of a workflow, or None."""
-    return await reader.struct(AnalysisRow, _LATEST, {"e": executable})
 
 
 async def find_tree(reader: Reader, root: str) -> list[AnalysisRow]:

@@ -94,13 +94,17 @@ async def initialised(call: Call, given: dict[str, Any], class_name: str) -> dic
     found = await targets.get_data_object(call, source["id"], source.get("project"))
     if class_name == "applet":
         await levels.require_code(call, *(place.container for place, _ in found.places))
-    inherited: dict[str, Any] = {
-        "name": found.place.name,
-        "tags": found.place.tags,
-        "properties": found.place.properties,
-        "types": found.row.types,
-        "details": found.row.details,
-        "hidden": found.row.hidden,
-        **found.row.body,
-    }
+    inherited = handed_on(found) | found.row.body
     return inherited | {name: value for name, value in given.items() if value is not None}
+
+
+def handed_on(source: targets.DataObject) -> dict[str, Any]:
+    """Return what an object hands on to one that is initialised from it, whatever its class."""
+    return {
+        "name": source.place.name,
+        "tags": source.place.tags,
+        "properties": source.place.properties,
+        "types": source.row.types,
+        "details": source.row.details,
+        "hidden": source.row.hidden,
+    }

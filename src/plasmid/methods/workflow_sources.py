@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from plasmid.domain import ids, keys, workflow_body
 from plasmid.metadata.rows import AnalysisRow
-from plasmid.methods import targets
+from plasmid.methods import creation, targets
 from plasmid.methods.call import Call
 
 SOURCES: Final = ("workflow", "analysis", "globalworkflow")
@@ -45,20 +45,12 @@ async def copied(call: Call, source: Given, where: str) -> tuple[Given, dict[str
         return {**name, **_content(app.row.body)}, {"id": app.id}
     hint = source.get("project")
     found = await targets.get_data_object(call, source_id, hint)
-    own = {
-        "name": found.place.name,
-        "tags": found.place.tags,
-        "properties": found.place.properties,
-        "types": found.row.types,
-        "details": found.row.details,
-        "hidden": found.row.hidden,
-    }
     named = {
         "id": found.id,
         "project": found.place.container,
         "editVersion": found.row.body["editVersion"],
     }
-    return {**own, **_content(found.row.body)}, named
+    return {**creation.handed_on(found), **_content(found.row.body)}, named
 
 
 def _content(body: dict[str, Any]) -> Given:

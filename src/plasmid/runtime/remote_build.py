@@ -24,6 +24,7 @@ REFUSALS = {
     "do_parallel_build": "--no-parallel-build",
     "do_check_syntax": "--no-check-syntax",
 }
+STRING = type(json.loads('""'))  # Python 2 has two
 ID = re.compile(r'"(app|applet)-[0-9A-Za-z]{24}"')
 
 
@@ -63,15 +64,23 @@ def unpack(link):
     run(["tar", "-xzf", archive, "-C", SOURCE, "--no-same-owner"])
 
 
+def text(options, name):
+    """Return an option that is a string, or None."""
+    value = options.get(name)
+    if value is not None and not isinstance(value, STRING):
+        raise BuildError('Expected key "%s" of build_options to be a string' % name)
+    return value
+
+
 def arguments(mode, options, publish):
     """Return the call of dx that builds as it was asked for."""
     call = ["dx", "build", "--json", "--yes"]
     for name, option in sorted(VALUES.items()):
         if options.get(name):
-            call += [option, options[name]]
+            call += [option, text(options, name)]
     call += [option for name, option in sorted(REFUSALS.items()) if options.get(name) is False]
     if mode == "applet":
-        destination = options.get("destination_override") or "/"
+        destination = text(options, "destination_override") or "/"
         call += ["--destination", os.environ["DX_WORKSPACE_ID"] + ":" + destination]
     else:
         call += ["--app", "--no-temp-build-project"] + (["--publish"] if publish else [])

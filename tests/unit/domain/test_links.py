@@ -203,3 +203,12 @@ def test_references_to_arrays_do_not_grow_without_end() -> None:
 
 def test_values_are_counted_no_further_than_is_asked_for() -> None:
     assert [links.count({"a": [1, 2], "b": None}, most) for most in (0, 3, 5, 9)] == [1, 4, 5, 5]
+
+
+def test_references_to_deep_values_do_not_grow_without_end() -> None:
+    deep: Any = links.as_json(links.JobReference(JOB, "x"))
+    for _ in range(150):
+        deep = {"k": deep}
+    assert links.replace_references(deep, lambda _: 1) != deep
+    with pytest.raises(failures.JobFailure, match="deeper than 200 levels"):
+        links.replace_references(deep, lambda _: deep)

@@ -404,7 +404,7 @@ async def test_what_one_of_a_long_chain_still_leads_to_stays(world: World) -> No
     """Hidden objects of which each links to the next, and two that link to the first."""
     project, target, chain = await world.a_project(), None, []
     for _ in range(20):
-        details = {} if target is None else {"$dnanexus_link": target}
+        details: dict[str, Any] = {} if target is None else {"$dnanexus_link": target}
         target = await world.a_record(project, hidden=True, details=details)
         chain.append(target)
     ends = [await world.a_record(project, details={"$dnanexus_link": target}) for _ in range(2)]

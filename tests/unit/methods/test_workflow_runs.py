@@ -479,3 +479,19 @@ async def test_a_workflow_may_not_bind_what_waits_for_who_runs_it(
     refused = await world.refused(f"/{workflow}/run", {"input": {}}, as_=world.token_of(job))
     assert (refused.type, "wait for each other" in refused.message) == ("InvalidInput", True)
     assert await world.rows("SELECT * FROM analyses") == []
+
+
+@pytest.mark.parametrize("step", [1, -1])
+async def test_links_to_deep_values_of_links_do_not_grow_without_end(
+    world: World, project: str, step: int
+) -> None:
+    applet = await world.an_applet(project, inputSpec=[{"name": "x", "class": "hash"}])
+    stages = []
+    for n in range(8):
+        value: Any = {"$dnanexus_link": {"stage": f"s{n - 1}", "inputField": "x"}} if n else 1
+        for _ in range(180):
+            value = {"k": value}
+        stages.append({"id": f"s{n}", "executable": applet, "input": {"x": value}})
+    workflow = await world.a_workflow(project, *stages[::step])
+    refused = await world.refused(f"/{workflow}/run", {"project": project, "input": {}})
+    assert (refused.type, "deeper than 200 levels" in refused.message) == ("InvalidInput", True)

@@ -102,5 +102,16 @@ def test_what_was_asked_for_is_asked_of_dx(
     assert called == ["dx", "build", "--json", "--yes", *wanted, builder.SOURCE]
 
 
+@pytest.mark.parametrize("name", ["version_override", "destination_override"])
+def test_an_option_that_is_no_text_is_the_jobs_error(
+    builder: ModuleType, tmp_path: Path, name: str
+) -> None:
+    a_dx(tmp_path)
+    code, told = ran(builder, "applet", build_options={name: 1})
+    assert code == 1
+    message = f'Expected key "{name}" of build_options to be a string'
+    assert told["job_error.json"]["error"] == {"type": "AppError", "message": message}
+
+
 def test_the_program_can_be_read_by_python_2() -> None:
     assert (inside_out.RUNTIME / "remote_build.py").read_bytes().isascii()

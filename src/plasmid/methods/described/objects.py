@@ -94,6 +94,7 @@ _FILES: Final = {
             "project": CONTAINER,
             "duration": number("How long the URL is good, in seconds; a day", above=0),
             "filename": text("Under which name it is kept", nonempty=True),
+            "preauthenticated": boolean("Whether the URL works by itself, as each does here"),
         },
         hash_of(
             "Where to GET the bytes",
