@@ -94,15 +94,12 @@ async def add_user(operator: Operator, given: NewUser) -> None:
     """Make an account, and a member of an org if one is named; print its id."""
     body = {"username": given.username, "email": given.email}
     body["first"], body["last"] = given.first or given.username, given.last
+    if given.org is not None:
+        await operator.call(f"/{org_id(given.org)}/describe")  # nothing is made if there is none
     answer = await operator.call("/user/new", body)
     if given.org is not None:
         invited = {"invitee": answer["id"], "level": given.level}
-        try:
-            await operator.call(f"/{org_id(given.org)}/invite", invited)
-        except errors.ApiError as error:
-            raise CommandError(
-                f"{answer['id']} was made, but is no member of an org: {error}", REFUSED
-            ) from error
+        await operator.call(f"/{org_id(given.org)}/invite", invited)
     print(answer["id"])
 
 
@@ -184,17 +181,14 @@ async def revoke_token(operator: Operator, signature: str) -> None:
 
 async def add_org(operator: Operator, handle: str, name: str, admin: str | None) -> None:
     """Make an org, with a user as its one ADMIN; print its id."""
+    if admin is not None:
+        await operator.call(f"/{user_id(admin)}/describe")  # nothing is made if there is none
     answer = await operator.call("/org/new", {"handle": handle, "name": name or handle})
     made = answer["id"]
     if admin is not None:
         founder = (await operator.call("/system/whoami"))["id"]
         invited = {"invitee": user_id(admin), "level": orgs.ADMIN}
-        try:
-            await operator.call(f"/{made}/invite", invited)
-        except errors.ApiError as error:
-            raise CommandError(
-                f"{made} was made, and is administered by {founder}: {error}", REFUSED
-            ) from error
+        await operator.call(f"/{made}/invite", invited)
         if founder != invited["invitee"]:
             await operator.call(f"/{made}/removeMember", {"user": founder})
     print(made)
