@@ -56,7 +56,10 @@ OF_ORGS = {
         *("findApps", "findMembers", "findProjects", "invite", "removeMember"),
         *("setMemberAccess", "update"),
     )
-} | {"/project-xxxx/leave"}  # who is there by an org leaves the org
+} | {
+    "/project-xxxx/acceptTransfer",  # the project is offered to the org
+    "/project-xxxx/leave",  # who is there by an org leaves the org
+}
 FIRST = len(HEAD.splitlines()) + 1
 
 
