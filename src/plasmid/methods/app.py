@@ -40,7 +40,7 @@ async def get(call: Call, target: App, body: dict[str, Any]) -> dict[str, Any]:
         raise errors.PermissionDenied(
             f"{target.label} is not open source: only its developers get its code"
         )
-    described = wire.describe(await facts(call, target), {"details": True})
+    described = wire.describe(await facts(call, target), {})
     return described | {"runSpec": target.row.body["runSpec"]}
 
 

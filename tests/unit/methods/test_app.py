@@ -41,8 +41,7 @@ class TestMaking:
         assert described["regionalOptions"] == {
             EAST: {"applet": applet, "resources": described["resources"]}
         }
-        assert "details" not in described
-        assert (await world.describe(app, details=True))["details"] == {"a": 1}
+        assert described["details"] == {"a": 1}
         assert described["categories"] == described["authorizedUsers"] == []
         assert described["isDeveloperFor"] is True
         assert "published" not in described

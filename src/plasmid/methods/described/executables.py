@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from plasmid.methods.described.objects import FLAGS, SOURCE
+from plasmid.methods.described.objects import SOURCE
 from plasmid.methods.described.shared import (
     BILL_TO,
     CONTAINER,
@@ -94,7 +94,6 @@ ROUTES: Final = {
     ),
     "/applet-xxxx/get": Told({"project": CONTAINER}, DESCRIBED),
     **{f"/app-xxxx/{verb}": told for verb, told in VERBS.items()},
-    "/app-xxxx/describe": Told({**DESCRIBE_KEYS, "details": FLAGS["details"]}, DESCRIBED),
     "/app/new": Told(
         {
             **_APP,

@@ -11,7 +11,6 @@ from plasmid.domain import https_app
 from plasmid.metadata.rows import AppNameRow, AppRow, ObjectRow
 from plasmid.methods.wire import fields
 
-ON_REQUEST: Final = ("details",)
 _SHOWN: Final = ("applet", "resources", "pricingPolicy")
 
 
@@ -28,9 +27,9 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 def describe(facts: Facts, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an app that the options ask for."""
+    """Return the fields of an app that the options ask for; `dx describe` needs its details."""
     everything = _defaults(facts)
-    wanted = fields.selected(options, everything.keys() - set(ON_REQUEST), ON_REQUEST)
+    wanted = fields.selected(options, everything)
     return {field: value for field, value in everything.items() if field in wanted}
 
 
