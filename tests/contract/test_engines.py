@@ -1337,15 +1337,13 @@ async def test_a_terminal_has_its_size_keys_and_end(workshop: Workshop) -> None:
 @by_oci
 async def test_who_hangs_up_leaves_no_process(workshop: Workshop) -> None:
     sandbox = await idle(workshop)
-    before = await sandbox.usage()
     for close in (lambda screen: os.close(screen.end), lambda screen: screen.process.kill()):
         screen = Screen(sandbox, "echo here; sleep 1001; true")
         screen.shows("here")
         close(screen)
         screen.process.wait(SECONDS_MAX)
         screen.close()
-        while (await sandbox.usage()).processes != before.processes:
-            await turn()
+        await until(lambda: not any("1001" in each for each in entered(sandbox, "ps -eo args=")))
 
 
 def everything() -> str:
