@@ -1,9 +1,16 @@
-"""What all tests share: their order, and that skips are counted: an unexplained one fails CI."""
+"""What all tests share: their order, how one that fails ends, and that skips are counted.
+
+An unexplained skip fails CI.
+"""
 
 from __future__ import annotations
 
 import fnmatch
+import gc
 import os
+import sys
+import warnings
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -22,6 +29,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long ones first."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep what a test that failed has left open from failing a later one, which finds it."""
+    failed_before = item.session.testsfailed
+    result = yield
+    if item.session.testsfailed > failed_before:
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            sys.__dict__.pop(name, None)  # a traceback has all that its functions had
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gc.collect()
+    return result
 
 
 class _Counter:

@@ -290,6 +290,7 @@ class Prepared(msgspec.Struct):
                 "jobLogsForwarding": {},
                 "permittedRegions": ["aws:us-east-1"],
             },
+            "/org-xxxx/destroy": {"billTo": None},
             "/org-xxxx/invite": {
                 "invitee": "user-bob",
                 **access,

@@ -40,6 +40,30 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user_calls_per_second: Annotated[
         int, Meta(ge=0, description="The same for all tokens of a user. 0: no limit.")
     ] = 0
+    failed_logins_per_minute: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Logins that may fail in a minute from one address, or to one account; "
+            "further ones are told to come back later. 0: no limit.",
+        ),
+    ] = 20
+    user_tokens_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Tokens that a user may have at the same time; the operator can make "
+            "others. 0: no limit.",
+        ),
+    ] = 1_000
+    user_orgs_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Orgs that a user may have made; the operator can make others. "
+            "0: no limit.",
+        ),
+    ] = 1_000
 
 
 class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

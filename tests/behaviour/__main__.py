@@ -17,7 +17,11 @@ def main() -> int:
     """Return pytest's exit code."""
     parser = argparse.ArgumentParser(prog="just behaviour", description=__doc__)
     parser.add_argument("url", help="such as http://127.0.0.1:8000")
-    parser.add_argument("--token", required=True, help="of a user who may make projects and users")
+    parser.add_argument(
+        "--token",
+        required=True,
+        help="of a user who may make projects, users and 300 orgs ([server] user_orgs_max)",
+    )
     parser.add_argument("--second-token", required=True, help="of another user")
     given, rest = parser.parse_known_args()
     said = {"url": given.url.rstrip("/"), "token": given.token, "second_token": given.second_token}

@@ -38,6 +38,9 @@ class Server(Protocol):
     def end(self, job: str, output: dict[str, Any] | None, failure: dict[str, str] | None) -> None:
         """Wait until a job is over, with this output or failure."""
 
+    def over(self, execution: str) -> None:
+        """Wait until a job or an analysis that was told to end has done so."""
+
     def begin(self, job: str) -> str:
         """Wait until a job runs; return its token."""
 
@@ -51,7 +54,11 @@ class Given:
 
     def end(self, job: str, output: dict[str, Any] | None, failure: dict[str, str] | None) -> None:
         """Wait until its own code has ended it."""
-        self._until(job, lambda found: found["state"] in ("done", "failed", "terminated"))
+        self.over(job)
+
+    def over(self, execution: str) -> None:
+        """Wait until it is: what runs has to be stopped first."""
+        self._until(execution, lambda found: found["state"] in ("done", "failed", "terminated"))
 
     def begin(self, job: str) -> str:
         """Wait until its code has published the token that it runs with."""
@@ -90,13 +97,13 @@ class Own:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(30), "the server did not start"
+        assert self._ready.wait(60), "the server did not start"
         return self
 
     def __exit__(self, *failure: object) -> None:
         assert self._server is not None
         self._server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(60)
 
     def end(self, job: str, output: dict[str, Any] | None, failure: dict[str, str] | None) -> None:
         """Let the job end so, at once."""
@@ -104,6 +111,9 @@ class Own:
             self._do(self.world.finish(job, output))
         else:
             self._do(self.world.fail(job, failure["type"], failure["message"]))
+
+    def over(self, execution: str) -> None:
+        """Nothing runs here, so nothing has to be stopped: it is over already."""
 
     def begin(self, job: str) -> str:
         """Lease the job to the one worker, which does nothing; return the token."""

@@ -427,3 +427,10 @@ def _end(run: Run, given: Any) -> str:
     """Let a job of own code end: `end {job: $job_0, output: {...}}`."""
     run.server.end(given["job"], given.get("output", {}), given.get("failure"))
     return str(given["job"])
+
+
+@step("over")
+def _over(run: Run, given: Any) -> str:
+    """Wait for the end of what was terminated, which may run already: `over $job`."""
+    run.server.over(str(given))
+    return str(given)

@@ -36,7 +36,7 @@ class Racers:
         def one(index: int) -> httpx2.Response:
             token, route, body = calls[index]
             self.clients[index].post("/system/greet", json={})
-            barrier.wait(30)
+            barrier.wait(60)
             headers = {"authorization": f"Bearer {token}"}
             return self.clients[index].post(route, json=body, headers=headers)
 

@@ -108,6 +108,11 @@ def questions(project: str, job: str) -> dict[str, tuple[str, dict[str, Any]]]:
         "find data --all-projects --name 'x*'": data(name={"glob": "x*"}, scope=None),
         "find data --tag qc": data(tags="qc"),
         "find data --class applet": data(**{"class": "applet"}),
+        "find data --state open, none": data(state="open"),
+        "find data --visibility hidden, none": data(visibility="hidden"),
+        "find data --name '*rare_1*', 61": data(name={"glob": "*rare_1*"}),
+        "find data --name '*none*', none": data(name={"glob": "*none*"}),
+        "find data, a regular expression, none": data(name={"regexp": "no+ne$"}),
         "find data in a folder of 10,000": data(scope=in_folder),
         "ls of a folder of 10,000": (f"/{project}/listFolder", listed),
         "describe FILE": (f"/{file}/describe", {"project": project, "details": True}),
@@ -124,9 +129,11 @@ def questions(project: str, job: str) -> dict[str, tuple[str, dict[str, Any]]]:
     }  # fmt: skip
 
 
-async def measured_ms(rounds: int) -> dict[str, tuple[float, float]]:
+async def measured_ms(
+    rounds: int, counts: tuple[int, int] = MANY
+) -> dict[str, tuple[float, float]]:
     """Return p95 of each question in milliseconds: among many and among few, asked in turn."""
-    async with full_world(MANY) as many, full_world(FEW) as few:
+    async with full_world(counts) as many, full_world(FEW) as few:
         found = {}
         for name in questions("", ""):
             costs: tuple[list[float], list[float]] = ([], [])

@@ -11,7 +11,15 @@ import pytest
 from plasmid.domain.assignments import LogEntry
 from plasmid.logs.folder import FolderLogs
 from plasmid.logs.memory import MemoryLogs
-from plasmid.logs.store import Choice, LogStore, NoLogSpaceError, OutOfPlaceError, Place
+from plasmid.logs.store import (
+    Choice,
+    Lines,
+    LogStore,
+    MalformedLinesError,
+    NoLogSpaceError,
+    OutOfPlaceError,
+    Place,
+)
 from tests.small_disk import small_disk
 
 JOB = "job-" + "B" * 24
@@ -79,6 +87,26 @@ async def test_all_of_an_entry_comes_back(logs: LogStore) -> None:
     given = LogEntry(timestamp=-5, source="MONITOR", level="INFO", msg="m")
     await logs.append(JOB, 0, entries=[given], cursors={})
     assert (await logs.read(JOB, 0, offset=0, first_line=0)).entries == [given]
+
+
+async def test_lines_that_are_json_already_are_kept_like_entries(logs: LogStore) -> None:
+    await add(logs, "before", cursor=1)
+    made = Lines.of([entry(line) for line in ODD])
+    await logs.append_lines(JOB, 0, lines=made, cursors={"stdout": 2}, since={"stdout": 1})
+    with pytest.raises(OutOfPlaceError):
+        await logs.append_lines(JOB, 0, lines=made, cursors={"stdout": 2}, since={"stdout": 1})
+    await add(logs, "after", cursor=3)
+    assert await lines_of(logs) == ["before", *ODD, "after"]
+    assert (await logs.end(JOB, 0)).line == len(ODD) + 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"x", b"\n", b'{"timestamp":1}', b'{"timestamp":1}\n#{} 7\n', b'{"timestamp":1}\n\n', b"#\n"],
+)
+def test_what_is_no_entry_a_line_is_not_taken(data: bytes) -> None:
+    with pytest.raises(MalformedLinesError):
+        Lines.read(data)
 
 
 async def test_a_log_that_nobody_wrote_is_empty(logs: LogStore) -> None:

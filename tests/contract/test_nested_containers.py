@@ -16,10 +16,9 @@ from plasmid.engines import choice, nested
 from plasmid.environments import images
 from tests.contract.test_engines import HOME, SECONDS_MAX, Workshop, traces
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(os.geteuid() != 0, reason="ids of sandboxes are shifted by root only"),
-]
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="ids of sandboxes are shifted by root only"
+)
 MIB = 1 << 20
 MOUNT = "mount -t tmpfs none /mnt && echo mounted || echo refused"
 PROCESSES = "unshare --pid --mount --fork --mount-proc ls /proc | grep -c '^[0-9]'"

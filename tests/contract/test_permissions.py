@@ -53,7 +53,7 @@ OF_ANY_JOB = {"/job/new", "/app-xxxx/run", "/globalworkflow-xxxx/run"}
 OF_ORGS = {
     f"/org-xxxx/{verb}"
     for verb in (
-        *("findApps", "findMembers", "findProjects", "invite", "removeMember"),
+        *("destroy", "findApps", "findMembers", "findProjects", "invite", "removeMember"),
         *("setMemberAccess", "update"),
     )
 } | {

@@ -16,7 +16,7 @@ from tests.registry import push, served
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(os.geteuid() != 0, reason="unpacking an image needs root"),
 ]
 MINE = {**SYSTEM, "usr/bin/dx": b"", "usr/share/plasmid-packages": b"jq 1.6 amd64\n"}

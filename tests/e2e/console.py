@@ -13,7 +13,7 @@ import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-SECONDS_MAX = 30.0
+SECONDS_MAX = 120.0
 
 
 class Console:

@@ -27,12 +27,15 @@ from websockets.sync import client as websocket
 from plasmid.cli import leftovers
 from plasmid.cli.env import variables
 from tests import stand_in
+from tests.e2e import processes
 
 T = TypeVar("T")
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DX: Final = Path(sys.executable).with_name("dx")
-JOB_SECONDS_MAX: Final = 90.0
+# Upper limits of waits, generous: they only say when to give up, on the slowest machine.
+SECONDS_MAX: Final = 120.0
+JOB_SECONDS_MAX: Final = 240.0
 RELEASE: Final = {"distribution": "Ubuntu", "release": "24.04", "version": "0"}
 # Small enough that many jobs run side by side on any machine.
 OPTIONS: Final = {
@@ -103,12 +106,22 @@ class Ended(NamedTuple):
         return [text for text in found if not text.endswith(f"(job ID {self.describe['id']})")]
 
 
-def until(condition: Callable[[], T], seconds: float = 30.0) -> T:
-    """Return the condition's result as soon as it is true; fail if that takes too long."""
+def until(
+    condition: Callable[[], T],
+    seconds: float = SECONDS_MAX,
+    *,
+    story: Callable[[], str] | None = None,
+) -> T:
+    """Return the condition's result as soon as it is true; fail if that takes too long.
+
+    What `story` gives then stands in the failure.
+    """
     deadline = time.monotonic() + seconds
     nothing = threading.Event()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"still not so after {seconds} s"
+        if time.monotonic() >= deadline:
+            told = story() if story else ""
+            raise AssertionError(f"still not so after {seconds} s\n{told}".rstrip())
         nothing.wait(0.03)
     return found
 
@@ -123,6 +136,7 @@ class Site:
         (self.home / "plasmid.toml").write_text(stand_in.CONFIG)
         self.data = self.home / "data"
         self.port = 0
+        self.url = ""
         self._options = {**OPTIONS, **(options or {})}
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -157,7 +171,7 @@ class Site:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop the server and wait for its end."""
         self.server.send_signal(number)
-        self.server.wait(timeout=30)
+        until(lambda: self.server.poll() is not None, story=self.story)
 
     def worker_pids(self) -> list[int]:
         """The pids of this server's worker: one, or none for a moment."""
@@ -174,11 +188,12 @@ class Site:
             if self.server.poll() is not None and leftovers.find_tries(self.home):
                 self.start()
             with contextlib.suppress(RefusedError, OSError):
-                self._terminate_all()
-                until(lambda: not leftovers.find_tries(self.home))
+                if self.url:  # else it has never served
+                    self._terminate_all()
+                until(lambda: not leftovers.find_tries(self.home), story=self.story)
             if self.server.poll() is None:
                 self.stop()
-            until(lambda: not self.worker_pids())
+            until(lambda: not self.worker_pids(), story=self.story)
         left = [
             entry
             for entry in leftovers.find(self.home, "no-job")
@@ -187,6 +202,13 @@ class Site:
         if not keeps_folder:
             self.remove_folder()
         assert not left, left
+
+    def story(self) -> str:
+        """What the server and whoever works for it do right now, and what they said last."""
+        said = (self.home / "serve.log").read_text(errors="replace").splitlines()
+        lines = leftovers.find_processes("no-job", self.home)
+        pids = [int(line.split()[1].removesuffix(":")) for line in lines]
+        return "\n".join([*lines, *(processes.story(pid) for pid in pids), *said[-40:]])
 
     def remove_folder(self) -> None:
         """Delete the home, but never through a mount."""
@@ -212,7 +234,7 @@ class Site:
             },
         )
         try:
-            with _NO_PROXY.open(request, timeout=60) as response:
+            with _NO_PROXY.open(request, timeout=SECONDS_MAX) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             with error:
@@ -275,6 +297,11 @@ class Dx:
     def project(self) -> str:
         return self.environ["DX_PROJECT_CONTEXT_ID"]
 
+    @property
+    def username(self) -> str:
+        """The user's id without its class."""
+        return self.user.removeprefix("user-")
+
     def use(self, project: str) -> None:
         """Work in a project."""
         self.environ["DX_PROJECT_CONTEXT_ID"] = project
@@ -285,7 +312,7 @@ class Dx:
         code: int | None = 0,
         stdin: str = "",
         environ: Mapping[str, str] | None = None,
-        seconds: float = 100.0,
+        seconds: float = SECONDS_MAX,
     ) -> Said:
         """Run a command; it must end with `code` (None: whatever)."""
         ran = subprocess.run(
@@ -404,7 +431,7 @@ def ask_part(dx: Dx, file_id: str, content: bytes, *, index: int = 1) -> Any:
 def put(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
     """Send a part and return status and answer; a client may do so badly."""
     parts = urlsplit(url)
-    link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS_MAX)
     try:
         link.request("PUT", f"{parts.path}?{parts.query}", body, dict(headers))
         answer = link.getresponse()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
 
+from tests.e2e import second_user
 from tests.e2e.driver import Dx, Ended, RefusedError, Site, field, lines_of
-from tests.e2e.second_user import add_user
 
 pytestmark = pytest.mark.e2e
 
-CAROL, DAVE = "user-carol", "user-dave"
 REGION: Final = "aws:us-east-1"
 # Runs a tool of its bundle, reads a resource, and takes from the cache what an earlier job put in.
 CODE: Final = """\
@@ -57,10 +57,10 @@ class Made(NamedTuple):
     app: str
 
 
-def other_user(site: Site, home: Any, user: str) -> Dx:
+def other_user(site: Site, home: Path, word: str) -> Dx:
     """The client of another user, in a project of theirs that the first one may look into."""
-    dx = Dx(site, home, user=user, token=add_user(site.data, user))
-    dx.use(dx.call("/project/new", {"name": f"of {user}"})["id"])
+    dx = second_user.client(site, home, word)
+    dx.use(dx.call("/project/new", {"name": f"of {word}"})["id"])
     # so that the test can follow the jobs
     dx.call(f"/{dx.project}/invite", {"invitee": site.keys["user"], "level": "VIEW"})
     return dx
@@ -69,7 +69,7 @@ def other_user(site: Site, home: Any, user: str) -> Dx:
 @pytest.fixture(scope="module")
 def carol(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dx]:
     """Who may use the app."""
-    dx = other_user(site, tmp_path_factory.mktemp("carol"), CAROL)
+    dx = other_user(site, tmp_path_factory.mktemp("carol"), "carol")
     yield dx
     dx.call(f"/{dx.project}/destroy", {"terminateJobs": True})
 
@@ -77,7 +77,7 @@ def carol(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dx]:
 @pytest.fixture(scope="module")
 def dave(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Dx:
     """Who may not."""
-    return other_user(site, tmp_path_factory.mktemp("dave"), DAVE)
+    return other_user(site, tmp_path_factory.mktemp("dave"), "dave")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def made(dx: Dx, carol: Dx) -> Made:
         outputSpec=[field("told", "string")],
     )
     built = json.loads(dx("build", "--app", "--json", str(folder)).out)
-    dx("add", "users", "made_by_dx", carol.user.removeprefix("user-"))
+    dx("add", "users", "made_by_dx", carol.username)
     dx("publish", "made_by_dx/1.0.0")
     return Made(folder, "made_by_dx", source, built["id"])
 
@@ -176,7 +176,7 @@ def test_the_client_finds_describes_gets_and_installs_it(dx: Dx, carol: Dx) -> N
     assert "made_by_dx" in carol("find", "apps", "--category", "Reports").text
     assert "made_by_dx" not in carol("find", "apps", "--unpublished").text
     text = carol("describe", "app-made_by_dx").text
-    for word in ("Made by dx", "1.0.0, default", "told (string)", "user-carol", "Resources"):
+    for word in ("Made by dx", "1.0.0, default", "told (string)", carol.user, "Resources"):
         assert word in text
     carol("install", "made_by_dx")
     assert "made_by_dx" in carol("find", "apps", "--installed").text
@@ -188,10 +188,10 @@ def test_the_client_finds_describes_gets_and_installs_it(dx: Dx, carol: Dx) -> N
     tool = dx.home / "got" / "resources" / "usr" / "local" / "bin" / "own-tool"
     assert "bundled" in tool.read_text()
     assert json.loads((dx.home / "got" / "dxapp.json").read_text())["name"] == "made_by_dx"
-    assert dx("list", "users", "made_by_dx").out.split() == [CAROL]
-    dx("add", "developers", "made_by_dx", "carol")
-    assert dx("list", "developers", "made_by_dx").out.split() == [dx.user, CAROL]
-    dx("remove", "developers", "made_by_dx", "carol")
+    assert dx("list", "users", "made_by_dx").out.split() == [carol.user]
+    dx("add", "developers", "made_by_dx", carol.username)
+    assert dx("list", "developers", "made_by_dx").out.split() == [dx.user, carol.user]
+    dx("remove", "developers", "made_by_dx", carol.username)
 
 
 def test_versions_are_built_updated_and_published(dx: Dx) -> None:

@@ -23,9 +23,9 @@ from tests import stand_in
 from tests.archives import corpus, formats
 from tests.e2e.driver import Dx
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
-SECONDS_MAX = 200
+SECONDS_MAX = 600
 CASES, RESULTS = "/opt/cases", "/opt/results.json"
 SOURCE = Path(corpus.__file__).with_name("unpack-all")
 

@@ -11,7 +11,7 @@ from plasmid.environments import containers
 from tests import small_image
 from tests.e2e.driver import Dx, Ended, field, file, lines_of, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 
 IMAGE = small_image.NAME
 NO_TOOLS = containers.Tools.problems()

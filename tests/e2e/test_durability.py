@@ -148,13 +148,13 @@ def put(place: dict[str, Any], content: bytes) -> None:
     request = urllib.request.Request(
         place["url"], data=content, headers=place["headers"], method="PUT"
     )
-    with _NO_PROXY.open(request, timeout=60) as response:
+    with _NO_PROXY.open(request, timeout=120) as response:
         assert response.status == 200
 
 
 def read(site: Site, file: str) -> bytes:
     place = site.call(f"/{file}/download")
-    with _NO_PROXY.open(place["url"], timeout=60) as response:
+    with _NO_PROXY.open(place["url"], timeout=120) as response:
         return bytes(response.read())
 
 
@@ -211,7 +211,7 @@ def check(site: Site, journal: Journal, made: dict[str, str]) -> None:
         del journal.asked[nonce]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 def test_nothing_acknowledged_is_lost_in_20_kills(site: Site) -> None:
     made = {"project": str(site.call("/project/new", {"name": "p"})["id"])}
     project = {"project": made["project"]}
@@ -225,10 +225,10 @@ def test_nothing_acknowledged_is_lost_in_20_kills(site: Site) -> None:
         threads = [threading.Thread(target=client.work) for client in clients]
         for thread in threads:
             thread.start()
-        assert journal.enough.wait(60)
+        assert journal.enough.wait(120)
         site.stop(signal.SIGKILL)
         for thread in threads:
-            thread.join(60)
+            thread.join(120)
             assert not thread.is_alive()
         site.start()
         assert list((site.data / "blobs" / "incoming").iterdir()) == []
@@ -284,7 +284,7 @@ def refused(home: Path, *arguments: str) -> str:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert ran.returncode == 1, ran.stderr

@@ -124,7 +124,7 @@ class TestJobs:
         assert set(found) == set(batch)
         dx("terminate", *found)
         for job in batch:
-            assert dx.site.state(job, "terminated", seconds=20) == "terminated"
+            assert dx.site.state(job, "terminated") == "terminated"
 
     def test_tags_and_properties_of_a_job_change(self, dx: Dx, jobs: dict[str, str]) -> None:
         dx("tag", jobs["done"], "late")

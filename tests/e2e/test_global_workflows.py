@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.e2e import second_user
 from tests.e2e.driver import DX, Dx, Site, field
-from tests.e2e.second_user import add_user
 
 pytestmark = pytest.mark.e2e
 
@@ -17,15 +17,13 @@ NUMBER: Final[dict[str, Any]] = {
     "outputSpec": [field("n", "int")],
 }
 PLUS: Final = "main() { dx-jobutil-add-output n $((n + 1)); }\n"
-ENDED_SECONDS: Final = 100
+ENDED_SECONDS: Final = 240
 
 
 @pytest.fixture(scope="module")
 def erin(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Dx:
     """Another user, with a project of theirs."""
-    dx = Dx(site, tmp_path_factory.mktemp("erin"), user="user-erin", token=add_user(
-        site.data, "user-erin"
-    ))  # fmt: skip
+    dx = second_user.client(site, tmp_path_factory.mktemp("erin"), "erin")
     dx.use(dx.call("/project/new", {"name": "of erin"})["id"])
     return dx
 
@@ -55,7 +53,7 @@ def test_what_is_published_is_run_by_another_user_after_its_source_is_gone(
     assert (built["class"], built["aliases"]) == ("globalworkflow", ["1.0.0", "default"])
     dx.use(own)
     dx.call(f"/{source}/destroy")
-    dx("add", "users", "add_two", "erin")
+    dx("add", "users", "add_two", erin.username)
     assert "is not published" in erin("describe", "globalworkflow-add_two", code=3).text
     assert "add or remove users" in dx("publish", "add_two/1.0.0").text
     assert "already published" in dx("publish", "add_two/1.0.0", code=3).text

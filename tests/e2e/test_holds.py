@@ -23,6 +23,7 @@ TINY = {"systemRequirements": {"*": {"instanceType": "mem1_hdd2_x1"}}}
 # Leaves a process that runs, one that is stopped, and one in a session of its own.
 CRASH = """
 echo made > /tmp/left
+echo said; echo trouble >&2
 sleep 1001 &
 (trap '' TERM; while :; do sleep 1002; done) &
 sleep 1003 &
@@ -43,8 +44,8 @@ def held(dx: Dx, code: str, *reasons: str, **fields: Any) -> str:
 
 def ended_by_termination(dx: Dx, job: str) -> Ended:
     dx("terminate", job)
-    dx.site.state(job, "failed", "terminated", seconds=10)
-    until(lambda: not leftovers.find_processes(job), 10)
+    dx.site.state(job, "failed", "terminated")
+    until(lambda: not leftovers.find_processes(job))
     return dx.site.ended(job)
 
 
@@ -107,6 +108,8 @@ def test_a_hold_outlives_worker_and_server(own_site: Site, own_dx: Dx) -> None:
     assert own_site.describe(job)["state"] == "debug_hold"
     assert sorted(sleepers(job)) == before
     assert entered(own_site, job, "cat /tmp/left") == ["made"]
+    said = [f"bash running (job ID {job})", "said", "trouble"]
+    until(lambda: entered(own_site, job, "cat dx_stdout dx_stderr") == said)
     # the worker that there is now takes the word that ends it
     ended = ended_by_termination(own_dx, job)
     assert ended.why.startswith("AppInternalError")

@@ -38,7 +38,7 @@ def called(
     dx: Dx, job: str, *arguments: str, content: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
     argv = entering(dx, job, *arguments)
-    return subprocess.run(argv, input=content, capture_output=True, check=False, timeout=60)
+    return subprocess.run(argv, input=content, capture_output=True, check=False, timeout=120)
 
 
 def running(dx: Dx, code: str) -> str:

@@ -184,13 +184,13 @@ def all_gone(tree: dict[str, str]) -> bool:
     return not any(leftovers.find_processes(job) for job in tree.values())
 
 
-def test_a_tree_is_terminated_within_seconds_with_every_process(dx: Dx) -> None:
+def test_a_tree_is_terminated_with_every_process(dx: Dx) -> None:
     tree = a_stuck_tree(dx, STUCK)
     next(frame for frame in dx.site.frames(tree["two"]) if frame["msg"] == "on")
     dx("terminate", tree["main"])
     for job in tree.values():
-        assert dx.site.state(job, "terminated", "failed", seconds=10) == "terminated"
-    until(lambda: all_gone(tree), 10)
+        assert dx.site.state(job, "terminated", "failed") == "terminated"
+    until(lambda: all_gone(tree))
 
 
 def test_one_failure_ends_the_tree_with_every_process(dx: Dx) -> None:
@@ -206,7 +206,7 @@ def test_one_failure_ends_the_tree_with_every_process(dx: Dx) -> None:
         assert "bad luck" in described["failureMessage"]
         expected = "AppError" if name == "two" else "JobTreeFailure"
         assert described["failureReason"] == expected
-    until(lambda: all_gone(tree), 10)
+    until(lambda: all_gone(tree))
 
 
 def test_a_failure_of_the_kind_gets_another_try(dx: Dx) -> None:

@@ -6,18 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e import second_user
 from tests.e2e.driver import Dx, RefusedError, Site, file
-from tests.e2e.second_user import add_user
 
 pytestmark = pytest.mark.e2e
-
-BOB = "user-bob"
 
 
 @pytest.fixture(scope="module")
 def bob(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Dx:
     """The client of a second user, with a project of its own."""
-    dx = Dx(site, tmp_path_factory.mktemp("bob"), user=BOB, token=add_user(site.data, BOB))
+    dx = second_user.client(site, tmp_path_factory.mktemp("bob"), "bob")
     dx.use(dx.call("/project/new", {"name": "bobs"})["id"])
     return dx
 
@@ -25,7 +23,7 @@ def bob(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Dx:
 class TestMembers:
     def test_a_stranger_sees_nothing(self, dx: Dx, bob: Dx) -> None:
         secret = dx.upload("secret", "x")
-        assert bob("whoami").out == "bob\n"
+        assert bob("whoami").out == f"{bob.username}\n"
         assert "could not be found" in bob("api", secret, "describe", code=3).text
         assert "PermissionDenied" in bob("api", dx.project, "describe", code=3).text
         assert dx.project not in bob("find", "projects", "--brief").out
@@ -33,14 +31,14 @@ class TestMembers:
     def test_each_level_allows_more(self, dx: Dx, bob: Dx) -> None:
         dx.upload("shared", "x")
         path = f"{dx.project}:/shared"
-        assert "(accepted)" in dx("invite", BOB, dx.project, "VIEW").out
+        assert "(accepted)" in dx("invite", bob.user, dx.project, "VIEW").out
         assert bob("cat", path).out == "x"
         assert "CONTRIBUTE permission is required" in bob("rm", path, code=3).text
         assert "UPLOAD permission is" in bob("mkdir", f"{dx.project}:/bobs", code=3).text
-        dx("invite", BOB, dx.project, "CONTRIBUTE")
+        dx("invite", bob.user, dx.project, "CONTRIBUTE")
         bob("mkdir", f"{dx.project}:/bobs")
         bob("rm", path)
-        dx("uninvite", BOB, dx.project)
+        dx("uninvite", bob.user, dx.project)
         assert bob("ls", f"{dx.project}:", code=3).text
 
     def test_the_last_administrator_stays(self, dx: Dx) -> None:

@@ -94,7 +94,7 @@ class TestHttp:
         self, site: Site, *, method: str, path: str, body: str, status: int
     ) -> None:
         parts = urlsplit(site.url)
-        link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
         token = {"Authorization": f"Bearer {site.keys['user_token']}"}
         quoted = urllib.parse.quote(path)
         link.request(method, quoted, body, {**token, "Content-Type": "application/json"})

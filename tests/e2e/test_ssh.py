@@ -98,7 +98,7 @@ def options(dx: Dx, job: str, *, key: Path | None = None, user: str = "dnanexus"
 
 def ran(*command: str, content: bytes = b"", cwd: Path | None = None) -> Any:
     return subprocess.run(
-        command, input=content, capture_output=True, timeout=60, check=False, cwd=cwd
+        command, input=content, capture_output=True, timeout=120, check=False, cwd=cwd
     )
 
 
@@ -170,6 +170,19 @@ def test_a_command_has_clean_streams_and_its_exit_code(keyed: Dx, job: str) -> N
     assert killed.returncode == 128 + signal.SIGKILL
 
 
+def test_what_the_job_says_is_in_files_of_its_home_folder(keyed: Dx, job: str) -> None:
+    ssh = ["ssh", *options(keyed, job), HERE]
+    said = f"bash running (job ID {job})\nworking\n".encode()
+    until(lambda: ran(*ssh, "cat dx_stdout").stdout == said)
+    asked = "curl -s --noproxy '*' localhost:8000/asked-for > /dev/null"
+    until(lambda: ran(*ssh, f"{asked}; cat dx_stderr").stdout.count(b"/asked-for"))
+    # None of it costs those into whom nobody comes.
+    plain = keyed.run(keyed.applet("ls -A; echo listed", run=TINY))
+    ended = keyed.site.ended(plain)
+    assert "job_input.json" in ended.said("STDOUT")
+    assert "dx_stdout" not in ended.said("STDOUT")
+
+
 def test_only_the_language_comes_along_from_the_clients_environment(keyed: Dx, job: str) -> None:
     sent = [
         "-o",
@@ -232,7 +245,7 @@ def test_a_port_of_the_job_is_forwarded_and_no_other(keyed: Dx, job: str) -> Non
 
 def get(port: int) -> bytes | None:
     """Return what is served at a port of this machine; None if nothing is."""
-    with contextlib.closing(http.client.HTTPConnection(HERE, port, timeout=10)) as link:
+    with contextlib.closing(http.client.HTTPConnection(HERE, port, timeout=60)) as link:
         try:
             link.request("GET", "/index.html")
             return link.getresponse().read()
@@ -275,10 +288,10 @@ def reachable(port: int) -> tuple[str, int] | None:
 def test_others_are_refused(keyed: Dx, job: str, tmp_path: Path) -> None:
     other_key = tmp_path / "other"
     ran("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other_key))
-    bob = second_user.add_user(keyed.site.data, "user-bob")
+    bob, token = second_user.add_user(keyed.site, "bob")
     public = other_key.with_suffix(".pub").read_text()
-    keyed.site.call("/user-bob/update", {"sshPublicKey": public}, token=bob)
-    keyed.call(f"/{keyed.project}/invite", {"invitee": "user-bob", "level": "ADMINISTER"})
+    keyed.site.call(f"/{bob}/update", {"sshPublicKey": public}, token=token)
+    keyed.call(f"/{keyed.project}/invite", {"invitee": bob, "level": "ADMINISTER"})
     for refused in (
         ran("ssh", *options(keyed, job, key=other_key), HERE, "id"),
         ran("ssh", *options(keyed, job, user="root"), HERE, "id"),
@@ -351,13 +364,15 @@ def test_what_is_taken_back_counts_for_open_sessions_too(keyed: Dx, job: str) ->
     said = keyed("ssh", job, "echo again", code=None)
     assert "again" in said.out
     assert keyed.site.describe(job)["allowSSH"] == ["192.0.2.1", HERE]
+    port = wait_for_door(keyed, job)["sshPort"]
     with session(keyed, job) as terminal:
         keyed("ssh_config", "--revoke")
         terminal.until(TAKEN_BACK)
         terminal.end()
-    found = keyed.site.describe(job)
+    doors = {"fields": dict.fromkeys(("host", "sshPort", "sshHostKey"), True)}
+    until(lambda: keyed.call(f"/{job}/describe", doors) == {})
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((HERE, found["sshPort"]), timeout=5)
+        socket.create_connection((HERE, port), timeout=60)
     configure(keyed)
     until(lambda: ran("ssh", *options(keyed, job), HERE, "echo in").stdout == b"in\n")
 
@@ -382,6 +397,8 @@ def test_a_session_outlives_the_server_and_a_login_the_worker(keyed: Dx, job: st
         terminal.end()
     again = ["ssh", *options(keyed, job), HERE, "echo in"]
     until(lambda: ran(*again).stdout == b"in\n")
+    said = f"bash running (job ID {job})\nworking\n".encode()
+    assert ran(*again[:-1], "cat dx_stdout").stdout == said
     after = wait_for_door(keyed, job)
     assert {name: after[name] for name in ("host", "sshPort", "sshHostKey")} == {
         name: before[name] for name in ("host", "sshPort", "sshHostKey")
@@ -389,13 +406,18 @@ def test_a_session_outlives_the_server_and_a_login_the_worker(keyed: Dx, job: st
 
 
 def test_a_failed_job_that_is_held_is_logged_in_to_and_ends_its_sessions(keyed: Dx) -> None:
-    applet = keyed.applet("main() { echo made > /tmp/left; exit 5; }", run=TINY)
+    code = "main() { echo made > /tmp/left; echo last words >&2; printf 'Go on? '; exit 5; }"
+    applet = keyed.applet(code, run=TINY)
     job = keyed.id("run", applet, "-y", "--debug-on", "AppInternalError")
     keyed.site.state(job, "debug_hold")
     with console.running([str(DX), "ssh", job], keyed.environ) as terminal:
         terminal.until(f"dnanexus@{job}")
         terminal.type("echo it-is-$(cat /tmp/left)\n")
         terminal.until("it-is-made")
+        terminal.type("until grep last dx_stderr; do :; done\n")
+        terminal.until("last words")
+        terminal.type("until grep Go dx_stdout; do :; done\n")
+        terminal.until("Go on?")
         keyed.call(f"/{job}/terminate")
         terminal.until(f"{job} was stopped, and this session with it.")
         terminal.end()

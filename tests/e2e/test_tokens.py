@@ -63,7 +63,7 @@ def test_a_single_context_token_is_good_inside_its_job_and_nowhere_else(dx: Dx) 
         return any(entry["describe"]["name"] == "go" for entry in names)
 
     dx.site.state(job, "running", "failed")
-    until(says_go, 60)
+    until(says_go)
     token = token_of(dx.site, job)
     assert refusal(dx.site, token) == "InvalidAuthentication"
     assert refusal(dx.site, f"{token}.guess") == "InvalidAuthentication"
@@ -95,7 +95,7 @@ def test_the_jobs_of_a_revoked_token_end_with_auth_error(dx: Dx) -> None:
         found = dx.call("/system/findJobs", asked)["results"]
         return str(found[0]["id"]) if found else ""
 
-    below = until(child, 60)
+    below = until(child)
     dx.call("/system/destroyAuthToken", signature(token))
     assert refusal(dx.site, token) == "InvalidAuthentication"
     for each in (job, below):

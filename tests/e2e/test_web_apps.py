@@ -23,9 +23,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync import client as websocket
 from websockets.typing import Origin
 
-from tests.e2e import web_application
+from tests.e2e import second_user, web_application
 from tests.e2e.driver import ROOT, Dx, RefusedError, Site, opened, until, user
-from tests.e2e.second_user import add_user
 
 pytestmark = pytest.mark.e2e
 
@@ -172,17 +171,17 @@ def test_each_port_has_a_host_and_a_login_of_its_own(
 
 
 def test_only_who_may_see_the_project_comes_in(offering: Site, owner: Dx, job: str) -> None:
-    token = add_user(offering.data, "user-guest")
+    user, token = second_user.add_user(offering, "guest")
     guest = Browser(offering, job)
     assert guest.login(token).status == 403
-    owner.call(f"/{owner.project}/invite", {"invitee": "user-guest", "level": "VIEW"})
+    owner.call(f"/{owner.project}/invite", {"invitee": user, "level": "VIEW"})
     assert guest.login(token).status == 303
     assert guest.ask().status == 200
     with guest.websocket() as joined:
-        owner.call(f"/{owner.project}/decreasePermissions", {"user-guest": None})
+        owner.call(f"/{owner.project}/decreasePermissions", {user: None})
         until(lambda: guest.ask().status == 403)
         with pytest.raises(ConnectionClosed) as closed:
-            joined.recv(timeout=20)
+            joined.recv(timeout=60)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
 
@@ -192,11 +191,11 @@ def test_a_websocket_carries_all_that_it_should(browser: Browser) -> None:
         assert joined.subprotocol == "echo"
         for message in ("hello", "é" * 100, b"\x00\xff" * 100_000):
             joined.send(message)
-            assert joined.recv(timeout=20) == message
-        assert joined.ping().wait(20)
+            assert joined.recv(timeout=60) == message
+        assert joined.ping().wait(60)
         joined.send("close")
         with pytest.raises(ConnectionClosed) as closed:
-            joined.recv(timeout=20)
+            joined.recv(timeout=60)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4321, "as asked")
 
@@ -271,7 +270,7 @@ def test_a_request_that_can_be_read_in_two_ways_does_not_go_in(
     browser: Browser, lines: str
 ) -> None:
     head = f"POST / HTTP/1.1\nHost: {browser.host}\nCookie: {browser.cookie}\n"
-    with socket.create_connection(("127.0.0.1", browser.site.port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", browser.site.port), timeout=120) as link:
         link.sendall((head + lines).replace("\n", "\r\n").encode())
         assert link.recv(64).startswith(b"HTTP/1.1 400 ")
 

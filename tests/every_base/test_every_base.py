@@ -22,7 +22,7 @@ NAMES = os.environ.get("BASES", "debian-11 debian-12").split()
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(os.geteuid() != 0, reason="sandboxes with limits of their own need root"),
 ]
 

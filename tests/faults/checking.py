@@ -21,8 +21,8 @@ DOUBLED: Final = "doubled"
 LEFTOVER: Final = "leftover"
 WRONG: Final = "wrong"
 KINDS: Final = (LOST, DOUBLED, LEFTOVER, WRONG)
-CLEAR_SECONDS_MAX: Final = 20.0
-FSCK_SECONDS_MAX: Final = 120.0
+CLEAR_SECONDS_MAX: Final = 120.0
+FSCK_SECONDS_MAX: Final = 300.0
 # What a job without tries left fails with when one of its own processes was killed.
 REASONS: Final = {
     plan.USER: ("AppInternalError",),

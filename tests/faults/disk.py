@@ -19,7 +19,7 @@ from tests.faults import processes
 
 SIZE_BYTES: Final = 4 << 30
 COMMIT_SECONDS: Final = 300
-UNMOUNT_SECONDS_MAX: Final = 30.0
+UNMOUNT_SECONDS_MAX: Final = 120.0
 _SHUTDOWN: Final = 0x8004587D
 _WITHOUT_FLUSH: Final = struct.pack("I", 2)
 

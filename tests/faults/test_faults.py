@@ -17,7 +17,7 @@ from tests.faults import bugs, campaign, ground, plan, retries
 
 RUNS = 300
 SEED = 4
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ def connected(site: Site, job: str, *, asks: bool = True, **asked: Any) -> socke
     """Open the websocket of a job's log with next to no room for what comes, and ask for it."""
     stream = socket.socket()
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-    stream.settimeout(30)
+    stream.settimeout(120)
     stream.connect(("127.0.0.1", site.port))
     stream.sendall(
         f"GET /{job}/getLog/websocket HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n"

@@ -21,8 +21,13 @@ import uvicorn
 from plasmid.api.http_protocol import HttpProtocol
 from plasmid.api.websocket_protocol import WebSocketProtocol
 from plasmid.cli import server as servers
+from plasmid.methods import openapi
 from tests import prepared
+from tests.fuzz.documents import RightCall
 from tests.worlds import ALICE, BOB, World, a_world
+
+# Calls may be long in the making; a link that ends just as one is sent would fail it.
+IDLE_SECONDS_MAX = 3600
 
 
 def known(ready: prepared.Prepared) -> list[str]:
@@ -33,6 +38,40 @@ def known(ready: prepared.Prepared) -> list[str]:
         if isinstance(value := getattr(ready, field.name), str)
     ]
     return [*found, "user-alice", "user-bob", "user-eve", "app-prepared", "app-draft"]
+
+
+# The ids of what may be called by a version, as these are named then.
+VERSIONED = {"app": ("prepared", "draft"), "globalworkflow": ("pipe", "draft_pipe")}
+
+
+async def right_calls(world: World, ready: prepared.Prepared) -> dict[str, RightCall]:
+    """Return a call that succeeds for each path of the document that can be called with success."""
+    job_token = world.token_of(ready.job)
+    found = {}
+    for method in openapi.public_methods():
+        caller = "job" if ready.caller_of(method) == job_token else "alice"
+        body = ready.body_of(method)
+        subject = ready.subject_of(method)
+        part = subject.removeprefix(f"{method.class_name}-")
+        for path, parameters in openapi._paths_of(method):
+            within = {"id": [part]} if parameters else {}
+            if len(parameters) > 1:
+                is_draft = method.verb in prepared.DRAFT_VERBS
+                name = VERSIONED[method.class_name][is_draft]
+                within = {"id": [name], "version": ["1.0.0"]}
+            found[path] = RightCall(within, body, caller)
+    return found | await _right_gets(world, ready)
+
+
+async def _right_gets(world: World, ready: prepared.Prepared) -> dict[str, RightCall]:
+    place = await world.call(f"/{ready.closed_file}/download", {"project": ready.project})
+    parts = place["url"].split("/F/")[1].split("/")
+    path = dict(zip(("file", "claim", "name"), ([part] for part in parts), strict=True))
+    job = {"id": [ready.job.removeprefix("job-")]}
+    return {
+        "/F/{file}/{claim}/{name}": RightCall(path, None, "alice"),
+        "GET /job-{id}/getLog": RightCall(job, None, "alice"),
+    }
 
 
 async def serve(world: World, ready: prepared.Prepared) -> None:
@@ -48,6 +87,7 @@ async def serve(world: World, ready: prepared.Prepared) -> None:
         ws=WebSocketProtocol,
         server_header=False,
         date_header=False,
+        timeout_keep_alive=IDLE_SECONDS_MAX,
     )
     server = uvicorn.Server(config)
     async with asyncio.TaskGroup() as group:
@@ -56,6 +96,7 @@ async def serve(world: World, ready: prepared.Prepared) -> None:
             "url": servers.url_of(listener),
             "tokens": {"alice": ALICE, "bob": BOB, "job": world.token_of(ready.job)},
             "ids": known(ready),
+            "calls": msgspec.to_builtins(await right_calls(world, ready)),
         }
         _say(json.dumps(told))
         while await asyncio.to_thread(sys.stdin.readline):

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any, Final
 from unittest import mock
 
 import msgspec
 
 from plasmid.auth.tokens import Authenticator
-from plasmid.domain import reuse
-from plasmid.executions import outputs, settle, waking
+from plasmid.domain import analysis_states, reuse
+from plasmid.domain.analysis_states import Event
+from plasmid.executions import analyses, analysis_outputs, outputs, settle, waking
 from plasmid.logs import memory
 from plasmid.logs.memory import MemoryLogs
 from plasmid.metadata import jobs, users
@@ -109,6 +110,21 @@ async def _append_unsynced(self: SimulatedLogs, job: str, attempt: int, **named:
     await MemoryLogs.append(self, job, attempt, **named)
 
 
+def _over_at_once(state: str, stages: Collection[str]) -> Event | None:
+    """Say that an analysis is over with the first stage that fails."""
+    if "failed" in stages:
+        return Event.ALL_OVER_ONE_FAILED
+    return _event_of(state, stages)
+
+
+async def _first_only(reader: Any, row: Any) -> dict[str, Any]:
+    found = await _assembled(reader, row)
+    first = str(row.stages[0]["id"])
+    return {name: value for name, value in found.items() if name.startswith(f"{first}.")}
+
+
+_event_of = analysis_states.event_of
+_assembled = analysis_outputs.assembled
 BUGS: Final[dict[str, Bug]] = {
     "fence-off": Bug(
         "a worker that lost its lease may report",
@@ -197,6 +213,36 @@ BUGS: Final[dict[str, Bug]] = {
         "an earlier try is not kept",
         ("I2",),
         lambda: [mock.patch.object(jobs, "add_try", _nothing)],
+    ),
+    "stage-end-dropped": Bug(
+        "one in six ends of stages is not told to the analysis",
+        ("I1", "I14"),
+        lambda: [mock.patch.object(settle, "stage_ended", _sometimes(settle.stage_ended, 6))],
+    ),
+    "all-stages-fall": Bug(
+        "a stage takes all others with it, whatever its policy says",
+        ("I15",),
+        lambda: [mock.patch.object(analyses, "_falls_alone", return_value=False)],
+    ),
+    "no-stage-falls": Bug(
+        "a stage fails alone, whatever its policy says",
+        ("I15",),
+        lambda: [mock.patch.object(analyses, "_falls_alone", return_value=True)],
+    ),
+    "analysis-without-reason": Bug(
+        "an analysis does not say for what it failed",
+        ("I15",),
+        lambda: [mock.patch.object(analyses, "_with_failure", return_value={})],
+    ),
+    "analysis-over-early": Bug(
+        "an analysis has failed before its other stages are over",
+        ("I13",),
+        lambda: [mock.patch.object(analysis_states, "event_of", _over_at_once)],
+    ),
+    "analysis-output-cut": Bug(
+        "an analysis puts out what its first stage does",
+        ("I3",),
+        lambda: [mock.patch.object(analysis_outputs, "assembled", _first_only)],
     ),
     "workspace-left": Bug(
         "the workspace of a tree that is over is not removed",

@@ -14,6 +14,7 @@ from plasmid.domain.access import Actor
 from plasmid.integrity import checking
 from plasmid.metadata.rows import UserRow
 from plasmid.methods import built_in_apps
+from tests.simulation import analyses, workflows
 from tests.simulation.machines import Journal, Worker
 from tests.simulation.network import REPLY, REQUEST, Network, Weather
 from tests.simulation.people import Client
@@ -47,7 +48,8 @@ POLICIES: Final[tuple[dict[str, Any], ...]] = (
 
 
 COUNTS: Final = (
-    "jobs", "tries", "reused", "messages", "calls", "lost", "doubled", "stuck", "findings",
+    "jobs", "tries", "reused", "analyses", "messages", "calls",
+    "lost", "doubled", "stuck", "findings",
 )  # fmt: skip
 
 
@@ -57,6 +59,7 @@ class Figures(msgspec.Struct):
     jobs: int = 0
     tries: int = 0
     reused: int = 0
+    analyses: int = 0
     messages: int = 0
     calls: int = 0
     lost: int = 0
@@ -64,6 +67,7 @@ class Figures(msgspec.Struct):
     stuck: int = 0
     findings: int = 0
     states: Counter[str] = msgspec.field(default_factory=Counter)
+    analysis_states: Counter[str] = msgspec.field(default_factory=Counter)
     faults: Counter[str] = msgspec.field(default_factory=Counter)
     wrong: list[str] = []
     simulated_ms: int = 0
@@ -74,6 +78,7 @@ class Figures(msgspec.Struct):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.simulated_ms += other.simulated_ms
         self.states.update(other.states)
+        self.analysis_states.update(other.analysis_states)
         self.faults.update(other.faults)
         self.wrong += other.wrong
 
@@ -81,7 +86,7 @@ class Figures(msgspec.Struct):
 class Episode:
     """Everything of one story, from one seed."""
 
-    def __init__(self, seed: str, jobs: int) -> None:
+    def __init__(self, seed: str, jobs: int, *, is_hasty: bool = False) -> None:
         self.rng = random.Random(seed)
         self.jobs_wanted = jobs
         self.figures = Figures()
@@ -93,6 +98,8 @@ class Episode:
         self.workers = [self._make(Worker, name) for name in WORKERS]
         self.clients = [self._make(Client, name) for name in USERS]
         self._is_healing = False
+        # Whether all is known as soon as anything is wrong: what is left then need not end.
+        self._is_hasty = is_hasty
         self._submitted = 0
         at_once(self._set_up())
 
@@ -134,8 +141,10 @@ class Episode:
         self._until(lambda: self._submitted >= self.jobs_wanted, 24 * 3_600_000)
         self._until(lambda: False, LAST_JOBS_MS)
         self._heal()
-        self._until(self._is_quiet, BOUND_MS)
-        self._judge()
+        is_known = self._is_hasty and bool(self.server.broken)
+        if not is_known:
+            self._until(self._is_quiet, BOUND_MS)
+        self._judge(is_over=not is_known)
         return self.figures
 
     def _prepare(self) -> None:
@@ -145,6 +154,10 @@ class Episode:
                 "/project/new", body, lambda made, to=client: self._has_project(to, made["id"])
             )
         self._until(lambda: all(len(c.applets) == len(POLICIES) for c in self.clients), 60_000)
+        for client in self.clients:
+            client.make_workflows()
+        made = workflows.COUNT
+        self._until(lambda: all(len(c.workflows) == made for c in self.clients), 60_000)
 
     def _has_project(self, client: Client, project: str) -> None:
         client.project = project
@@ -154,6 +167,8 @@ class Episode:
                 "name": f"applet {number}",
                 "runSpec": {**RUN_SPEC, **policy},
                 "dxapi": "1.0.0",
+                # its jobs run workflows, too
+                "access": {"project": "CONTRIBUTE"},
                 "nonce": f"applet {number}",
             }
             client.ask("/applet/new", body, lambda made: client.applets.append(made["id"]))
@@ -278,7 +293,7 @@ class Episode:
 
     # ------------------------------------------------------------------------------ the verdict
 
-    def _judge(self) -> None:
+    def _judge(self, *, is_over: bool = True) -> None:
         figures = self.figures
         figures.messages = self.network.messages
         figures.calls = self.server.calls
@@ -289,7 +304,9 @@ class Episode:
         )
         figures.wrong += self.server.broken
         figures.findings += len(self.server.broken)
-        self._judge_stuck()
+        if is_over:
+            self._judge_stuck()
+            self._judge_analyses()
         self._judge_lost()
         self._judge_doubled()
         self._judge_reused()
@@ -313,16 +330,22 @@ class Episode:
                 self._wrong("stuck", f"I8: try {attempt} of {job} is left on {worker.name}")
 
     def _judge_lost(self) -> None:
-        present = {row[0] for row in self.server.rows("SELECT id FROM jobs")}
+        every = "SELECT id FROM jobs UNION ALL SELECT id FROM analyses"
+        present = {row[0] for row in self.server.rows(every)}
         for name, job in self.journal.acknowledged.items():
             if job not in present:
                 self._wrong("lost", f"I1: {job} ({name}) was acknowledged and is not there")
 
     def _judge_doubled(self) -> None:
+        # stages have the names of what they run
+        named = " UNION ALL ".join(
+            f"SELECT name FROM {table} WHERE parent_analysis IS NULL"
+            for table in ("jobs", "analyses")
+        )
         for name, count in self.server.rows(
-            "SELECT name, count(*) FROM jobs GROUP BY name HAVING count(*) > 1"
+            f"SELECT name, count(*) FROM ({named}) GROUP BY name HAVING count(*) > 1"
         ):
-            self._wrong("doubled", f"I1: {count} jobs were made for {name}")
+            self._wrong("doubled", f"I1: {count} executions were made for {name}")
         for (job, attempt), count in self.journal.started.items():
             if count > 1:
                 self._wrong("doubled", f"I2: try {attempt} of {job} was started {count} times")
@@ -359,9 +382,13 @@ class Episode:
                 self._wrong("findings", f"I6: the log of {held} ends after {len(kept)} lines")
 
     def _judge_effects(self) -> None:
-        """What a tree of jobs that is done has put out is in its project."""
+        """What a tree of jobs that is done has put out is in its project.
+
+        What the analysis of a job has put out was in the workspace of that.
+        """
         for job, output in self.server.rows(
             "SELECT id, output FROM jobs WHERE state = 'done' AND parent_job IS NULL"
+            " AND (root_execution = id OR root_execution LIKE 'analysis-%')"
         ):
             link = msgspec.json.decode(output or "{}").get("record")
             if link and not self.server.rows(
@@ -369,6 +396,14 @@ class Episode:
                 f" WHERE p.object = '{link['$dnanexus_link']}' AND j.id = '{job}'"
             ):
                 self._wrong("lost", f"I3: {job} is done and its record is not in its project")
+
+    def _judge_analyses(self) -> None:
+        figures = self.figures
+        counts = dict(self.server.rows("SELECT state, count(*) FROM analyses GROUP BY 1"))
+        figures.analysis_states.update(counts)
+        figures.analyses = sum(counts.values())
+        for kind, what in analyses.look(self.server.rows):
+            self._wrong(kind, what)
 
     async def _fsck(self) -> list[str]:
         stored = checking.Stored(

@@ -315,7 +315,7 @@ class Program:
     """What runs in a sandbox: it writes lines, calls the API with its token, and ends.
 
     Its plan is its job's input: `work_ms`, `lines`, `kids` (plans of sub-jobs), `records`,
-    `fails` (by try), `hangs`.
+    `flow` (a workflow, its leaves and its input), `fails` (by try), `hangs`.
     """
 
     def __init__(self, worker: Worker, held: Try) -> None:
@@ -325,10 +325,13 @@ class Program:
         self.plan = held.assignment["input"]
         self.kids: list[str] = []
         self.record: str | None = None
+        self.flow: str | None = None
         job, attempt = held.held
         self._said = worker.journal.said.setdefault((job, attempt), held.lines)
         steps: list[Callable[[], None]] = [self._say] * int(self.plan.get("lines", 2))
         steps += [lambda kid=kid: self._new_kid(kid) for kid in self.plan.get("kids", ())]  # type: ignore[misc]
+        if self.plan.get("flow"):
+            steps.append(self._new_flow)
         if self.plan.get("record"):
             steps.append(self._new_record)
         self._steps = steps
@@ -415,6 +418,18 @@ class Program:
         self.worker.journal.happens("child creation", job)
         self._ask("/job/new", body, made)
 
+    def _new_flow(self) -> None:
+        job, attempt = self.held.held
+        name = f"{job}.{attempt}/flow"
+        body = {"name": name, "input": self.plan["flow"]["input"], "nonce": name}
+
+        def made(analysis: str) -> None:
+            self.worker.journal.acknowledged[name] = analysis
+            self.flow = analysis
+            self._go_on()
+
+        self._ask(f"/{self.plan['flow']['workflow']}/run", body, made)
+
     def _new_record(self) -> None:
         job, attempt = self.held.held
         name = f"record of {job}.{attempt}"
@@ -444,6 +459,9 @@ class Program:
             output["kids"] = [
                 {"$dnanexus_link": {"job": kid, "field": "effect"}} for kid in self.kids
             ]
+        if self.flow is not None and self.plan.get("gathers"):
+            field = f"{self.plan['flow']['leaves'][-1]}.effect"
+            output["flow"] = {"$dnanexus_link": {"analysis": self.flow, "field": field}}
         self.worker.journal.made[self.held.held] = output
         self.worker.ended(self.held, {"output": output})
 

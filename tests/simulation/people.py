@@ -6,9 +6,11 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
+from tests.simulation import workflows
 from tests.simulation.machines import Journal
 from tests.simulation.network import Answer, Network
 from tests.simulation.timeline import Timeline
+from tests.simulation.workflows import Workflow
 
 REASONS: Final = (
     "AppError",
@@ -34,7 +36,9 @@ class Client:
         self.token = f"token-of-{name}"
         self.project = ""
         self.applets: list[str] = []
-        self.roots: list[str] = []
+        self.workflows: list[Workflow] = []
+        # what was run, with the leaves of an analysis
+        self.roots: list[tuple[str, list[str]]] = []
         # what was run without a reference, and of what
         self.plans: list[tuple[str, dict[str, Any]]] = []
         self._network = network
@@ -58,9 +62,26 @@ class Client:
 
         self._network.ask(self.name, (route, body, self.token), answered)
 
+    def make_workflows(self) -> None:
+        """Make workflows of the applets that there are, one after the other."""
+        number = len(self.workflows)
+        if number == workflows.COUNT:
+            return
+        body, leaves = workflows.body_of(self._rng, self.applets, self.workflows)
+        named = {"project": self.project, "name": f"workflow {number}", "nonce": f"flow {number}"}
+
+        def made(answer: dict[str, Any]) -> None:
+            self.workflows.append(Workflow(answer["id"], leaves))
+            self.make_workflows()
+
+        self.ask("/workflow/new", {**named, **body}, made)
+
     def submit(self, name: str) -> None:
         """Run an applet with a random plan, some of it on what other jobs put out."""
         rng = self._rng
+        if rng.random() < 0.15:
+            self._run_workflow(name)
+            return
         if self.plans and rng.random() < 0.12:
             self._run_again(name)
             return
@@ -75,9 +96,9 @@ class Client:
         if self.roots and luck < 0.25:
             source = rng.choice(self.roots[-30:])
             if luck < 0.12:
-                body["dependsOn"] = [source]
+                body["dependsOn"] = [source[0]]
             else:
-                plan["given"] = {"$dnanexus_link": {"job": source, "field": "effect"}}
+                plan["given"] = workflows.reference(rng, *source)
         elif luck < 0.32:
             self._with_record(name, body)
             return
@@ -86,9 +107,35 @@ class Client:
             self.plans.append((applet, plan))
         self._run(name, body, applet)
 
+    def _run_workflow(self, name: str) -> None:
+        """Run a workflow with a plan for each stage, some of it as an earlier one."""
+        rng = self._rng
+        workflow = rng.choice(self.workflows)
+        body: dict[str, Any] = {"project": self.project, "name": name, "nonce": name}
+        known = [plan for of, plan in self.plans if of == workflow.id]
+        if known and rng.random() < 0.3:
+            body |= {"input": rng.choice(known[-3:]), "properties": {"plasmid.reuse": "true"}}
+        else:
+            body["input"] = self._plans(name, workflow)
+            self.plans.append((workflow.id, body["input"]))
+        luck = rng.random()
+        if luck < 0.1:
+            body["executionPolicy"] = {"onNonRestartableFailure": "failStage"}
+        elif luck < 0.2:
+            body["rerunStages"] = ["*"]
+        elif self.roots and luck < 0.3:
+            body["dependsOn"] = [rng.choice(self.roots[-30:])[0]]
+        self._run(name, body, workflow.id, workflow.leaves)
+
+    def _plans(self, name: str, workflow: Workflow, depth: int = 1) -> dict[str, Any]:
+        """Return the input of a workflow: a plan for each of its leaves."""
+        plans = {leaf: self._plan(f"{name} {leaf}", depth) for leaf in workflow.leaves}
+        return {f"{leaf}.{key}": plan[key] for leaf, plan in plans.items() for key in plan}
+
     def _run_again(self, name: str) -> None:
         """Run what was run before, which need not have ended yet, if its outputs cannot be had."""
-        applet, plan = self._rng.choice(self.plans[-30:])
+        applets = [(of, plan) for of, plan in self.plans[-40:] if of in self.applets]
+        applet, plan = self._rng.choice(applets or self.plans[-1:])
         asked = {"plasmid.reuse": "true"}
         body = {
             "project": self.project,
@@ -99,19 +146,26 @@ class Client:
         }
         self._run(name, body, applet)
 
-    def _run(self, name: str, body: dict[str, Any], applet: str | None = None) -> None:
+    def _run(
+        self,
+        name: str,
+        body: dict[str, Any],
+        executable: str | None = None,
+        leaves: list[str] | None = None,
+    ) -> None:
         def made(answer: dict[str, Any]) -> None:
             self._journal.acknowledged[name] = answer["id"]
-            self.roots.append(answer["id"])
-            if self._rng.random() < 0.06:
-                delay_ms = self._rng.randint(1, 30_000)
-                self._timeline.after(delay_ms, self.terminate, answer["id"])
+            self.roots.append((answer["id"], leaves or []))
+            stages = answer.get("stages", [])
+            if self._rng.random() < (0.2 if stages else 0.06):
+                ended = self._rng.choice([answer["id"], *stages])
+                self._timeline.after(self._rng.randint(1, 30_000), self.terminate, ended)
 
-        self.ask(f"/{applet or self._rng.choice(self.applets)}/run", body, made)
+        self.ask(f"/{executable or self._rng.choice(self.applets)}/run", body, made)
 
-    def terminate(self, job: str) -> None:
-        """End a job with all below it."""
-        self.ask(f"/{job}/terminate", {}, lambda _: None)
+    def terminate(self, execution: str) -> None:
+        """End a job or an analysis with all below it."""
+        self.ask(f"/{execution}/terminate", {}, lambda _: None)
 
     def _with_record(self, name: str, body: dict[str, Any]) -> None:
         """Run on a record that is open: it is closed later, or removed."""
@@ -145,6 +199,11 @@ class Client:
             plan["fails"] = {str(number): rng.choice(REASONS) for number in range(tries)}
         if rng.random() < 0.01:
             plan["hangs"] = True
+        if depth == 0 and rng.random() < 0.08:
+            workflow = rng.choice(self.workflows)
+            inner = self._plans(f"{name} flow", workflow, depth=2)
+            plan["flow"] = {"workflow": workflow.id, "leaves": workflow.leaves, "input": inner}
+            plan["gathers"] = True
         if depth < 3 and rng.random() < (0.3, 0.25, 0.1)[depth]:
             plan["kids"] = [self._plan(name, depth + 1) for _ in range(rng.randint(1, 5))]
             plan["gathers"] = rng.random() < 0.6

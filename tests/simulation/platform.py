@@ -34,6 +34,7 @@ from plasmid.metadata.database import Database
 from plasmid.methods import everything, registry
 from plasmid.methods.call import Call, Limits, Platform, Request
 from plasmid.methods.internal import HolderOfTry
+from tests.simulation import analyses
 from tests.simulation.network import Answer, Reply
 from tests.simulation.timeline import Timeline, at_once
 
@@ -101,6 +102,11 @@ class Connection:
         """Whether a transaction is open."""
         return self.raw.in_transaction
 
+    @property
+    def total_changes(self) -> int:
+        """How many rows have been changed."""
+        return self.raw.total_changes
+
     def lose_what_is_open(self) -> None:
         """Do what the next process's start does to a transaction that was not committed."""
         if self.raw.in_transaction:
@@ -155,7 +161,7 @@ class Server:
         self._parked: dict[str, tuple[bytes, str, Reply, int]] = {}
         self._is_place_due = False
         self.start()
-        for trigger in TRIGGERS:
+        for trigger in (*TRIGGERS, *analyses.TRIGGERS):
             self.connection.execute_raw(trigger)
 
     def wall_ms(self) -> int:

@@ -30,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True):
 def tell(plan: Plan) -> Figures:
     """Run one episode and return its figures."""
     with _quiet(), bugs.put_in(plan.bug):
-        return Episode(plan.seed, plan.jobs).run()
+        return Episode(plan.seed, plan.jobs, is_hasty=plan.bug is not None).run()
 
 
 @contextlib.contextmanager
@@ -65,11 +65,15 @@ def run(
 def table(total: Figures, *, seed: int, seconds: float) -> str:
     """Return the figures as the lines that reports show."""
     faults = ", ".join(f"{name} {count:,}" for name, count in sorted(total.faults.items()))
-    states = ", ".join(f"{name} {count:,}" for name, count in sorted(total.states.items()))
+    states, of_analyses = (
+        ", ".join(f"{name} {count:,}" for name, count in sorted(counted.items()))
+        for counted in (total.states, total.analysis_states)
+    )
     bound = 3 / total.jobs if total.jobs else 1.0
     rows = {
         "seed": str(seed),
         "jobs": f"{total.jobs:,} ({states})",
+        "analyses": f"{total.analyses:,} ({of_analyses})",
         "tries": f"{total.tries:,}",
         "reused": f"{total.reused:,}",
         "simulated time": f"{total.simulated_ms / 3_600_000:.1f} h",

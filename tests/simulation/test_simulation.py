@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import pytest
 
-from plasmid.domain import job_states
+from plasmid.domain import analysis_states, job_states
 from tests.simulation import running
+from tests.simulation.episode import Figures
 from tests.simulation.running import Plan
 
 JOBS = 400
+SEEDS = ("ci.0", "ci.1")
 
 
-@pytest.mark.parametrize("seed", ["ci.0", "ci.1"])
-def test_faults_lose_double_and_hold_up_nothing(seed: str) -> None:
-    figures = running.tell(Plan(seed, JOBS))
+@pytest.mark.timeout(900)  # half a minute on a machine with nothing beside
+def test_faults_lose_double_and_hold_up_nothing() -> None:
+    figures = Figures()
+    for seed in SEEDS:
+        figures.add(running.tell(Plan(seed, JOBS)))
     assert not figures.wrong, "\n".join(figures.wrong[:20])
     assert (figures.lost, figures.doubled, figures.stuck, figures.findings) == (0, 0, 0, 0)
-    assert figures.jobs >= JOBS
+    assert figures.jobs >= JOBS * len(SEEDS)
     assert figures.tries > figures.jobs
     assert figures.reused > 0
+    assert set(figures.analysis_states) == {state.value for state in analysis_states.TERMINAL}
     assert set(figures.states) == {state.value for state in job_states.TERMINAL}
     for fault in ("dropped", "repeated", "delayed", "crash before commit", "crash after commit"):
         assert figures.faults[fault] > 0, fault

@@ -33,9 +33,13 @@ class Timeline:
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Carry out a coroutine that waits for nothing; none of ours does with a database in memory."""
+    """Carry out a coroutine that waits for nothing; none of ours does with a database in memory.
+
+    It may step aside for others, who do nothing meanwhile.
+    """
     try:
-        work.send(None)
+        while work.send(None) is None:
+            pass
     except StopIteration as end:
         value: T = end.value
         return value

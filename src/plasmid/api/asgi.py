@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
-import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
@@ -25,6 +24,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_BYTES_MAX: Final = 64 << 20
+PIECE_BYTES: Final = 1 << 20
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _JSON_HEADERS: Final = ((b"content-type", b"application/json"), _NOSNIFF)
 _log = structlog.get_logger()
@@ -116,7 +116,7 @@ class Api:
         try:
             body = await _read_body(receive, headers)
             result = await self._call(scope, headers, body, now_ms)
-            status, content = 200, msgspec.json.encode(result)
+            status, content = 200, await answers.encode(result)
         except errors.ApiError as error:
             status, content = error.status, answers.encode_error(error)
             extra += _retry_headers(error)
@@ -194,4 +194,9 @@ async def _send(
 ) -> None:
     headers = [*_JSON_HEADERS, (b"content-length", str(len(content)).encode()), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    start = 0
+    while len(content) - start > PIECE_BYTES:  # the connection takes one when it has sent another
+        piece = content[start : start + PIECE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        start += PIECE_BYTES
+    await send({"type": "http.response.body", "body": content[start:]})

@@ -255,14 +255,18 @@ class WebApps:
         going_to = form.get("next", "/")
         token = form.get("token", "").strip()
         actor = None
-        if token and token.isascii():
-            actor = await tokens.find_actor(
-                self._platform.database.reader, tokens.hash_of(token), now_ms
-            )
-        if actor is None:
-            wrong = "This is no token of this site, or it has ended."
-            return app_pages.login(place.job, going_to=going_to, wrong=wrong)
+        client = scope.get("client")
         try:
+            # whose token it is, nobody says: that page counts as one account
+            login = self._platform.logins.begin(client[0] if client else "", place.job, now_ms)
+            if token and token.isascii():
+                actor = await tokens.find_actor(
+                    self._platform.database.reader, tokens.hash_of(token), now_ms
+                )
+            if actor is None:
+                wrong = "This is no token of this site, or it has ended."
+                return app_pages.login(place.job, going_to=going_to, wrong=wrong)
+            self._platform.logins.succeeded(login)
             await self._platform.rates.admit(actor, now_ms)
         except errors.RateLimitConditional as error:
             return app_pages.refused(429, "Too often", error.message)

@@ -219,6 +219,16 @@ async def list_orgs(operator: Operator, name: str | None, *, as_json: bool) -> N
     _table(rows)
 
 
+async def remove_org(operator: Operator, org: str, bill_to: str | None) -> None:
+    """End an org; another pays for its projects and apps, if it has any."""
+    body = {}
+    if bill_to is not None:
+        is_org = bill_to.lower().startswith("org-")
+        body["billTo"] = org_id(bill_to) if is_org else user_id(bill_to)
+    answer = await operator.call(f"/{org_id(org)}/destroy", body)
+    print(f"{answer['id']} is gone")
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What a member of an org is to be; None leaves it as it is."""
 

@@ -222,6 +222,24 @@ def org_list(name: str | None = None, *, json: bool = False, data: Path | None =
     _ask(data, lambda operator: people.list_orgs(operator, name, as_json=json))
 
 
+@org.command(name="remove")
+def org_remove(name: str, *, bill_to: str | None = None, data: Path | None = None) -> None:
+    """End an org: its members lose what was shared with them through it.
+
+    Parameters
+    ----------
+    name:
+        The org's handle or id.
+    bill_to:
+        The user, or the org (org-...), who pays for its projects and apps from now on.
+    data:
+        The data folder of the server.
+    """
+    from plasmid.cli import people
+
+    _ask(data, lambda operator: people.remove_org(operator, name, bill_to))
+
+
 @org.command(name="member")
 def org_member(
     name: str,

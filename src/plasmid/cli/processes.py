@@ -56,6 +56,37 @@ def holder_of(lock: Path) -> int | None:
     return None
 
 
+def open_holder_of(lock: Path) -> int | None:
+    """Return a pidfd (pidfd_open(2)) of the process that holds a lock file, None if nobody does."""
+    pid = holder_of(lock)
+    if pid is None:
+        return None
+    try:
+        opened = os.pidfd_open(pid)
+    except OSError:
+        return None
+    # It may have ended in between, and its number be another's.
+    if holder_of(lock) == pid:
+        return opened
+    os.close(opened)
+    return None
+
+
+async def has_ended(pidfd: int, seconds_max: float) -> bool:
+    """Wait for a process's end; False if that takes longer than some seconds."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(pidfd, ended.set)
+    try:
+        async with asyncio.timeout(seconds_max):
+            await ended.wait()
+    except TimeoutError:
+        return ended.is_set()
+    finally:
+        loop.remove_reader(pidfd)
+    return True
+
+
 def _device(opened: int) -> str:
     """Return the device of an open file as /proc/locks has it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -72,6 +73,12 @@ async def _say_goodbye(running: Running, data: Path) -> None:
 
 
 async def _with_worker(data: Path, stop: asyncio.Event) -> None:
+    """Have a worker running until asked to stop, and none when this returns."""
+    await _keep_worker(data, stop)
+    await _end_earlier_worker(data / "work" / LOCK_FILE)
+
+
+async def _keep_worker(data: Path, stop: asyncio.Event) -> None:
     """Keep a worker running until asked to stop; it is started again if it dies.
 
     At once, since its jobs wait for it, unless it could not live for a moment.
@@ -110,6 +117,24 @@ async def _while_another_works(lock: Path, stop: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WORKER_LOOK_SECONDS):
                 await stop.wait()
+
+
+async def _end_earlier_worker(lock: Path) -> None:
+    """End the worker of an earlier server, if that goes on: it is not ours to wait for.
+
+    It would hear of our end from its next call, if that still came in time.
+    """
+    with contextlib.ExitStack() as stack:
+        worker = processes.open_holder_of(lock)
+        if worker is None:
+            return
+        stack.callback(os.close, worker)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(worker, signal.SIGTERM)
+            if not await processes.has_ended(worker, WORKER_STOP_SECONDS):
+                _log.warning("worker_did_not_stop", lock=str(lock))
+                signal.pidfd_send_signal(worker, signal.SIGKILL)
+                await processes.has_ended(worker, WORKER_STOP_SECONDS)
 
 
 async def _gone(worker: asyncio.subprocess.Process) -> None:

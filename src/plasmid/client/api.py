@@ -124,11 +124,14 @@ class ApiClient:
         retry: Retry | None = None,
         answer_seconds_max: float = 30,
     ) -> T:
-        """Return the answer to a POST as a value of a type; otherwise as `call`."""
+        """Return the answer to a POST as a value of a type; otherwise as `call`.
+
+        A body of bytes is sent as it is.
+        """
         request = self._http.build_request(
             "POST",
             self._server_url + route,
-            content=msgspec.json.encode(body),
+            content=body if isinstance(body, bytes) else msgspec.json.encode(body),
             headers=self._headers(token) | {"Content-Type": "application/json"},
             timeout=httpx2.Timeout(answer_seconds_max, connect=5),
         )

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from plasmid.dispatcher import collect, expire, outlived, place, release, revoke, sweep
+from plasmid.dispatcher import collect, expire, outlived, place, release, revoke, sweep, temporary
 from plasmid.dispatcher.world import Summary, World
 from plasmid.executions import advance
 
@@ -19,6 +19,7 @@ COLLECT_SECONDS: Final = 15.0
 RELEASE_SECONDS: Final = 5.0
 REVOKE_SECONDS: Final = 5.0
 OUTLIVED_SECONDS: Final = 60.0
+TEMPORARY_SECONDS: Final = 3600.0
 SWEEP_SECONDS: Final = 6 * 3600.0
 RETRY_SECONDS: Final = 1.0
 _log = structlog.get_logger()
@@ -33,6 +34,7 @@ async def run(world: World, now_ms: Callable[[], int]) -> None:
         group.create_task(_repeat(release.tick, RELEASE_SECONDS, world, now_ms=now_ms))
         group.create_task(_repeat(revoke.tick, REVOKE_SECONDS, world, now_ms=now_ms))
         group.create_task(_repeat(outlived.tick, OUTLIVED_SECONDS, world, now_ms=now_ms))
+        group.create_task(_repeat(temporary.tick, TEMPORARY_SECONDS, world, now_ms=now_ms))
         group.create_task(_repeat(sweep.tick, SWEEP_SECONDS, world, now_ms=now_ms))
 
 

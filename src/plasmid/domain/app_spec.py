@@ -19,19 +19,24 @@ OF_JOB: Final = ("resources", "projectCache")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _ALIAS: Final = re.compile(r"[A-Za-z0-9._+-]{1,255}")
-# As semver.org has it: without leading zeros, which would make two texts of one version.
-_NUMBER: Final = "(0|[1-9][0-9]*)"
-_EARLY: Final = f"({_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
-_VERSION: Final = re.compile(
-    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
-    rf"(-{_EARLY}(\.{_EARLY})*)?"
-    r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
-)
 # What may differ between the regions of an app.
 _REGIONAL: Final = {
     "systemRequirements": "systemRequirementsByRegion",
     "bundledDepends": "bundledDependsByRegion",
 }
+
+
+# With these begin the names of the apps that come with the platform, now or later.
+KEPT_NAMES: Final = ("create_asset_", "tarball_applet_builder", "tarball_app_builder")
+
+
+def require_free_name(name: str) -> None:
+    """Raise InvalidInput for the name of a new app that one of the platform's may have one day."""
+    if name.startswith(KEPT_NAMES):
+        raise errors.InvalidInput(
+            f'The name "{name}" is kept for apps that come with the platform, as are all that begin'
+            f" with {', '.join(KEPT_NAMES)}; choose another one"
+        )
 
 
 def check_name(value: object) -> str:
@@ -44,20 +49,13 @@ def check_name(value: object) -> str:
 
 
 def check_alias(value: object, key: str) -> str:
-    """Return a version or tag of an app; raises InvalidInput naming the key."""
+    """Return a version or tag of an app; raises InvalidInput naming the key.
+
+    A version need not be a semantic one: the client warns of others, and then builds them.
+    """
     if not isinstance(value, str) or not _ALIAS.fullmatch(value):
         raise errors.InvalidInput(
             f'Expected key "{key}" of input to be letters, digits, ".", "_", "+" and "-"'
-        )
-    return value
-
-
-def check_version(value: str) -> str:
-    """Return the version of an app, a semantic one; raises InvalidInput that says the form."""
-    if not _VERSION.fullmatch(value):
-        raise errors.InvalidInput(
-            'Expected key "version" of input to be a semantic version, MAJOR.MINOR.PATCH as in'
-            f' "1.0.0" or "1.0.0-rc.1+build.5", got "{value}"'
         )
     return value
 

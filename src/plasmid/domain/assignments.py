@@ -130,21 +130,24 @@ class LogBatch(msgspec.Struct):
 
     `since` says how far they were read before: a batch that was under way while others were kept,
     or that comes twice, is told by it and refused. None: it is kept in any case.
+    `lines` follow `entries` and are such entries already as JSON, one a line: they are not part of
+    the body's JSON, but stand below it.
     """
 
     worker: str
     attempt: int
-    entries: list[LogEntry]
     cursors: dict[str, int]
+    entries: list[LogEntry] = []
     since: dict[str, int] | None = None
+    lines: bytes = b""
 
 
 class Doors(msgspec.Struct):
-    """Where a try can be reached from outside while it lives; what is not open is empty.
+    """Where a try can be reached from outside while it lives; what is empty stays as it was told.
 
-    `ssh_host_key` is one public key line; `app_socket` is the path of unix sockets, each with
-    `.PORT` behind it, on which the worker leads each connection to a port of the try's web
-    application.
+    `ssh_closed` says that nobody can log in any more. `ssh_host_key` is one public key line;
+    `app_socket` is the path of unix sockets, each with `.PORT` behind it, on which the worker leads
+    each connection to a port of the try's web application.
     """
 
     worker: str
@@ -153,6 +156,7 @@ class Doors(msgspec.Struct):
     ssh_port: int = 0
     ssh_host_key: str = ""
     app_socket: str = ""
+    ssh_closed: bool = False
 
 
 class LogCursors(msgspec.Struct):

@@ -204,10 +204,11 @@ def _check_links(values: dict[str, Any], where: str, object_class: ObjectClass) 
 
 def _check_known(given: dict[str, Any], spec: list[dict[str, Any]], where: str) -> None:
     names = [field["name"] for field in spec]
+    side = "output" if where.startswith("output") else "input"
     for name in given:
         if name not in names:
             known = f"which has {', '.join(names)}" if names else "which has no field"
-            raise keys.refusal(name, where, f"a field of the executable's {where}Spec, {known}")
+            raise keys.refusal(name, where, f"a field of the executable's {side}Spec, {known}")
 
 
 def _field_value(value: Any, field: dict[str, Any], place: _Place) -> Any:

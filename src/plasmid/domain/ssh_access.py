@@ -6,9 +6,9 @@ import base64
 import binascii
 import ipaddress
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
-from plasmid.domain import errors
+from plasmid.domain import errors, keys
 
 EVERYWHERE: Final = "*"
 FIELD: Final = "allowSSH"
@@ -58,9 +58,22 @@ def source_of(address: str) -> str:
     return str(_network(f"{plain}/64")) if ":" in plain else plain
 
 
-def check_addresses(allowed: Iterable[str]) -> None:
+def allowed_by(body: dict[str, Any]) -> list[str]:
+    """Return whom a call lets in; raises InvalidInput for what is no list of addresses."""
+    given = body.get(FIELD)
+    if isinstance(given, list) and any(isinstance(entry, list) for entry in given):
+        raise errors.InvalidInput(
+            f'Expected key "{FIELD}" of input to hold addresses, not lists of them; `dx run` sends'
+            " one for --ssh-proxy: leave that out, and then log in by"
+            " `dx ssh --ssh-proxy ADDRESS:PORT JOB`"
+        )
+    found = keys.strings(body, FIELD) or []
+    check_addresses(found)
+    return found
+
+
+def check_addresses(given: list[str]) -> None:
     """Raise InvalidInput for what is neither an address, a network of them, nor `*`."""
-    given = list(allowed)
     if len(given) > ADDRESSES_MAX:
         raise errors.InvalidInput(
             f'Expected key "{FIELD}" of input to hold at most {ADDRESSES_MAX} addresses: give'
@@ -70,8 +83,8 @@ def check_addresses(allowed: Iterable[str]) -> None:
         if entry != EVERYWHERE and _network(entry) is None:
             raise errors.InvalidInput(
                 f'Expected key "{FIELD}" of input to hold addresses such as 192.0.2.7, networks'
-                f' such as 192.0.2.0/24, or "*"; {entry[:100]!r} is none of them (of a host, give'
-                " the address, not the name)"
+                f' such as 192.0.2.0/24, or "*"; {entry[:100]!r} is none of them (of a host or a'
+                " proxy, give the address, not the name)"
             )
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import structlog
-
 from plasmid.domain import failures, job_states
 from plasmid.domain.job_states import Event, State
 from plasmid.executions.world import Moment
@@ -18,7 +16,6 @@ from plasmid.metadata.rows import JobRow
 
 JOBS_TOPIC: Final = "jobs"
 PLACEABLE_TOPIC: Final = "placeable"
-_log = structlog.get_logger()
 
 
 async def apply(
@@ -48,7 +45,7 @@ async def apply(
         # also between two tries: nothing that is left of the old one may act for the new one
         await users.remove_job_tokens(moment.tx, row.id)
         moment.authenticator.forget()
-    _log.info(
+    moment.log(
         "job_moved",
         job=row.id,
         attempt=row.attempt,

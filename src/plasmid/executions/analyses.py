@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import structlog
-
-from plasmid.domain import analysis_states, failures
+from plasmid.domain import analysis_states, failures, reuse
 from plasmid.domain.analysis_states import Event, State
 from plasmid.executions import analysis_outputs
 from plasmid.executions.world import Moment
@@ -19,7 +17,6 @@ from plasmid.metadata.rows import AnalysisRow, JobRow
 FAILURE: Final = ("failureReason", "failureMessage", "failureFrom")
 POLICY: Final = "onNonRestartableFailure"
 ALONE: Final = "failStage"
-_log = structlog.get_logger()
 
 
 async def apply(
@@ -37,7 +34,7 @@ async def apply(
     }
     await analyses.update_analysis(moment.tx, row.id, every)
     moment.tx.notify(row.id)
-    _log.info("analysis_moved", analysis=row.id, happened=event.value, state=following.value)
+    moment.log("analysis_moved", analysis=row.id, happened=event.value, state=following.value)
     return await require(moment, row.id)
 
 
@@ -66,7 +63,11 @@ async def stage_ended(moment: Moment, stage: JobRow | AnalysisRow) -> AnalysisRo
             await analyses.update_analysis(moment.tx, row.id, changes)
         return None
     if event is Event.ALL_DONE and row.state == State.IN_PROGRESS:
-        changes["output"] = await analysis_outputs.assembled(moment.tx, row)
+        output = await analysis_outputs.assembled(moment.tx, row)
+        changes["output"] = output
+        source = await analysis_outputs.reused_from(moment.tx, row, output)
+        if source is not None:
+            changes["settings"] = row.settings | {reuse.SOURCE: source}
     moved = await apply(moment, row, event, changes)
     return moved if analysis_states.is_terminal(moved.state) else None
 

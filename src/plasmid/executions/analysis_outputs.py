@@ -11,12 +11,14 @@ from collections.abc import Collection
 from typing import Any
 
 from plasmid.domain import errors, failures, ids, links, stage_values
+from plasmid.domain.analysis_states import State
 from plasmid.domain.links import JobReference
 from plasmid.executions import references
 from plasmid.executions.cloning import Launcher
-from plasmid.metadata import analyses, jobs
+from plasmid.metadata import analyses, jobs, reuse
+from plasmid.metadata.analyses import Stages
 from plasmid.metadata.database import Reader
-from plasmid.metadata.rows import AnalysisRow
+from plasmid.metadata.rows import AnalysisRow, JobRow
 
 OUTPUTS = "outputs"
 """The setting of an analysis whose workflow names its outputs: their values, as references."""
@@ -81,10 +83,52 @@ async def assembled(reader: Reader, row: AnalysisRow) -> dict[str, Any]:
     }
 
 
+async def so_far(reader: Reader, row: AnalysisRow, stages: Stages) -> dict[str, Any] | None:
+    """Return what an analysis has put out by now; None until one of its stages is done.
+
+    One that fails keeps what the stages that are done have put out.
+    """
+    if row.state == State.DONE:
+        return row.output
+    every: list[JobRow | AnalysisRow] = [*stages.jobs.values(), *stages.analyses.values()]
+    known = {one.id: one.output for one in every if one.state == State.DONE}
+    for below in stages.analyses.values():
+        if below.id not in known:
+            inner = await analyses.find_stages(reader, below.id)
+            partial = await so_far(reader, below, inner)
+            if partial is not None:
+                known[below.id] = partial
+    if not known:
+        return None
+    outputs = row.settings.get(OUTPUTS)
+    if outputs is not None:
+        return await _named(reader, outputs, Launcher(row.launched_by, row.project, {}))
+    return {
+        f"{entry['id']}.{field}": value
+        for entry in row.stages
+        for field, value in (known.get(entry["execution"]) or {}).items()
+    }
+
+
+async def reused_from(reader: Reader, row: AnalysisRow, output: dict[str, Any]) -> str | None:
+    """Return the analysis of which one that is done has all its stages' outputs; None if it ran.
+
+    None also if they come from several, or if that one has put out something else.
+    """
+    found = await reuse.find_sources_of_stages(reader, row.id)
+    sources = {one.analysis if one.is_same_stage else None for one in found}
+    source = sources.pop() if len(sources) == 1 else None
+    earlier = await analyses.find_analysis(reader, source) if source else None
+    if earlier is None or len(found) < len(row.stages) or earlier.output != output:
+        return None
+    return earlier.id
+
+
 async def _named(reader: Reader, outputs: dict[str, Any], launcher: Launcher) -> dict[str, Any]:
     """Return the outputs that a workflow names, without those that nothing has been put out for.
 
-    Nothing that is wrong with one may keep the last stage from its end.
+    Nothing that is wrong with one may keep the last stage from its end. One that needs a job that
+    is not done is left out.
     """
     settled = {}
     for name, value in outputs.items():
@@ -94,13 +138,17 @@ async def _named(reader: Reader, outputs: dict[str, Any], launcher: Launcher) ->
     sources = await jobs.find_sources(reader, {reference.execution for reference in wanted})
     values: dict[JobReference, Any] = {}
     for reference in wanted:
+        source = sources.get(reference.execution)
+        if source is None or source.state != State.DONE:
+            continue
         try:
-            source = sources[reference.execution]
             values[reference] = await references.value_of(reader, launcher, reference, source)
         except failures.JobFailure:
             values[reference] = None
     named = {}
     for name, value in settled.items():
+        if not values.keys() >= set(links.references(value)):
+            continue
         with contextlib.suppress(failures.JobFailure):
             named[name] = links.replace_references(value, values.__getitem__)
     return {name: value for name, value in named.items() if value is not None}

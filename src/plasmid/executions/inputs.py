@@ -50,9 +50,7 @@ async def settle_input(moment: Moment, row: JobRow) -> JobRow:
         if not pending:
             settled = await input_check.fit(moment, row, settled)
     except JobFailure as failure:
-        if row.state == State.IDLE:
-            row = await advance.apply(moment, row, Event.INPUTS_PENDING)
-        return await settle.fail(moment, row, failure, may_restart=False)
+        return await _fail(moment, row, failure)
     if pending:
         return await _let_wait(moment, row, settled, pending=pending, wanted=wanted)
     await waits.replace(moment.tx, row.id)
@@ -62,8 +60,17 @@ async def settle_input(moment: Moment, row: JobRow) -> JobRow:
         return await settle.ended(moment, await reuse.take_over(moment, row, earlier))
     if earlier is not None:
         changes["settings"] = row.settings | {reuse_rules.NOTE: earlier}
-    await _clone_input(moment, row, settled)
+    try:
+        await _clone_input(moment, row, settled)
+    except JobFailure as failure:
+        return await _fail(moment, row, failure)
     return await advance.apply(moment, row, Event.INPUTS_READY, changes)
+
+
+async def _fail(moment: Moment, row: JobRow, failure: JobFailure) -> JobRow:
+    if row.state == State.IDLE:
+        row = await advance.apply(moment, row, Event.INPUTS_PENDING)
+    return await settle.fail(moment, row, failure, may_restart=False)
 
 
 async def _pending_dependencies(moment: Moment, row: JobRow) -> set[str]:
@@ -77,6 +84,8 @@ async def _pending_dependencies(moment: Moment, row: JobRow) -> set[str]:
 
 async def _clone_input(moment: Moment, row: JobRow, value: Any) -> None:
     """Put input objects and bundles into the workspace, where the job's token reads them (F.8).
+
+    Raises JobFailure (InputError) for what a restricted project keeps.
 
     A sub-job works in that of its parent, and what is given to it is not cloned (F.1).
     """

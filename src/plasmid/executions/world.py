@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Final
+
+import structlog
 
 from plasmid.auth.tokens import Authenticator
 from plasmid.domain import ids
@@ -12,6 +15,8 @@ from plasmid.logs import topics
 from plasmid.logs.store import LogStore, NoLogSpaceError
 from plasmid.metadata.database import Transaction
 from plasmid.metadata.rows import JobRow
+
+_log: Final = structlog.get_logger()
 
 
 class Moment:
@@ -50,6 +55,14 @@ class Moment:
 
         self.tx.following.append(keep)
         self.tx.notify(topics.log(row.id))
+
+    def log(self, event: str, **told: str | int | None) -> None:
+        """Put a line into the platform's own log, once it is true: after the commit."""
+
+        async def write() -> None:
+            _log.info(event, **told)
+
+        self.tx.following.append(write)
 
     def mint(self, class_name: str) -> str:
         """Return a new id."""

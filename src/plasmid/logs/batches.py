@@ -8,13 +8,13 @@ A `#` line holds the writer's cursors and how many entries the file has up to th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 
 from plasmid.domain.assignments import LogEntry
+from plasmid.logs.store import Lines
 
 LARGE_BYTES: Final = 16 << 20
 BLOCK_BYTES: Final = 1 << 18
@@ -32,10 +32,10 @@ class End(msgspec.Struct, frozen=True):
     cursors: dict[str, int]
 
 
-def encode(entries: Sequence[LogEntry], cursors: dict[str, int], *, lines_before: int) -> bytes:
+def encode(lines: Lines, cursors: dict[str, int], *, lines_before: int) -> bytes:
     """Return a batch as it stands in a file after so many entries."""
-    mark = b"#%b %d\n" % (_encoder.encode(cursors), lines_before + len(entries))
-    return _encoder.encode_lines(entries) + mark
+    mark = b"#%b %d\n" % (_encoder.encode(cursors), lines_before + lines.count)
+    return lines.data + mark
 
 
 def without_marks(data: bytes) -> bytes:

@@ -23,6 +23,7 @@ from plasmid.logs.store import (
     READ_BYTES,
     Choice,
     KeptLog,
+    Lines,
     NoLogSpaceError,
     Piece,
     Place,
@@ -56,12 +57,25 @@ class FolderLogs:
         cursors: dict[str, int],
         since: dict[str, int] | None = None,
     ) -> None:
+        """Keep a batch of entries."""
+        lines = Lines.of(entries)
+        await self.append_lines(job, attempt, lines=lines, cursors=cursors, since=since)
+
+    async def append_lines(
+        self,
+        job: str,
+        attempt: int,
+        *,
+        lines: Lines,
+        cursors: dict[str, int],
+        since: dict[str, int] | None = None,
+    ) -> None:
         """Keep a batch; one fdatasync for all of its lines."""
         key = (job, attempt)
         async with self._locks.setdefault(key, asyncio.Lock()):
             end = await self._end_of(key)
             require_place(job, attempt, kept=end.cursors, since=since)
-            data = batches.encode(entries, cursors, lines_before=end.lines)
+            data = batches.encode(lines, cursors, lines_before=end.lines)
             try:
                 await asyncio.to_thread(_write_at, self._path(key), end.offset, data)
             except OSError as error:
@@ -71,9 +85,7 @@ class FolderLogs:
                     ) from error
                 raise
             failpoints.reach("S18", job=job)
-            self._remember(
-                key, End(end.offset + len(data), end.lines + len(entries), dict(cursors))
-            )
+            self._remember(key, End(end.offset + len(data), end.lines + lines.count, dict(cursors)))
 
     async def cursors(self, job: str, attempt: int) -> dict[str, int]:
         """Return the cursors of the last whole batch."""

@@ -12,11 +12,14 @@ from plasmid.logs.store import (
     READ_BYTES,
     Choice,
     KeptLog,
+    Lines,
     NoLogSpaceError,
     Piece,
     Place,
     require_place,
 )
+
+_decode_lines = msgspec.json.Decoder(LogEntry).decode_lines
 
 
 class MemoryLogs:
@@ -36,12 +39,25 @@ class MemoryLogs:
         cursors: dict[str, int],
         since: dict[str, int] | None = None,
     ) -> None:
+        """Keep a batch of entries."""
+        lines = Lines.of(entries)
+        await self.append_lines(job, attempt, lines=lines, cursors=cursors, since=since)
+
+    async def append_lines(
+        self,
+        job: str,
+        attempt: int,
+        *,
+        lines: Lines,
+        cursors: dict[str, int],
+        since: dict[str, int] | None = None,
+    ) -> None:
         """Keep a batch."""
         if self.is_full:
             raise NoLogSpaceError("the store was told to be full")
         kept = self._cursors.get((job, attempt), {})
         require_place(job, attempt, kept=kept, since=since)
-        self._entries.setdefault((job, attempt), []).extend(entries)
+        self._entries.setdefault((job, attempt), []).extend(_decode_lines(lines.data))
         self._cursors[job, attempt] = dict(cursors)
 
     async def cursors(self, job: str, attempt: int) -> dict[str, int]:

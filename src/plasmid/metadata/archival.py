@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from plasmid.domain import archival
-from plasmid.metadata import projects, schema
+from plasmid.metadata import objects, projects, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, listed, param
 
 _o, _p, _c = schema.objects.c, schema.placements.c, schema.containers.c
@@ -88,8 +89,11 @@ async def find_copies(
     reader: Reader, container_id: str, object_ids: Sequence[str], now_ms: int
 ) -> list[Copy]:
     """Return those of the objects that lie in a container."""
-    found = await reader.rows(_NAMED, {"c": container_id, "ids": _encoded(object_ids)})
-    return [_copy(row, now_ms) for row in found]
+    found = []
+    async for some in objects.parts_of(object_ids):
+        named = await reader.rows(_NAMED, {"c": container_id, "ids": some})
+        found += [_copy(row, now_ms) for row in named]
+    return found
 
 
 async def find_files_in(
@@ -98,7 +102,12 @@ async def find_files_in(
     """Return the closed files of a folder, with `recurse` also those below it."""
     where = projects.inside(_p.folder, folder) if recurse else _p.folder == folder
     statement = _FILES.where(where, _o.class_name == "file", _o.state == "closed")
-    return [_copy(row, now_ms) for row in await reader.rows(statement, {"c": container_id})]
+    found = []
+    rows = await reader.aside.rows(statement, {"c": container_id})
+    for start in range(0, len(rows), objects.FEW):
+        found += [_copy(row, now_ms) for row in rows[start : start + objects.FEW]]
+        await asyncio.sleep(0)
+    return found
 
 
 def _copy(row: tuple[object, ...], now_ms: int) -> Copy:
@@ -111,18 +120,20 @@ async def archive(
     tx: Transaction, container_id: str, object_ids: Sequence[str], *, payer: str
 ) -> None:
     """Ask for the archival of live copies; those whose last copy that was are archived."""
-    values = {"c": container_id, "ids": _encoded(object_ids)}
-    await tx.execute(_SET, {**values, "state": archival.ARCHIVAL, "until": None})
-    await tx.execute(_COMPLETE, {"ids": values["ids"], "payer": payer})
+    async for some in objects.parts_of(object_ids):
+        values = {"c": container_id, "ids": some}
+        await tx.execute(_SET, {**values, "state": archival.ARCHIVAL, "until": None})
+        await tx.execute(_COMPLETE, {"ids": some, "payer": payer})
 
 
 async def archive_all_copies(
     tx: Transaction, object_ids: Sequence[str], *, payer: str, now_ms: int
 ) -> None:
     """Archive every copy of files in the projects that an entity pays for."""
-    values = {"ids": _encoded(object_ids), "payer": payer}
-    await tx.execute(_ARCHIVE_COPIES, {**values, "now": now_ms})
-    await tx.execute(_COMPLETE, values)
+    async for some in objects.parts_of(object_ids):
+        values = {"ids": some, "payer": payer}
+        await tx.execute(_ARCHIVE_COPIES, {**values, "now": now_ms})
+        await tx.execute(_COMPLETE, values)
 
 
 async def unarchive(
@@ -132,14 +143,11 @@ async def unarchive(
     by_state: dict[str, list[str]] = {archival.ARCHIVAL: [], archival.ARCHIVED: []}
     for copy in copies:
         by_state[copy.state].append(copy.id)
-    archived = _encoded(by_state[archival.ARCHIVED])
     soon = {"state": archival.UNARCHIVING, "until": now_ms + archival.UNARCHIVING_MS}
-    await tx.execute(_SET, {"c": container_id, "ids": archived, **soon})
-    # the other copies of what comes back are no longer all there is
-    await tx.execute(_KEEP_ASKED, {"ids": archived, "payer": payer})
-    asked = _encoded(by_state[archival.ARCHIVAL])
-    await tx.execute(_SET, {"c": container_id, "ids": asked, "state": None, "until": None})
-
-
-def _encoded(object_ids: Sequence[str]) -> str:
-    return msgspec.json.encode(list(object_ids)).decode()
+    async for some in objects.parts_of(by_state[archival.ARCHIVED]):
+        await tx.execute(_SET, {"c": container_id, "ids": some, **soon})
+        # the other copies of what comes back are no longer all there is
+        await tx.execute(_KEEP_ASKED, {"ids": some, "payer": payer})
+    async for some in objects.parts_of(by_state[archival.ARCHIVAL]):
+        live = {"state": None, "until": None}
+        await tx.execute(_SET, {"c": container_id, "ids": some, **live})

@@ -24,7 +24,7 @@ from sqlalchemy.sql.compiler import Compiled
 from sqlalchemy.sql.elements import ClauseElement
 
 from plasmid.domain import errors
-from plasmid.metadata import migrate, rows, schema
+from plasmid.metadata import migrate, rows, schema, statements
 
 T = TypeVar("T", bound=msgspec.Struct)
 _Row = tuple[Any, ...]
@@ -55,8 +55,6 @@ _PRAGMAS = (
 # What takes less than a hundredth of this is asked anew each time.
 QUICK_SECONDS: Final = 2.0
 LATE_ROWS_MAX: Final = 1000
-
-_FULL = ("disk is full", "disk I/O")
 
 
 class DatabaseUnusableError(Exception):
@@ -116,17 +114,12 @@ class Reader:
         """Who reads what may take long."""
         return self
 
-    async def late_row(
-        self, statement: Prepared, values: Mapping[str, Any]
-    ) -> tuple[Any, ...] | None:
+    async def late_row(self, statement: Prepared, values: Mapping[str, Any]) -> _Row | None:
         """Return the first row of a query; it may be older than the last commit if that is slow."""
         return await self.row(statement, values)
 
     async def structs(
-        self,
-        struct: type[T],
-        statement: Prepared | ClauseElement,
-        values: Mapping[str, Any] | None = None,
+        self, struct: type[T], statement: _Statement, values: _Values = None
     ) -> list[T]:
         """Return the rows of a query that selects a whole table, as its Structs."""
         return [rows.read(struct, row) for row in self._run(statement, values)]
@@ -140,10 +133,7 @@ class Reader:
             yield (rows.read(struct, row) for row in cursor)
 
     async def struct(
-        self,
-        struct: type[T],
-        statement: Prepared | ClauseElement,
-        values: Mapping[str, Any] | None = None,
+        self, struct: type[T], statement: _Statement, values: _Values = None
     ) -> T | None:
         """Return the first row of a query that selects a whole table, or None."""
         found = self._run(statement, values).fetchone()
@@ -155,7 +145,7 @@ class Reader:
         try:
             return self._connection.execute(prepared.text, merged)
         except sqlite3.OperationalError as error:
-            raise _understood(error) from error
+            raise statements.understood(error) from error
         except OverflowError as error:
             raise errors.InvalidInput("A number of the input is out of range") from error
 
@@ -178,9 +168,7 @@ class Aside(Reader):
         """Return the first row of a query, or None."""
         return next(iter(await self.rows(statement, values)), None)
 
-    async def late_row(
-        self, statement: Prepared, values: Mapping[str, Any]
-    ) -> tuple[Any, ...] | None:
+    async def late_row(self, statement: Prepared, values: Mapping[str, Any]) -> _Row | None:
         """Return the first row of a query: what takes long is kept for a hundred times as long."""
         key = (statement.text, *map(str, values.values()))
         clock = asyncio.get_running_loop().time
@@ -228,23 +216,42 @@ class Transaction(Reader):
     before that.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, in_thread: bool = False) -> None:
         super().__init__(connection)
+        self._in_thread = in_thread
         self.after_commit: list[str] = []
         self.following: list[Callable[[], Awaitable[None]]] = []
+        self._first_change = connection.total_changes
+        self._size_bytes = 0
 
-    async def execute(
-        self, statement: Prepared | ClauseElement, values: Mapping[str, Any] | None = None
-    ) -> int:
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many rows were changed so far, and how many bytes of text were given for them."""
+        return self._connection.total_changes - self._first_change, self._size_bytes
+
+    @property
+    def aside(self) -> Transaction:
+        """The same transaction, for what takes long: others have their turn meanwhile."""
+        return _Patient(self) if self._in_thread else self
+
+    def _run(self, statement: _Statement, values: _Values) -> sqlite3.Cursor:
+        given = (values or {}).values()
+        self._size_bytes += sum(len(value) for value in given if isinstance(value, str))
+        return super()._run(statement, values)
+
+    async def execute(self, statement: _Statement, values: _Values = None) -> int:
         """Run a statement that writes; return how many rows it touched."""
         return self._run(statement, values).rowcount
 
     async def execute_many(self, statement: Prepared, several: Sequence[Mapping[str, Any]]) -> None:
         """Run a statement that writes once with each of several sets of values."""
+        self._run_many(statement, several)
+
+    def _run_many(self, statement: Prepared, several: Sequence[Mapping[str, Any]]) -> None:
         try:
             self._connection.executemany(statement.text, several)
         except sqlite3.OperationalError as error:
-            raise _understood(error) from error
+            raise statements.understood(error) from error
 
     async def add(self, row: msgspec.Struct) -> None:
         """Insert a Struct into its table; raises `AlreadyThere` if its key is taken."""
@@ -266,6 +273,25 @@ class Transaction(Reader):
         self.after_commit.append(topic)
 
 
+class _Patient(Transaction):
+    """Runs the statements of a transaction in a thread, one at a time."""
+
+    def __init__(self, whole: Transaction) -> None:
+        self.__dict__ = whole.__dict__
+
+    async def rows(self, statement: _Statement, values: _Values = None) -> Sequence[_Row]:
+        """Return all rows of a query."""
+        return await statements.in_thread(lambda: self._run(statement, values).fetchall())
+
+    async def execute(self, statement: _Statement, values: _Values = None) -> int:
+        """Run a statement that writes; return how many rows it touched."""
+        return await statements.in_thread(lambda: self._run(statement, values).rowcount)
+
+    async def execute_many(self, statement: Prepared, several: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement that writes once with each of several sets of values."""
+        await statements.in_thread(lambda: self._run_many(statement, several))
+
+
 class AlreadyThereError(Exception):
     """A row with this key exists."""
 
@@ -275,10 +301,11 @@ class Database:
 
     def __init__(self, path: Path | None) -> None:
         """Open it, and bring it up to date; raises DatabaseUnusableError."""
-        self._writer = _connect(path)
+        self._writer = _connect(path, any_thread=path is not None)
+        self._committer = statements.Committer(self._writer, in_thread=path is not None)
         try:
             migrate.bring_up_to_date(self._writer)
-            reading = _connect(path) if path else self._writer
+            reading = self._reading = _connect(path) if path else self._writer
         except sqlite3.DatabaseError as error:
             self._writer.close()
             raise _unusable(path, error) from error
@@ -295,11 +322,11 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Give a transaction; what it wrote is on disk when the block has ended without error."""
         async with self._lock:
-            transaction = Transaction(self._writer)
-            _statement(self._writer, "BEGIN IMMEDIATE")
+            transaction = Transaction(self._writer, in_thread=self._writer is not self._reading)
+            statements.run(self._writer, "BEGIN IMMEDIATE")
             try:
                 yield transaction
-                _statement(self._writer, "COMMIT")
+                cancelled = await self._committer.commit(*transaction.size)
             except BaseException:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
@@ -309,6 +336,8 @@ class Database:
         for topic in transaction.after_commit:
             for listener in self.listeners:
                 listener(topic)
+        if cancelled is not None:
+            raise cancelled
 
     def close(self) -> None:
         """Close the file."""
@@ -336,35 +365,9 @@ def _connect(path: Path | None, *, any_thread: bool = False) -> sqlite3.Connecti
 
 
 def _unusable(path: Path | None, error: sqlite3.DatabaseError) -> DatabaseUnusableError:
-    """Return one line that says what to do about a database that cannot be opened."""
-    if isinstance(error, migrate.MigrationError):
-        return DatabaseUnusableError(f"{path}: {error}")
-    remedy = "check its folder, restore it from a backup, or move it away"
-    if any(sign in str(error) for sign in _FULL):
-        remedy = "free space on its disk and start again"
-    elif "locked" in str(error):
-        remedy = "stop the other program that uses it"
-    return DatabaseUnusableError(f"{path}: cannot be opened as a database ({error}); {remedy}")
-
-
-def _statement(connection: sqlite3.Connection, text: str) -> None:
-    try:
-        connection.execute(text)
-    except sqlite3.OperationalError as error:
-        raise _understood(error) from error
-
-
-def _understood(error: sqlite3.OperationalError) -> Exception:
-    """Return the answer for troubles that pass (no space, lock held); bugs stay as they are."""
-    text = str(error)
-    if any(sign in text for sign in _FULL):
-        return errors.ServiceUnavailable(
-            "The disk that holds the database is full; nothing was changed. "
-            "Free space in the data folder and try again"
-        )
-    if "locked" in text:
-        return errors.ServiceUnavailable("The database is locked by another program; try again")
-    return error
+    is_told = isinstance(error, migrate.MigrationError)
+    text = f"{path}: {error}" if is_told else statements.why_unusable(path, error)
+    return DatabaseUnusableError(text)
 
 
 @cache
@@ -375,24 +378,21 @@ def _update_of(table: sa.Table, where: tuple[str, ...], names: tuple[str, ...]) 
     )
 
 
-def _insert_of(table: sa.Table) -> Prepared:
-    return Prepared(sa.insert(table))
-
-
-_INSERTS: dict[type[msgspec.Struct], Prepared] = {
-    rows.UserRow: _insert_of(schema.users),
-    rows.OrgRow: _insert_of(schema.orgs),
-    rows.OrgMemberRow: _insert_of(schema.org_members),
-    rows.TokenRow: _insert_of(schema.tokens),
-    rows.ContainerRow: _insert_of(schema.containers),
-    rows.ObjectRow: _insert_of(schema.objects),
-    rows.PlacementRow: _insert_of(schema.placements),
-    rows.PartRow: _insert_of(schema.parts),
-    rows.JobRow: _insert_of(schema.jobs),
-    rows.AnalysisRow: _insert_of(schema.analyses),
-    rows.NonceRow: _insert_of(schema.nonces),
-    rows.AppNameRow: _insert_of(schema.app_names),
-    rows.AppRow: _insert_of(schema.apps),
-    rows.AppAliasRow: _insert_of(schema.app_aliases),
-    rows.AppInstallRow: _insert_of(schema.app_installs),
+_TABLES: dict[type[msgspec.Struct], sa.Table] = {
+    rows.UserRow: schema.users,
+    rows.OrgRow: schema.orgs,
+    rows.OrgMemberRow: schema.org_members,
+    rows.TokenRow: schema.tokens,
+    rows.ContainerRow: schema.containers,
+    rows.ObjectRow: schema.objects,
+    rows.PlacementRow: schema.placements,
+    rows.PartRow: schema.parts,
+    rows.JobRow: schema.jobs,
+    rows.AnalysisRow: schema.analyses,
+    rows.NonceRow: schema.nonces,
+    rows.AppNameRow: schema.app_names,
+    rows.AppRow: schema.apps,
+    rows.AppAliasRow: schema.app_aliases,
+    rows.AppInstallRow: schema.app_installs,
 }
+_INSERTS = {struct: Prepared(sa.insert(table)) for struct, table in _TABLES.items()}

@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from plasmid.metadata import schema
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -12,6 +13,13 @@ from plasmid.domain import folders
 from plasmid.metadata import projects, rows, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, listed, param
 from plasmid.metadata.rows import ObjectRow, PartRow, PlacementRow
+
+# Of so many objects each statement is asked: between two of them others have their turn.
+SOME: Final = 500
+# So many are written on the loop.
+AT_ONCE: Final = 100
+# So many are read at once where all of them are wanted; more are read in a thread.
+FEW: Final = 5_000
 
 _o, _p, _l, _t = schema.objects.c, schema.placements.c, schema.links.c, schema.parts.c
 _GET = Prepared(sa.select(schema.objects).where(_o.id == param("k")))
@@ -83,8 +91,47 @@ _HIDDEN_IN = Prepared(
 )
 
 
-def _encoded(object_ids: Iterable[str]) -> str:
-    return msgspec.json.encode(list(object_ids)).decode()
+_MOVE = Prepared(
+    sa.update(schema.placements)
+    .where(_p.container == param("c"), _p.object.in_(listed("ids")))
+    .values(folder=param("f"), modified_ms=param("t"))
+)
+_PRESENT = Prepared(
+    sa.select(_p.object).where(_p.container == param("c"), _p.object.in_(listed("ids")))
+)
+_NAMES_IN_FOLDER = (
+    sa.select(_p.object, _p.name)
+    .with_hint(*_BY_FOLDER)
+    .where(_p.container == param("c"), _p.folder == param("f"))
+    .order_by(_p.name, _p.object)
+    .limit(param("n"))
+)
+_ALL_IN_FOLDER = Prepared(_NAMES_IN_FOLDER)
+_SHOWN_IN_FOLDER = Prepared(
+    _NAMES_IN_FOLDER.join(schema.objects, _o.id == _p.object).where(_o.hidden == 0)
+)
+_PLACED_IN = (
+    sa.select(_p.object).where(_p.container == param("c")).order_by(_p.object).limit(param("n"))
+)
+_IDS_IN = Prepared(_PLACED_IN)
+_OPEN = Prepared(
+    sa.select(_o.id).where(_o.id.in_(listed("ids")), _o.state != "closed").order_by(_o.id).limit(1)
+)
+_NOT_LIVE = Prepared(
+    sa.select(schema.placements).where(
+        _p.container == param("c"), _p.object.in_(listed("ids")), _p.archival_state.is_not(None)
+    )
+)
+_ADD_PLACE = Prepared(sa.insert(schema.placements))
+
+
+async def parts_of(object_ids: Iterable[str]) -> AsyncIterator[str]:
+    """Yield the ids as JSON arrays of some each; others have their turn in between."""
+    every = list(object_ids)
+    for start in range(0, len(every), SOME):
+        if start:
+            await asyncio.sleep(0)
+        yield msgspec.json.encode(every[start : start + SOME]).decode()
 
 
 def _ids(found: Sequence[tuple[Any, ...]]) -> list[str]:
@@ -98,8 +145,11 @@ async def find_object(reader: Reader, object_id: str) -> ObjectRow | None:
 
 async def find_objects(reader: Reader, object_ids: Iterable[str]) -> dict[str, ObjectRow]:
     """Return those of the objects that exist, by id."""
-    found = await reader.structs(ObjectRow, _SEVERAL, {"ids": _encoded(object_ids)})
-    return {row.id: row for row in found}
+    found: dict[str, ObjectRow] = {}
+    async for some in parts_of(object_ids):
+        rows_of = await reader.structs(ObjectRow, _SEVERAL, {"ids": some})
+        found.update((row.id, row) for row in rows_of)
+    return found
 
 
 async def find_placements(reader: Reader, object_id: str) -> list[PlacementRow]:
@@ -116,8 +166,19 @@ async def find_placements_in(
     reader: Reader, container_id: str, object_ids: Iterable[str]
 ) -> list[PlacementRow]:
     """Return the places of those of the objects that lie in a container."""
-    values = {"c": container_id, "ids": _encoded(object_ids)}
-    return await reader.structs(PlacementRow, _SEVERAL_PLACED, values)
+    found: list[PlacementRow] = []
+    async for some in parts_of(object_ids):
+        values = {"c": container_id, "ids": some}
+        found += await reader.structs(PlacementRow, _SEVERAL_PLACED, values)
+    return found
+
+
+async def find_present(reader: Reader, container_id: str, object_ids: Iterable[str]) -> set[str]:
+    """Return those of the objects that lie in a container, by id alone."""
+    found: set[str] = set()
+    async for some in parts_of(object_ids):
+        found.update(_ids(await reader.rows(_PRESENT, {"c": container_id, "ids": some})))
+    return found
 
 
 async def find_named(
@@ -127,30 +188,27 @@ async def find_named(
     return await reader.structs(PlacementRow, _NAMED, {"c": container_id, "f": folder, "n": name})
 
 
-async def find_in_folder(reader: Reader, container_id: str, folder: str) -> list[PlacementRow]:
-    """Return the places of the objects directly in a folder, by name."""
-    statement = (
-        sa.select(schema.placements)
-        .with_hint(*_BY_FOLDER)
-        .where(_p.container == container_id, _p.folder == folder)
-        .order_by(_p.name, _p.object)
-    )
-    return await reader.structs(PlacementRow, statement)
+async def find_names_in_folder(
+    reader: Reader, container_id: str, folder: str, *, with_hidden: bool = False
+) -> Sequence[tuple[Any, ...]]:
+    """Return id and name of the objects directly in a folder, by name."""
+    statement = _ALL_IN_FOLDER if with_hidden else _SHOWN_IN_FOLDER
+    values = {"c": container_id, "f": folder}
+    found = await reader.rows(statement, {**values, "n": FEW + 1})
+    return found if len(found) <= FEW else await reader.aside.rows(statement, {**values, "n": -1})
 
 
 async def find_ids_in(
     reader: Reader, container_id: str, folder: str = "/", limit: int | None = None
 ) -> list[str]:
     """Return the ids of the objects in a folder and below it, at most `limit`."""
-    statement = (
-        sa.select(_p.object)
-        .where(_p.container == container_id, projects.inside(_p.folder, folder))
-        .order_by(_p.object)
-        .limit(limit)
-    )
-    if folder != folders.ROOT:
-        statement = statement.with_hint(*_BY_FOLDER)
-    return _ids(await reader.rows(statement))
+    few = limit is not None and limit <= FEW
+    who = reader if few else reader.aside
+    values = {"c": container_id, "n": -1 if limit is None else limit}
+    if folder == folders.ROOT:
+        return _ids(await who.rows(_IDS_IN, values))
+    below = _PLACED_IN.where(projects.inside(_p.folder, folder)).with_hint(*_BY_FOLDER)
+    return _ids(await who.rows(below, values))
 
 
 async def count_in(reader: Reader, container_id: str) -> int:
@@ -167,7 +225,7 @@ async def find_visible_in(reader: Reader, container_id: str, folder: str) -> lis
         .where(_p.container == container_id, projects.inside(_p.folder, folder), _o.hidden == 0)
         .order_by(_p.object)
     )
-    return _ids(await reader.rows(statement))
+    return _ids(await reader.aside.rows(statement))
 
 
 async def find_visible_places(reader: Reader, container_id: str, folder: str) -> list[PlacementRow]:
@@ -186,22 +244,51 @@ async def find_visible_places(reader: Reader, container_id: str, folder: str) ->
     return await reader.structs(PlacementRow, statement)
 
 
+async def find_open(reader: Reader, object_ids: Iterable[str]) -> str | None:
+    """Return the id of one of the objects that is not closed, or None."""
+    async for some in parts_of(object_ids):
+        found = await reader.row(_OPEN, {"ids": some})
+        if found is not None:
+            return str(found[0])
+    return None
+
+
+async def find_not_live(
+    reader: Reader, container_id: str, object_ids: Iterable[str]
+) -> list[PlacementRow]:
+    """Return the places of those of the objects in a container whose archival was ever asked."""
+    found: list[PlacementRow] = []
+    async for some in parts_of(object_ids):
+        values = {"c": container_id, "ids": some}
+        found += await reader.structs(PlacementRow, _NOT_LIVE, values)
+    return found
+
+
 async def find_links_of(reader: Reader, object_ids: Iterable[str]) -> list[str]:
     """Return the ids to which any of the objects links."""
-    return _ids(await reader.rows(_LINKS_OF, {"ids": _encoded(object_ids)}))
+    found: dict[str, None] = {}
+    async for some in parts_of(object_ids):
+        found.update(dict.fromkeys(_ids(await reader.rows(_LINKS_OF, {"ids": some}))))
+    return list(found)
 
 
 async def find_links_to(
     reader: Reader, container_id: str, object_ids: Iterable[str]
 ) -> list[tuple[str, str]]:
     """Return (source, target) of the links from objects of a container to any of the objects."""
-    found = await reader.rows(_LINKS_TO, {"c": container_id, "ids": _encoded(object_ids)})
-    return [(str(row[0]), str(row[1])) for row in found]
+    found: list[tuple[str, str]] = []
+    async for some in parts_of(object_ids):
+        linked = await reader.rows(_LINKS_TO, {"c": container_id, "ids": some})
+        found += [(str(row[0]), str(row[1])) for row in linked]
+    return found
 
 
 async def find_hidden_in(reader: Reader, container_id: str, object_ids: Iterable[str]) -> list[str]:
     """Return those of the objects that lie in a container and are hidden."""
-    return _ids(await reader.rows(_HIDDEN_IN, {"c": container_id, "ids": _encoded(object_ids)}))
+    found: list[str] = []
+    async for some in parts_of(object_ids):
+        found += _ids(await reader.rows(_HIDDEN_IN, {"c": container_id, "ids": some}))
+    return found
 
 
 async def update_object(tx: Transaction, object_id: str, changes: dict[str, Any]) -> None:
@@ -219,11 +306,33 @@ async def update_placement(
     await tx.update(schema.placements, where, values)
 
 
+def _writer(tx: Transaction, changed: Sequence[object]) -> Transaction:
+    """Return who writes: many changes are written in a thread, as their pages come from disk."""
+    return tx if len(changed) <= AT_ONCE else tx.aside
+
+
 async def remove_placements(tx: Transaction, container_id: str, object_ids: Iterable[str]) -> None:
     """Take objects out of a container; those that then lie nowhere go, with their links."""
-    values = {"c": container_id, "ids": _encoded(object_ids)}
-    for statement in _REMOVALS:
-        await tx.execute(statement, values)
+    every = list(object_ids)
+    async for some in parts_of(every):
+        for statement in _REMOVALS:
+            await _writer(tx, every).execute(statement, {"c": container_id, "ids": some})
+
+
+async def add_placements(tx: Transaction, places: Sequence[PlacementRow]) -> None:
+    """Let objects lie where they do not yet."""
+    values = [rows.columns(place) for place in places]
+    await _writer(tx, places).execute_many(_ADD_PLACE, values)
+
+
+async def move_placements(
+    tx: Transaction, container_id: str, object_ids: Iterable[str], *, folder: str, now_ms: int
+) -> None:
+    """Let objects of a container lie in another folder of it."""
+    every = list(object_ids)
+    async for some in parts_of(every):
+        values = {"c": container_id, "ids": some, "f": folder, "t": now_ms}
+        await _writer(tx, every).execute(_MOVE, values)
 
 
 async def set_links(tx: Transaction, object_id: str, targets: Sequence[str]) -> None:

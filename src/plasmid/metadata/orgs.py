@@ -34,6 +34,7 @@ _SHARED = Prepared(
     .where(_m.user == param("k"))
 )
 _MEMBERS_OF_ANY = Prepared(sa.select(_p.member).where(_p.container.in_(listed("ks"))).distinct())
+_MADE_BY = Prepared(sa.select(sa.func.count()).where(_o.created_by == param("k")))
 _BILLED = Prepared(
     sa.select(schema.containers)
     .where(_c.bill_to == param("k"), sa.text("class_name = 'project'"))
@@ -43,6 +44,22 @@ _BILLED_APPS = Prepared(
     sa.select(schema.app_names)
     .where(schema.app_names.c.bill_to == param("k"))
     .order_by(schema.app_names.c.name)
+)
+_OFFERED = Prepared(
+    sa.select(schema.containers)
+    .where(
+        sa.text("class_name = 'project'"),
+        sa.func.json_extract(_c.flags, "$.pendingTransfer") == param("k"),
+    )
+    .order_by(_c.id)
+)
+_APP_NAMES = Prepared(sa.select(schema.app_names).order_by(schema.app_names.c.name))
+_u = schema.users.c
+_REMOVALS = (
+    Prepared(sa.update(schema.users).where(_u.bill_to == param("k")).values(bill_to=_u.id)),
+    Prepared(sa.delete(schema.members).where(_p.member == param("k"))),
+    Prepared(sa.delete(schema.org_members).where(_m.org == param("k"))),
+    Prepared(sa.delete(schema.orgs).where(_o.id == param("k"))),
 )
 
 
@@ -59,6 +76,12 @@ async def find_orgs(reader: Reader, org_ids: Iterable[str]) -> list[OrgRow]:
 async def find_all(reader: Reader) -> list[OrgRow]:
     """Return every org, by id."""
     return await reader.structs(OrgRow, _ALL)
+
+
+async def count_made_by(reader: Reader, user_id: str) -> int:
+    """Return how many orgs there are that a user has made."""
+    found = await reader.row(_MADE_BY, {"k": user_id})
+    return int(found[0]) if found is not None else 0
 
 
 async def update_org(tx: Transaction, org_id: str, changes: dict[str, Any]) -> None:
@@ -106,6 +129,23 @@ async def find_billed(reader: Reader, bill_to: str) -> list[ContainerRow]:
 async def find_billed_apps(reader: Reader, bill_to: str) -> list[AppNameRow]:
     """Return what the versions of each app have in common that an org is billed for, by name."""
     return await reader.structs(AppNameRow, _BILLED_APPS, {"k": bill_to})
+
+
+async def find_offered(reader: Reader, entity: str) -> list[ContainerRow]:
+    """Return the projects that wait for a user or an org to pay for them, by id."""
+    return await reader.structs(ContainerRow, _OFFERED, {"k": entity})
+
+
+async def find_apps_naming(reader: Reader, org_id: str) -> list[AppNameRow]:
+    """Return what the versions of each app have in common of which an org is user or developer."""
+    found = await reader.structs(AppNameRow, _APP_NAMES)
+    return [row for row in found if org_id in (*row.authorized_users, *row.developers)]
+
+
+async def remove_org(tx: Transaction, org_id: str) -> None:
+    """Forget an org: who is in it, what is shared with it, and who had it pay by default."""
+    for statement in _REMOVALS:
+        await tx.execute(statement, {"k": org_id})
 
 
 async def level_among(reader: Reader, user_id: str, members: Mapping[str, Level]) -> Level:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -56,6 +57,18 @@ _OUTLIVED = Prepared(
     .order_by(_c.destroy_at_ms)
     .limit(param("n"))
 )
+FOLDERS_AT_ONCE = 5_000
+_DROP_SOME_FOLDERS = Prepared(
+    sa.delete(schema.folders).where(
+        _f.container == param("k"),
+        _f.path.in_(sa.select(_f.path).where(_f.container == param("k")).limit(FOLDERS_AT_ONCE)),
+    )
+)
+_DROP_CONTAINER = (
+    Prepared(sa.delete(schema.members).where(_m.container == param("k"))),
+    Prepared(sa.delete(schema.placements).where(schema.placements.c.container == param("k"))),
+    Prepared(sa.delete(schema.containers).where(_c.id == param("k"))),
+)
 _TOUCH = Prepared(
     sa.update(schema.containers).where(_c.id == param("k")).values(modified_ms=param("t"))
 )
@@ -96,13 +109,20 @@ async def touch(tx: Transaction, container_id: str, now_ms: int) -> None:
 async def find_members(reader: Reader, container_id: str) -> dict[str, Level]:
     """Return the explicit levels on a container by member."""
     return {
-        member: Level(level) for member, level in await reader.rows(_MEMBERS, {"k": container_id})
+        member: _held(member, level)
+        for member, level in await reader.rows(_MEMBERS, {"k": container_id})
     }
+
+
+def _held(member: str, level: int) -> Level:
+    """Return the level that a member has by what is kept; everybody together only ever reads."""
+    return min(Level(level), Level.VIEW) if member == PUBLIC else Level(level)
 
 
 async def find_memberships(reader: Reader, member: str) -> dict[str, Level]:
     """Return the containers on which a member has an explicit level."""
-    return {row[0]: Level(row[1]) for row in await reader.rows(_MEMBERSHIPS, {"m": member})}
+    found = await reader.rows(_MEMBERSHIPS, {"m": member})
+    return {container: _held(member, level) for container, level in found}
 
 
 async def set_member(tx: Transaction, container_id: str, member: str, level: Level) -> None:
@@ -154,7 +174,7 @@ async def move_folders(tx: Transaction, container_id: str, old: str, new: str) -
     ):
         container = table.c.container
         moved = sa.literal(new) + sa.func.substr(column, len(old) + 1)
-        await tx.execute(
+        await tx.aside.execute(
             sa.update(table)
             .where(container == container_id, inside(column, old))
             .values({column.name: moved})
@@ -163,7 +183,7 @@ async def move_folders(tx: Transaction, container_id: str, old: str, new: str) -
 
 async def remove_folders(tx: Transaction, container_id: str, path: str) -> None:
     """Remove a folder and its subfolders (of the root: all but the root)."""
-    await tx.execute(
+    await tx.aside.execute(
         sa.delete(schema.folders).where(_f.container == container_id, inside(_f.path, path))
     )
 
@@ -182,6 +202,10 @@ def inside(column: Any, folder: str) -> sa.ColumnElement[bool]:
 
 async def remove_container(tx: Transaction, container_id: str) -> None:
     """Remove a container with its members, folders and placements."""
-    for table in (schema.members, schema.folders, schema.placements):
-        await tx.execute(sa.delete(table).where(table.c.container == container_id))
-    await tx.execute(sa.delete(schema.containers).where(_c.id == container_id))
+    while True:
+        dropped = await tx.execute(_DROP_SOME_FOLDERS, {"k": container_id})
+        if dropped < FOLDERS_AT_ONCE:
+            break
+        await asyncio.sleep(0)  # many folders are no reason to let others wait
+    for statement in _DROP_CONTAINER:
+        await tx.execute(statement, {"k": container_id})

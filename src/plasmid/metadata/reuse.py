@@ -5,12 +5,12 @@ Each query reads a few rows by an index, however many jobs there are.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.domain import ssh_access
+from plasmid.domain import reuse, ssh_access
 from plasmid.metadata import jobs, schema
 from plasmid.metadata.database import Prepared, Reader, param
 from plasmid.metadata.rows import JobRow
@@ -43,6 +43,21 @@ _OF_PROJECT = Prepared(
     .limit(NEAR_MAX)
 )
 _ANALYSIS = Prepared(sa.select(_a.parent_analysis, _a.properties).where(_a.id == param("k")))
+_SOURCE: Final = f"$.{reuse.SOURCE}"
+
+
+def _sources_of(table: sa.Table) -> sa.Select[Any]:
+    """Return the query of what the executions of one class, as stages, have their outputs from."""
+    earlier = table.alias()
+    source = sa.func.json_extract(table.c.settings, _SOURCE)
+    return (
+        sa.select(earlier.c.parent_analysis, earlier.c.stage == table.c.stage)
+        .select_from(table.outerjoin(earlier, earlier.c.id == source))
+        .where(table.c.parent_analysis == param("k"))
+    )
+
+
+_SOURCES_OF_STAGES = Prepared(sa.union_all(_sources_of(schema.jobs), _sources_of(schema.analyses)))
 _below = jobs.below()
 _WITH_LOGIN = Prepared(
     sa.select(_j.id)
@@ -60,6 +75,19 @@ _WITH_LOGIN = Prepared(
 async def could_log_in(reader: Reader, job_id: str) -> bool:
     """Say whether somebody could log in to a job, or to one of those below it, at any time."""
     return await reader.row(_WITH_LOGIN, {"k": job_id}) is not None
+
+
+class StageSource(msgspec.Struct, frozen=True):
+    """The analysis in which what a stage has its outputs from was run, and if as the same stage."""
+
+    analysis: str | None
+    is_same_stage: bool
+
+
+async def find_sources_of_stages(reader: Reader, analysis_id: str) -> list[StageSource]:
+    """Return where each execution of an analysis' stages has its outputs from; None if it ran."""
+    found = await reader.rows(_SOURCES_OF_STAGES, {"k": analysis_id})
+    return [StageSource(row[0], bool(row[1])) for row in found]
 
 
 async def find_equal(reader: Reader, key: str) -> list[JobRow]:

@@ -6,28 +6,16 @@ but for the conditions of some indexes.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
+from plasmid.metadata.columns import integer as _integer
+from plasmid.metadata.columns import key as _key
+from plasmid.metadata.columns import later_hash as _hash
+from plasmid.metadata.columns import text as _text
+
 tables = sa.MetaData()
-
-
-def _text(name: str, *, null: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=null)
-
-
-def _hash(name: str) -> sa.Column[Any]:
-    """Return a column of a JSON hash that came later: it is empty in older rows."""
-    return sa.Column(name, sa.Text, nullable=False, server_default="{}")
-
-
-def _integer(name: str, *, null: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.BigInteger, nullable=null)
-
-
-def _key(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, primary_key=True, nullable=False)
 
 
 settings = sa.Table("settings", tables, _key("key"), _text("value"))
@@ -120,6 +108,8 @@ members = sa.Table(
 
 folders = sa.Table("folders", tables, _key("container"), _key("path"))
 
+OPEN, HIDDEN = sa.text("state != 'closed'"), sa.text("hidden = 1")
+
 objects = sa.Table(
     "objects",
     tables,
@@ -139,6 +129,8 @@ objects = sa.Table(
     _text("body"),
     sa.Index("objects_created", "created_ms"),
     sa.Index("objects_class", "class_name"),
+    sa.Index("objects_open", "id", sqlite_where=OPEN),
+    sa.Index("objects_hidden", "id", sqlite_where=HIDDEN),
 )
 
 TAGGED, DESCRIBED = sa.text("tags != '[]'"), sa.text("properties != '{}'")
@@ -161,7 +153,7 @@ placements = sa.Table(
     sa.Index("placements_object", "object"),
     # what findDataObjects walks: the latest first, of all or of those with tags or properties
     *(
-        sa.Index(f"placements_{name}", "container", _LATEST, "object", sqlite_where=only)
+        sa.Index(f"placements_{name}", "container", _LATEST, "object", "name", sqlite_where=only)
         for name, only in (("modified", None), ("tagged", TAGGED), ("described", DESCRIBED))
     ),
 )

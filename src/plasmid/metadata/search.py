@@ -5,7 +5,8 @@ where it is while others come and go.
 
 A question either walks an index in the order of the results until a page is full, or, where a
 look at an index says that few can be meant, takes these and sorts them: so a page costs what it
-holds, however many objects there are beside.
+holds, however many objects there are beside. A walk past many that are not meant goes in stretches,
+so that others' questions have their turn, and ends before the page is full if it takes too long.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.domain import archival, folders, globs
+from plasmid.domain import archival, folders, globs, object_states
 from plasmid.domain.filters import DataObjects, Times
 from plasmid.metadata import projects, schema, search_terms
 from plasmid.metadata.database import Reader, listed, param
@@ -25,6 +26,10 @@ _o, _p, _l = schema.objects.c, schema.placements.c, schema.links.c
 # Of so many objects at most it is cheaper to take all that an index names, and sort them.
 FEW: Final = 5_000
 FEW_IN_FOLDER: Final = 50_000
+# A walk goes in stretches, the first of which are short, and looks at so many objects in all.
+STRETCH_MIN: Final = 2_000
+STRETCH_MAX: Final = 32_000
+LOOKED_AT_MAX: Final = 500_000
 _SORTS: Final[dict[str, sa.ColumnElement[Any]]] = {
     "created": _o.created_ms,
     "modified": _p.modified_ms,
@@ -50,6 +55,13 @@ class Found(msgspec.Struct, frozen=True):
     name: str
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Some of the results, and behind what to look for the others; None if these were the last."""
+
+    found: list[Found]
+    after: After | None
+
+
 class _Lead(msgspec.Struct, frozen=True):
     """A way to few objects: an index, what it is asked, and how many are few.
 
@@ -60,6 +72,7 @@ class _Lead(msgspec.Struct, frozen=True):
     conditions: _Conditions
     most: int = FEW
     chosen: Any = None
+    is_walk: bool = False
 
 
 async def find_data_objects(
@@ -70,14 +83,12 @@ async def find_data_objects(
     after: After | None,
     limit: int,
     now_ms: int,
-) -> list[Found]:
+) -> Part:
     """Return at most `limit` places of objects, in the question's order.
 
     Names given as patterns are left to the caller: no wanted name fails here.
     """
-    sort = question.sort
-    column = _SORTS[sort.field if sort else "modified"]
-    descending = sort.descending if sort else True
+    column, descending = _order(question)
     statement = (
         sa.select(_p.container, _p.object, column, _p.name)
         .select_from(schema.placements.join(schema.objects, _o.id == _p.object))
@@ -90,31 +101,83 @@ async def find_data_objects(
     if lead.index:
         statement = statement.with_hint(schema.placements, f"INDEXED BY {lead.index}")
     found: list[Found] = []
-    for inside, more in _stretches(containers, after, column, descending=descending):
-        values = {**_values(question, inside), "n": limit - len(found)}
-        rows = await reader.rows(statement.where(*more), values)
-        found += [Found(*row) for row in rows]
-        if len(found) == limit:
-            break
-    return found
+    length, looked_at = STRETCH_MIN, 0
+    while True:
+        edge = None
+        if lead.is_walk:
+            edge = await _edge(reader, question, containers, after, length=length)
+        for inside, more in _stretches(question, containers, after, edge):
+            values = {**_values(question, inside), "n": limit - len(found)}
+            rows = await reader.rows(statement.where(*more), values)
+            found += [Found(*row) for row in rows]
+            if len(found) == limit:
+                return Part(found, After(found[-1].container, found[-1].key, found[-1].object))
+        looked_at += length
+        if edge is None or looked_at >= LOOKED_AT_MAX:
+            return Part(found, edge)
+        after, length = edge, min(4 * length, STRETCH_MAX)
+
+
+def _order(question: DataObjects) -> tuple[sa.ColumnElement[Any], bool]:
+    """Return by what results are sorted within a container, and whether the last comes first."""
+    sort = question.sort
+    return _SORTS[sort.field if sort else "modified"], sort.descending if sort else True
+
+
+async def _edge(
+    reader: Reader,
+    question: DataObjects,
+    containers: Sequence[str],
+    after: After | None,
+    *,
+    length: int,
+) -> After | None:
+    """Return where a stretch of a walk ends, whatever is meant; None if it is the last one."""
+    column, descending = _order(question)
+    lead = _walk(question)
+    statement = (
+        sa.select(_p.container, column, _p.object)
+        .with_hint(schema.placements, f"INDEXED BY {lead.index}")
+        .where(_p.container.in_(listed("containers")), *lead.conditions)
+        .order_by(_p.container, column.desc() if descending else column.asc(), _p.object)
+        .limit(1)
+        .offset(param("n"))
+    )
+    left = length - 1
+    for inside, more in _stretches(question, containers, after, None):
+        values = {**_values(question, inside), "n": left}
+        row = await reader.row(statement.where(*more), values)
+        if row is not None:
+            return After(*row)
+        counted = sa.select(_p.object).where(_p.container.in_(listed("containers")), *more)
+        left -= await _count(reader, counted.where(*lead.conditions), left, values)
+    return None
 
 
 def _stretches(
-    containers: Sequence[str],
-    after: After | None,
-    column: sa.ColumnElement[Any],
-    *,
-    descending: bool,
+    question: DataObjects, containers: Sequence[str], after: After | None, edge: After | None
 ) -> list[tuple[Sequence[str], _Conditions]]:
-    """Return where to look on: the rest of the last result's container, then those behind it."""
-    if after is None:
-        return [(containers, [])]
-    past = column < after.key if descending else column > after.key
-    reached = column <= after.key if descending else column >= after.key
-    behind: _Conditions = [reached, sa.or_(past, _p.object > after.id)]
-    same = [item for item in containers if item == after.project]
-    later = [item for item in containers if item > after.project]
-    return [(part, more) for part, more in ((same, behind), (later, [])) if part]
+    """Return where to look: behind a result, up to another one that is included."""
+    first = "" if after is None else after.project
+    last = "" if edge is None else edge.project
+    by_ends: dict[tuple[bool, bool], list[str]] = {}
+    for item in containers:
+        if item >= first and (edge is None or item <= last):
+            by_ends.setdefault((item == first, item == last), []).append(item)
+    column, descending = _order(question)
+    found: list[tuple[Sequence[str], _Conditions]] = []
+    for (is_first, is_last), part in sorted(by_ends.items(), key=lambda entry: entry[1]):
+        more: _Conditions = []
+        if is_first and after is not None:
+            past = column < after.key if descending else column > after.key
+            reached = column <= after.key if descending else column >= after.key
+            more += [reached, sa.or_(past, _p.object > after.id)]
+        if is_last and edge is not None:
+            short = column > edge.key if descending else column < edge.key
+            within = column >= edge.key if descending else column <= edge.key
+            more += [within, sa.or_(short, _p.object <= edge.id)]
+        found.append((part, more))
+    return found
 
 
 async def _best(reader: Reader, question: DataObjects, containers: Sequence[str]) -> _Lead:
@@ -145,14 +208,15 @@ async def _count(reader: Reader, rows: sa.Select[Any], most: int, values: dict[s
 
 def _walk(question: DataObjects) -> _Lead:
     """Return the index that has the objects in the order of the results; an empty one is none."""
-    index = "placements_modified"
-    if question.sort is not None and question.sort.field != "modified":
-        index = "placements_name" if question.sort.field == "name" else ""
-    elif search_terms.fails_without(question.tags):
-        index = "placements_tagged"
-    elif search_terms.fails_without(question.properties):
-        index = "placements_described"
-    return _Lead(index, [])
+    field = "modified" if question.sort is None else question.sort.field
+    if field != "modified":
+        index = "placements_name" if field == "name" else ""
+        return _Lead(index, [], is_walk=bool(index))
+    if search_terms.fails_without(question.tags):
+        return _Lead("placements_tagged", [schema.TAGGED], is_walk=True)
+    if search_terms.fails_without(question.properties):
+        return _Lead("placements_described", [schema.DESCRIBED], is_walk=True)
+    return _Lead("placements_modified", [], is_walk=True)
 
 
 def _leads(question: DataObjects) -> list[_Lead]:
@@ -162,7 +226,7 @@ def _leads(question: DataObjects) -> list[_Lead]:
         where = _folders(question)
         exact = names if not question.scope.recurse and _literal(question) is not None else []
         leads.append(_Lead("placements_folder", [*where, *exact], FEW_IN_FOLDER))
-    if names:
+    if len(names) > 1 or _literal(question) is not None:  # not all names need be looked at
         leads.append(_Lead("placements_name", names))
     if question.ids is not None:
         leads.append(_Lead("placements_object", [_p.object.in_(listed("ids"))]))
@@ -180,6 +244,10 @@ def _chosen(question: DataObjects) -> list[sa.Select[Any]]:
         found.append(sa.select(_l.source).where(_l.target == question.link))
     if question.class_name is not None:
         found.append(sa.select(_o.id).where(_o.class_name == question.class_name))
+    if question.state not in (None, object_states.CLOSED):
+        found.append(sa.select(_o.id).where(schema.OPEN, _o.state == question.state))
+    if question.hidden:
+        found.append(sa.select(_o.id).where(schema.HIDDEN))
     if question.created.after_ms is not None:
         found.append(sa.select(_o.id).where(*_times(_o.created_ms, question.created)))
     return found

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from plasmid.metadata import jobs, schema
+from plasmid.metadata import analyses, jobs, schema
 from plasmid.metadata.database import Prepared, Reader
 
 FOUND_MAX: Final = 500
@@ -17,7 +17,9 @@ FOUND_MAX: Final = 500
 _j, _w, _k, _o = schema.jobs.c, schema.waits.c, schema.tokens.c, schema.objects.c
 _WAITING: Final = ("waiting_on_input", "waiting_on_output")
 _is_job = _w.target.like("job-%")
+_is_analysis = _w.target.like("analysis-%")
 _target = sa.alias(schema.jobs)
+_a = schema.analyses.c
 _NEVER_WOKEN_BY_JOBS = Prepared(
     sa.select(_w.target)
     .where(
@@ -31,10 +33,22 @@ _NEVER_WOKEN_BY_JOBS = Prepared(
     .distinct()
     .limit(FOUND_MAX)
 )
+_NEVER_WOKEN_BY_ANALYSES = Prepared(
+    sa.select(_w.target)
+    .where(
+        _is_analysis,
+        sa.not_(
+            sa.select(_a.id).where(_a.id == _w.target, _a.state.in_(analyses.UNFINISHED)).exists()
+        ),
+    )
+    .distinct()
+    .limit(FOUND_MAX)
+)
 _NEVER_WOKEN_BY_OBJECTS = Prepared(
     sa.select(_w.target)
     .where(
         sa.not_(_is_job),
+        sa.not_(_is_analysis),
         sa.not_(sa.select(_o.id).where(_o.id == _w.target, _o.state != "closed").exists()),
     )
     .distinct()
@@ -66,8 +80,9 @@ _TOKENS_LEFT = Prepared(
 
 
 async def find_never_woken(reader: Reader) -> list[str]:
-    """Return the jobs and data objects that have ended or closed, and for which jobs still wait."""
-    return await _ids(reader, _NEVER_WOKEN_BY_JOBS) + await _ids(reader, _NEVER_WOKEN_BY_OBJECTS)
+    """Return what has ended or closed, and for which jobs still wait: executions, data objects."""
+    kinds = (_NEVER_WOKEN_BY_JOBS, _NEVER_WOKEN_BY_ANALYSES, _NEVER_WOKEN_BY_OBJECTS)
+    return [target for kind in kinds for target in await _ids(reader, kind)]
 
 
 async def find_without_waits(reader: Reader) -> list[str]:

@@ -35,6 +35,11 @@ _TOKENS = Prepared(
     .where(schema.tokens.c.job.is_(None), schema.tokens.c.user.is_not(None))
     .order_by(schema.tokens.c.user, schema.tokens.c.created_ms, schema.tokens.c.hash)
 )
+_TOKENS_OF = Prepared(
+    sa.select(sa.func.count()).where(
+        schema.tokens.c.user == param("k"), schema.tokens.c.job.is_(None)
+    )
+)
 _DROP_TOKEN = Prepared(sa.delete(schema.tokens).where(schema.tokens.c.hash == param("k")))
 _DROP_JOB_TOKENS = Prepared(sa.delete(schema.tokens).where(schema.tokens.c.job == param("k")))
 _NONCE = Prepared(
@@ -82,6 +87,12 @@ async def find_token(reader: Reader, token_hash: str) -> TokenRow | None:
 async def find_tokens(reader: Reader) -> list[TokenRow]:
     """Return the tokens of users, not those of jobs, by user and age."""
     return await reader.structs(TokenRow, _TOKENS)
+
+
+async def count_tokens(reader: Reader, user_id: str) -> int:
+    """Return how many tokens a user has, not counting those of their jobs."""
+    found = await reader.row(_TOKENS_OF, {"k": user_id})
+    return int(found[0]) if found is not None else 0
 
 
 async def remove_token(tx: Transaction, token_hash: str) -> bool:

@@ -1,4 +1,4 @@
-"""What was run of workflows."""
+"""What was run of workflows, and which are needed no more."""
 
 from __future__ import annotations
 
@@ -7,10 +7,27 @@ from collections.abc import Collection
 import msgspec
 import sqlalchemy as sa
 
-from plasmid.metadata import schema
-from plasmid.metadata.database import Reader
+from plasmid.metadata import analyses, schema
+from plasmid.metadata.database import Prepared, Reader, param
 
-_a = schema.analyses.c
+_a, _o, _p = schema.analyses.c, schema.objects.c, schema.placements.c
+# A temporary one that somebody has closed or shows is kept: the client does neither.
+_LEFT_OVER = Prepared(
+    sa.select(_p.container, _p.object)
+    .join_from(schema.objects, schema.placements, _p.object == _o.id)
+    .where(
+        _o.class_name == "workflow",
+        _o.hidden,
+        _o.state == "open",
+        _p.modified_ms < param("t"),
+        sa.func.json_extract(_o.body, "$.temporary"),
+        ~sa.exists().where(
+            _a.executable == _o.id,
+            sa.or_(_a.state.in_(analyses.UNFINISHED), _a.modified_ms >= param("t")),
+        ),
+    )
+    .limit(param("n"))
+)
 
 
 class Latest(msgspec.Struct, frozen=True):
@@ -20,6 +37,15 @@ class Latest(msgspec.Struct, frozen=True):
     project: str
     created_ms: int
     state: str
+
+
+async def find_left_over(reader: Reader, before_ms: int, limit: int) -> list[tuple[str, str]]:
+    """Return where temporary workflows lie, and their ids, of which nothing was run since a time.
+
+    Nor is anything of them that is not over.
+    """
+    found = await reader.rows(_LEFT_OVER, {"t": before_ms, "n": limit})
+    return [(str(row[0]), str(row[1])) for row in found]
 
 
 async def find_latest(

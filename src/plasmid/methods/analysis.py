@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from plasmid.domain import analysis_states, errors, keys, properties, ssh_access
-from plasmid.executions import settle
+from plasmid.domain import analysis_states, errors, keys, ssh_access
+from plasmid.executions import analysis_outputs, settle
 from plasmid.metadata import analyses, jobs
+from plasmid.metadata.analyses import Stages
 from plasmid.metadata.rows import AnalysisRow, JobRow
 from plasmid.methods import execution_changes, launched, moments, shown, web_apps
 from plasmid.methods.call import Call, Ref
@@ -26,21 +27,20 @@ async def describe(call: Call, target: AnalysisRow, body: dict[str, Any]) -> dic
 
 
 async def described(call: Call, row: AnalysisRow, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the describe of an analysis: its input is what its stages have of it by now."""
+    """Return the describe of an analysis: what its stages have got and put out by now."""
     wanted = wire.wanted(options)
+    if row.state == analysis_states.State.DONE:
+        wanted.discard("output")
     if not wanted:
         return wire.describe(row, [], options, now_ms=call.now_ms)
-    has_io = keys.boolean(dict(options), "io", default=True)
-    inner = {} if has_io else {"io": False}
     found = await analyses.find_stages(call.reader, row.id)
-    executions = {job.id: await _job(call, job, inner) for job in found.jobs.values()}
-    for below in found.analyses.values():
-        executions[below.id] = await described(call, below, inner)
-    await launched.add_to_all(call.reader, [(one, executions[one]) for one in found.jobs])
-    stages = [
-        {"id": entry["id"], "execution": executions.get(entry["execution"], {})}
-        for entry in row.stages
-    ]
+    if "output" in wanted:
+        output = await analysis_outputs.so_far(call.reader, row, found)
+        row = msgspec.structs.replace(row, output=output)
+    if wanted == {"output"}:
+        return wire.describe(row, [], options, now_ms=call.now_ms)
+    has_io = keys.boolean(dict(options), "io", default=True)
+    stages = await _stages(call, row, found, options={} if has_io else {"io": False})
     if has_io:
         values = {
             f"{stage['id']}.{name}": value
@@ -49,6 +49,28 @@ async def described(call: Call, row: AnalysisRow, options: Mapping[str, Any]) ->
         }
         row = msgspec.structs.replace(row, input=values)
     return wire.describe(row, stages, options, now_ms=call.now_ms)
+
+
+async def _stages(
+    call: Call, row: AnalysisRow, found: Stages, *, options: dict[str, Any]
+) -> list[dict[str, Any]]:
+    executions = {job.id: await _job(call, job, options) for job in found.jobs.values()}
+    for below in found.analyses.values():
+        executions[below.id] = await described(call, below, options)
+    await launched.add_to_all(call.reader, [(one, executions[one]) for one in found.jobs])
+    return [
+        {"id": entry["id"], "execution": executions.get(entry["execution"], {})}
+        for entry in row.stages
+    ]
+
+
+async def described_by_id(call: Call, execution: str) -> dict[str, Any] | None:
+    """Return the describe of a job or an analysis; None if there is none of that id."""
+    job = await jobs.find_job(call.reader, execution)
+    if job is not None:
+        return await launched.added(call.reader, await _job(call, job, {}), job.id)
+    row = await analyses.find_analysis(call.reader, execution)
+    return None if row is None else await described(call, row, {})
 
 
 async def _job(call: Call, row: JobRow, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,28 +109,3 @@ async def _allow_ssh(call: Call, target: AnalysisRow, allowed: list[str]) -> Non
         await jobs.update_job(call.tx, row.id, {"settings": settings})
         if row.worker is not None:
             call.tx.notify(settle.worker_topic(row.worker))
-
-
-@method("/analysis-xxxx/addTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
-async def add_tags(call: Call, target: AnalysisRow, body: dict[str, Any]) -> Ref:
-    """Add tags to an analysis."""
-    tags = properties.with_added(target.tags, properties.check_tags(body.get("tags")))
-    await analyses.update_analysis(call.tx, target.id, {"tags": tags})
-    return Ref(target.id)
-
-
-@method("/analysis-xxxx/removeTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
-async def remove_tags(call: Call, target: AnalysisRow, body: dict[str, Any]) -> Ref:
-    """Take tags from an analysis."""
-    tags = properties.without(target.tags, properties.check_tags(body.get("tags")))
-    await analyses.update_analysis(call.tx, target.id, {"tags": tags})
-    return Ref(target.id)
-
-
-@method("/analysis-xxxx/setProperties", access=Access.CONTRIBUTE, mode=Mode.WRITE)
-async def set_properties(call: Call, target: AnalysisRow, body: dict[str, Any]) -> Ref:
-    """Set properties of an analysis; null removes one."""
-    given = properties.check_property_changes(body.get("properties"))
-    changed = properties.with_changes(target.properties, given)
-    await analyses.update_analysis(call.tx, target.id, {"properties": changed})
-    return Ref(target.id)

@@ -13,7 +13,7 @@ import msgspec
 
 from plasmid.domain import app_spec, errors, folders, https_app, ids, keys, links, run_spec
 from plasmid.domain.access import Level
-from plasmid.executions import app_containers, cloning
+from plasmid.executions import app_containers, cloning, restricted
 from plasmid.executions.world import Moment
 from plasmid.metadata import objects, projects
 from plasmid.metadata.rows import AppRow, ContainerRow, ObjectRow
@@ -125,10 +125,8 @@ async def _copyable(call: Call, object_id: str) -> DataObject:
 
 async def _copied_from(call: Call, container_id: str) -> Container:
     found = await targets.get_container(call, container_id, Level.VIEW)
-    home = found.row
-    if home.project is not None:  # a workspace or a cache is as restricted as its project
-        home = await projects.find_container(call.reader, home.project) or home
-    if home.flags.get("restricted"):
+    home = await restricted.home_of(call.reader, found.row)
+    if home.flags.get(restricted.FLAG):
         raise errors.PermissionDenied(f"{home.id} is restricted: nothing can be cloned from it")
     await levels.require_code(call, container_id)
     return found

@@ -60,7 +60,6 @@ async def add(
     is_taken = await apps.find_aliased(call.reader, name, version) is not None
     if is_taken or version == app_spec.DEFAULT:
         raise errors.InvalidInput(CONFLICT)
-    app_spec.check_version(version)
     sources = await read(call, body)
     for region in sources:
         await billing.require_region(call, listing.bill_to, region)
@@ -95,6 +94,7 @@ async def _claimed(
     label = f"{class_name}-{name}"
     listing = await apps.find_name(call.reader, name)
     if listing is None:
+        app_spec.require_free_name(name)
         listing = AppNameRow(name, await billing.bill_to_of(call, body), [call.user], [], [])
         await call.tx.add(listing)
         return listing, True

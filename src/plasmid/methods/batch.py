@@ -32,13 +32,8 @@ async def generate_batch_inputs(call: Call, target: None, body: dict[str, Any]) 
     await targets.get_container(call, project, Level.VIEW)
     folder = folders.read(body)
     await folder_methods.require_folder(call, project, folder)
-    places = await objects.find_in_folder(call.reader, project, folder)
-    found = await objects.find_objects(call.reader, [place.object for place in places])
-    files = [
-        (place.object, place.name)
-        for place in places
-        if ids.is_id(place.object, "file") and not found[place.object].hidden
-    ]
+    named = await objects.find_names_in_folder(call.reader, project, folder)
+    files = [(object_id, name) for object_id, name in named if object_id.startswith("file-")]
     # the more files and expressions, the longer it takes: others must not wait for it
     made = await asyncio.to_thread(batches.grouped, _in_time(files), expressions)
     return {"batchInputs": [_shown(batch, list(expressions)) for batch in made]}

@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from plasmid import __version__
 from plasmid.domain import app_spec, ids
@@ -25,6 +26,7 @@ from plasmid.metadata.rows import AppNameRow, AppRow
 from plasmid.methods import app_making
 from plasmid.methods.call import REGIONS
 
+_log: Final = structlog.get_logger()
 APPS_FOLDER: Final = "/opt/plasmid/create-asset"
 _BUILDER: Final = "create_asset.py"
 # The program by which every job's dependencies are installed, and the folder of its parts.
@@ -88,9 +90,15 @@ EVERY: Final = {**CATALOGUE, **REMOTE}
 async def seed(
     tx: Transaction, owner: str, now_ms: int, *, wanted: Mapping[str, BuiltInApp] = EVERY
 ) -> None:
-    """Add the apps that are missing, and give those of an older release what they are now."""
+    """Add the apps that are missing, and give those of an older release what they are now.
+
+    One whose name a user's app has had since before it was kept is left out: theirs goes on.
+    """
     for app in wanted.values():
         version = await apps.find_version(tx, app.id)
+        if version is None and await apps.find_name(tx, app.name) is not None:
+            _log.warning("built_in_app_left_out", name=app.name, why="a user's app has this name")
+            continue
         if version is None:
             version = await _add(tx, app, owner, now_ms=now_ms)
         elif version.version != __version__:

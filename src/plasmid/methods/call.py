@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from plasmid.auth.app_sessions import AppSessions
+from plasmid.auth.logins import Logins
 from plasmid.auth.rates import Rates
 from plasmid.auth.tokens import Authenticator
 from plasmid.backends.backend import Backend
@@ -51,8 +52,8 @@ class Limits(msgspec.Struct, frozen=True):
     `escalate`, a job that lacked memory or disk is tried again on a larger instance type; with
     `reuse`, one may be given the outputs of an equal one. None starts before it has been runnable
     for `queue_ms_min`. Calls are limited for the jobs of each tree and for each user, where they
-    are (not 0), and so are logs. Jobs' web applications are below `web_app_domain`, if it is not
-    empty.
+    are (not 0), and so are logs, failed logins, and the tokens and orgs of a user. Jobs' web
+    applications are below `web_app_domain`, if it is not empty.
     """
 
     job_timeout_ms: int = 30 * 24 * 3600 * 1000
@@ -65,6 +66,9 @@ class Limits(msgspec.Struct, frozen=True):
     tree_jobs_max: int = 10_000
     job_calls_per_second: int = 0
     user_calls_per_second: int = 0
+    failed_logins_per_minute: int = 20
+    user_tokens_max: int = 1_000
+    user_orgs_max: int = 1_000
     log_bytes_max: int = 0
     metrics_ms: int = 60_000
     ssh_enabled: bool = True
@@ -107,6 +111,7 @@ class Platform:
         self.rates = Rates(
             jobs=self.limits.job_calls_per_second, users=self.limits.user_calls_per_second
         )
+        self.logins = Logins(self.limits.failed_logins_per_minute)
         self.changes = Changes()
         self.samples = JobSamples()
         self.is_stopping = False

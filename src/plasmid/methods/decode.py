@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import cache
 from typing import Any, Final
@@ -13,8 +14,13 @@ from plasmid.domain import errors
 VALUES_MAX: Final = 250_000
 OUT_OF_RANGE: Final = "A number of the input is out of range"
 
-# Takes a string that does not end, too, and never goes back: linear in whatever comes.
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[,\[{]', re.DOTALL)
+# So much is looked at in one go: between two slices others have their turn.
+SLICE_BYTES: Final = 256 << 10
+
+# What stands for a string may end with the slice, and neither ever goes back: linear in whatever
+# comes.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?P<end>")?|[,\[{]', re.DOTALL)
+_REST = re.compile(rb'(?:[^"\\]++|\\.)*+(?P<end>")?', re.DOTALL)
 _QUOTE: Final = ord('"')
 _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`(?:, got `(?P<got>[^`]*)`)?(?P<rest>[^`]*)")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
@@ -30,26 +36,49 @@ _WORDS = {
 }
 
 
-def require_few_values(body: bytes) -> None:
+async def require_few_values(body: bytes) -> None:
     """Raise InvalidInput for JSON of so many values that work on each would hold up all others."""
-    if len(body) > VALUES_MAX and _marks(body) > VALUES_MAX and _has_too_many(body):
+    if len(body) <= VALUES_MAX or await _marks(body) <= VALUES_MAX:
+        return
+    if await _has_too_many(body):
         raise errors.InvalidInput(
             f"The request body holds more than {VALUES_MAX} values; make several calls of it"
         )
 
 
-def _marks(body: bytes) -> int:
+async def _marks(body: bytes) -> int:
     """Count what stands before values, also where it stands in strings."""
-    return body.count(b",") + body.count(b"[") + body.count(b"{")
-
-
-def _has_too_many(body: bytes) -> bool:
-    """Say whether there are too many values; each has a mark before it, and at most two strings."""
     marks = 0
-    for count, token in enumerate(_TOKEN.finditer(body)):
-        marks += body[token.start()] != _QUOTE
-        if marks > VALUES_MAX or count > 3 * VALUES_MAX:
-            return True
+    for start in range(0, len(body), SLICE_BYTES):
+        marks += sum(body.count(mark, start, start + SLICE_BYTES) for mark in (b",", b"[", b"{"))
+        await asyncio.sleep(0)
+    return marks
+
+
+async def _has_too_many(body: bytes) -> bool:
+    """Say whether there are too many values; each has a mark before it, and at most two strings."""
+    marks = count = start = 0
+    in_string = False
+    while start < len(body):
+        await asyncio.sleep(0)
+        end = start + SLICE_BYTES
+        if in_string:
+            rest = _REST.match(body, start, end)
+            if rest is None or rest.end() == start:
+                return False  # half an escape is all that is left
+            start, in_string = rest.end(), rest["end"] is None
+            continue
+        for token in _TOKEN.finditer(body, start, end):
+            start = token.end()
+            is_string = body[token.start()] == _QUOTE
+            in_string = is_string and token["end"] is None
+            marks += not is_string
+            count += 1
+            if marks > VALUES_MAX or count > 3 * VALUES_MAX:
+                return True
+            if in_string:
+                break  # the slice ends in it
+        start = start if in_string else end
     return False
 
 

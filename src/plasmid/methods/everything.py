@@ -15,6 +15,7 @@ from plasmid.methods import (
     databases,
     describing,
     dry_runs,
+    execution_labels,
     features,
     file,
     find,
@@ -31,6 +32,7 @@ from plasmid.methods import (
     job,
     job_log,
     org,
+    org_ending,
     org_members,
     people,
     project,
@@ -49,9 +51,10 @@ from plasmid.methods import (
 
 MODULES = (
     adopt, analysis, app, app_people, app_versions, applet, archival, batch, containers, databases,
-    describing, dry_runs, features, file, find, find_apps, find_executions, global_workflow,
-    find_orgs, find_people, find_projects, folders, global_search, identity, internal, job, job_log,
-    org, org_members, people, project, project_members, record,
+    describing, dry_runs, execution_labels, features, file, find, find_apps, find_executions,
+    global_workflow, find_orgs, find_people, find_projects, folders, global_search, identity,
+    internal, job, job_log,
+    org, org_ending, org_members, people, project, project_members, record,
     shared, system, tokens, user, user_new, web_apps,
     workflow, workflow_edits, workflow_runs,
 )  # fmt: skip

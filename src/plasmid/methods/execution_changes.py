@@ -13,8 +13,7 @@ from plasmid.methods.call import Call
 
 def ssh_addresses(call: Call, body: dict[str, Any]) -> list[str]:
     """Return from where one may connect to a job; raises if that is wrong, or disabled here."""
-    allowed = keys.strings(body, ssh_access.FIELD) or []
-    ssh_access.check_addresses(allowed)
+    allowed = ssh_access.allowed_by(body)
     if allowed and not call.platform.limits.ssh_enabled:
         raise errors.InvalidState(ssh_access.DISABLED)
     return allowed

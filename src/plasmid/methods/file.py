@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from plasmid.domain import errors, ids, keys, object_states, properties, upload_limits
 from plasmid.domain.upload_limits import UploadedPart, UploadLimits
+from plasmid.executions import restricted
 from plasmid.metadata import objects, projects
 from plasmid.metadata.rows import PartRow
 from plasmid.methods import archival, creation, shared, signing
@@ -124,13 +125,27 @@ def _require_in_project(target: DataObject, project: object) -> None:
 
 
 async def _require_download_allowed(call: Call, target: DataObject, project: str | None) -> None:
-    """Raise PermissionDenied if the project, or each that holds the file, forbids downloads."""
+    """Raise PermissionDenied if the project, or each that holds the file, forbids downloads.
+
+    Jobs may download, but not out of a restricted project that is not theirs.
+    """
     if call.actor.job is not None:
+        await _require_own_or_open(call, target)
         return
     containers = [project] if project else [place.container for place, _ in target.places]
     found = await projects.find_containers(call.reader, containers)
     if found and all(row.flags.get("downloadRestricted") for row in found):
         raise errors.PermissionDenied(f"{target.place.container} does not allow downloads")
+
+
+async def _require_own_or_open(call: Call, target: DataObject) -> None:
+    """Raise PermissionDenied if a restricted project keeps a file from the calling job."""
+    containers = [place.container for place, _ in target.places]
+    if any(container in call.actor.containers for container in containers):
+        return
+    keeper = await restricted.Homes(call.reader, "").all_closed_by(containers)
+    if keeper is not None:
+        raise errors.PermissionDenied(restricted.told(target.id, keeper))
 
 
 def _duration(body: dict[str, Any]) -> int:

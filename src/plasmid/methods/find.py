@@ -22,6 +22,9 @@ from plasmid.methods.wire import fields
 BATCH_MAX: Final = 10_000
 RESOLVE_MAX: Final = 1000
 YIELD_EVERY: Final = 100
+# So many names are held against a pattern at once, and by one call.
+NAMES_AT_ONCE: Final = 1_000
+NAMES_MAX: Final = 50_000
 
 
 _Page = list[tuple[ObjectRow, PlacementRow, Any]]
@@ -41,7 +44,7 @@ async def find_data_objects(call: Call, target: None, body: dict[str, Any]) -> d
     question = filters.read_data_objects(body)
     containers = await _containers(call, question)
     options = fields.options_of(question.page.describe)
-    found, more = await _page(call, question, containers)
+    found, after = await _page(call, question, containers)
     results: list[dict[str, Any]] = []
     for row, place, _ in found:
         if len(results) % YIELD_EVERY == 0:
@@ -50,20 +53,24 @@ async def find_data_objects(call: Call, target: None, body: dict[str, Any]) -> d
         if options is not None:
             entry["describe"] = await data_objects.describe(call, row, place, options)
         results.append(entry)
-    last = found[-1] if more else None
-    following = {"project": last[1].container, "id": last[0].id, "key": last[2]} if last else None
+    following = after and {"project": after.project, "id": after.id, "key": after.key}
     return {"results": results, "next": following}
 
 
-async def _page(call: Call, question: DataObjects, containers: list[str]) -> tuple[_Page, bool]:
-    """Return the results of one page, and whether there are more."""
+async def _page(
+    call: Call, question: DataObjects, containers: list[str]
+) -> tuple[_Page, After | None]:
+    """Return the results of one page, and behind what the next one begins, if there is one.
+
+    Where few of a great many objects are meant, a page may end before it is full.
+    """
     limit = question.page.limit
     batch = limit + 1
     after = _after(question.page.starting)
-    matches = None if question.name is None else globs.matcher(question.name)
     found: _Page = []
+    looked_at = 0
     while containers:
-        rows = await search.find_data_objects(
+        part = await search.find_data_objects(
             call.reader.aside,
             question,
             containers,
@@ -71,19 +78,33 @@ async def _page(call: Call, question: DataObjects, containers: list[str]) -> tup
             limit=batch,
             now_ms=call.now_ms,
         )
-        named = [row for row in rows if matches is None or matches(row.name)]
+        named = await _named(question, part.found)
         while named and len(found) <= limit:
             several = limit + 1 - len(found)
             read = await _read(call, named[:several])
             found += [entry for entry in read if _holds(question, entry[0], entry[1])]
             named = named[several:]
         if len(found) > limit:
-            return found[:limit], True
-        if len(rows) < batch:
-            break
-        after = After(rows[-1].container, rows[-1].key, rows[-1].object)
+            row, place, key = found[limit - 1]
+            return found[:limit], After(place.container, key, row.id)
+        after = part.after
+        looked_at += len(part.found)
+        if after is None or len(part.found) < batch or looked_at > NAMES_MAX:
+            return found, after
         batch = BATCH_MAX
-    return found, False
+    return found, None
+
+
+async def _named(question: DataObjects, found: list[Found]) -> list[Found]:
+    """Return those of some results whose names are like the pattern that is asked for."""
+    if question.name is None:
+        return found
+    matches = globs.matcher(question.name)
+    named: list[Found] = []
+    for start in range(0, len(found), NAMES_AT_ONCE):
+        await asyncio.sleep(0)  # an expression takes its time
+        named += [row for row in found[start : start + NAMES_AT_ONCE] if matches(row.name)]
+    return named
 
 
 async def _read(call: Call, places: list[Found]) -> _Page:

@@ -10,7 +10,7 @@ from plasmid.domain.filters import Apps
 from plasmid.metadata import apps, objects
 from plasmid.metadata.apps import Found
 from plasmid.methods import app as app_methods
-from plasmid.methods import global_workflow, levels, targets
+from plasmid.methods import global_workflow, levels, org_access, targets
 from plasmid.methods.call import Call
 from plasmid.methods.org_access import Org
 from plasmid.methods.registry import method
@@ -63,7 +63,7 @@ async def _page(call: Call, question: Apps, found: list[Found], *, place: Place)
     options = fields.options_of(question.page.describe)
     results: list[dict[str, Any]] = []
     for entry in _from(sorted(found, key=place), question.page.starting, place):
-        if not _holds(question, entry):
+        if not _holds(question, entry) or not _is_told_of(call, question, entry):
             continue
         if len(results) == question.page.limit:
             return {"results": results, "next": " ".join(place(entry))}
@@ -103,11 +103,23 @@ def _holds(question: Apps, entry: Found) -> bool:
         and (question.category is None or question.category in listing.categories)
         and question.bill_to in (None, listing.bill_to)
         and question.created_by in (None, version.created_by)
-        and (question.developer is None or question.developer in listing.developers)
         and question.authorized_user in (None, *listing.authorized_users)
         and question.created.hold(version.created_ms)
         and question.modified.hold(version.modified_ms)
     )
+
+
+def _is_told_of(call: Call, question: Apps, entry: Found) -> bool:
+    """Say whether a version has the developer that is asked for, as far as the caller may know.
+
+    Who develops an app is told to its developers, and to who administers the org that pays.
+    """
+    if question.developer is None:
+        return True
+    place = call.orgs.get(entry.listing.bill_to)
+    is_admin = place is not None and place.level == orgs.ADMIN and org_access.is_whole(call)
+    may_know = call.actor.is_operator or is_admin or levels.may_develop(call, entry.listing)
+    return may_know and question.developer in entry.listing.developers
 
 
 async def _described(call: Call, found: App, options: dict[str, Any]) -> dict[str, Any]:

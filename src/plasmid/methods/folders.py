@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plasmid.domain import archival, errors, folders, ids, keys, object_states
+from plasmid.domain import archival, errors, folders, ids, keys
 from plasmid.domain.access import Level
-from plasmid.executions import cloning
+from plasmid.executions import cloning, restricted
 from plasmid.metadata import objects, projects
 from plasmid.methods import data_objects, levels, moments, removal, targets
 from plasmid.methods.call import Call, Ref
@@ -82,19 +82,25 @@ async def _objects_of(
     *,
     with_hidden: bool,
 ) -> list[dict[str, Any]]:
-    places = await objects.find_in_folder(call.reader, target.id, folder)
-    found = await objects.find_objects(call.reader, [place.object for place in places])
+    named = await objects.find_names_in_folder(
+        call.reader, target.id, folder, with_hidden=with_hidden
+    )
+    if options is None:
+        return [{"id": object_id} for object_id, _ in named]
     listed: list[dict[str, Any]] = []
-    for place in places:
-        if len(listed) % YIELD_EVERY == 0:
-            await asyncio.sleep(0)  # a long list is no reason to let others wait
-        row = found[place.object]
-        if row.hidden and not with_hidden:
-            continue
-        entry: dict[str, Any] = {"id": row.id}
-        if options is not None:
-            entry["describe"] = await data_objects.describe(call, row, place, options)
-        listed.append(entry)
+    for start in range(0, len(named), objects.SOME):
+        some = [object_id for object_id, _ in named[start : start + objects.SOME]]
+        found = await objects.find_objects(call.reader, some)
+        places = await objects.find_placements_in(call.reader, target.id, some)
+        by_id = {place.object: place for place in places}
+        for object_id in some:
+            if len(listed) % YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # a long list is no reason to let others wait
+            row, place = found.get(object_id), by_id.get(object_id)
+            if row is None or place is None or place.folder != folder:
+                continue  # gone meanwhile
+            described = await data_objects.describe(call, row, place, options)
+            listed.append({"id": object_id, "describe": described})
     return listed
 
 
@@ -153,13 +159,9 @@ async def move(call: Call, target: Container, body: dict[str, Any]) -> Ref:
     destination = folders.normalise(body.get("destination"), "destination")
     await require_folder(call, target.id, destination)
     object_ids = await removal.known_ids(call, target.id, body, force=False)
-    places = await objects.find_placements_in(call.reader, target.id, object_ids)
-    for count, place in enumerate(places, 1):
-        if count % YIELD_EVERY == 0:
-            await asyncio.sleep(0)
-        await objects.update_placement(
-            call.tx, place, {"folder": destination, "modified_ms": call.now_ms}
-        )
+    await objects.move_placements(
+        call.tx, target.id, object_ids, folder=destination, now_ms=call.now_ms
+    )
     for path in keys.strings(body, "folders") or []:
         folder = folders.normalise(path, "folders")
         await _move_folder(call, target.id, folder, folders.join(destination, folders.name(folder)))
@@ -205,7 +207,7 @@ async def _clone_destination(call: Call, target: Container, body: dict[str, Any]
     if project == target.id:
         raise errors.InvalidInput("Objects cannot be cloned into the container they are in")
     destination = await targets.get_container(call, str(project), Level.UPLOAD)
-    await _require_unrestricted(call, target, destination.id)
+    await _require_unrestricted(call, target, destination)
     if destination.row.region != target.row.region:
         raise errors.InvalidInput(
             f"{destination.id} is in region {destination.row.region}, {target.id} is in"
@@ -214,13 +216,12 @@ async def _clone_destination(call: Call, target: Container, body: dict[str, Any]
     return destination
 
 
-async def _require_unrestricted(call: Call, target: Container, destination: str) -> None:
+async def _require_unrestricted(call: Call, target: Container, destination: Container) -> None:
     """Raise PermissionDenied if a project, or that of a workspace, lets nothing out."""
     await levels.require_code(call, target.id)
-    home = target.row
-    if home.project is not None and home.project != destination:
-        home = await projects.find_container(call.reader, home.project) or home
-    if home.flags.get("restricted"):
+    home = await restricted.home_of(call.reader, target.row)
+    within = await restricted.home_of(call.reader, destination.row)
+    if home.id != within.id and home.flags.get(restricted.FLAG):
         raise errors.PermissionDenied(f"{home.id} is restricted: nothing can be cloned from it")
 
 
@@ -228,11 +229,11 @@ async def _require_clonable(
     call: Call, target: Container, destination: Container, object_ids: list[str]
 ) -> None:
     """Raise InvalidState for an object that is not closed, or not where its bytes can be read."""
-    for row in (await objects.find_objects(call.reader, object_ids)).values():
-        if row.state != object_states.CLOSED:
-            raise errors.InvalidState(f"{row.id} is not closed; only closed objects can be cloned")
+    left_open = await objects.find_open(call.reader, object_ids)
+    if left_open is not None:
+        raise errors.InvalidState(f"{left_open} is not closed; only closed objects can be cloned")
     same_payer = destination.row.bill_to == target.row.bill_to
-    for place in await objects.find_placements_in(call.reader, target.id, object_ids):
+    for place in await objects.find_not_live(call.reader, target.id, object_ids):
         state = archival.state_of(place.archival_state, place.archival_until_ms, call.now_ms)
         archival.require_clonable(place.object, state, same_payer=same_payer)
         if destination.row.class_name != "project":

@@ -26,13 +26,14 @@ from plasmid.domain.failures import JobFailure
 from plasmid.domain.job_states import State
 from plasmid.executions import holds, settle
 from plasmid.logs import topics
-from plasmid.logs.store import NoLogSpaceError, OutOfPlaceError
+from plasmid.logs.store import Lines, MalformedLinesError, NoLogSpaceError, OutOfPlaceError
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
 from plasmid.methods import assigning, moments, ssh_logins
 from plasmid.methods.call import Call
 from plasmid.methods.registry import Mode, method
 from plasmid.methods.targets import Access
+from plasmid.methods.wire import job as job_wire
 
 SYNCS_A_LEASE: Final = 3
 DOORS: Final = "doors"
@@ -117,24 +118,23 @@ def _require_unfinished(call: Call, target: JobRow, body: LogBatch | HolderOfTry
         raise errors.InvalidState(f"try {body.attempt} of {target.id} is over")
 
 
-@method("/internal/job-xxxx/log", access=Access.WORKER, body=LogBatch, mode=Mode.OWN)
+@method(
+    "/internal/job-xxxx/log", access=Access.WORKER, body=LogBatch, mode=Mode.OWN, has_lines=True
+)
 async def keep_log(call: Call, target: JobRow, body: LogBatch) -> Acknowledged:
     """Keep a batch of lines; they are durable when this answers."""
     _require_unfinished(call, target, body)
     call.platform.backend.seen(body.worker, call.now_ms)
     try:
-        await call.platform.logs.append(
-            target.id,
-            body.attempt,
-            entries=body.entries,
-            cursors=body.cursors,
-            since=body.since,
+        lines = Lines.of(body.entries) + Lines.read(body.lines)
+        await call.platform.logs.append_lines(
+            target.id, body.attempt, lines=lines, cursors=body.cursors, since=body.since
         )
-    except OutOfPlaceError as error:
+    except (MalformedLinesError, OutOfPlaceError) as error:
         raise errors.InvalidInput(str(error)) from error
     except NoLogSpaceError as error:
         raise errors.ServiceUnavailable(str(error)) from error
-    call.platform.samples.note(target.id, body.attempt, body.entries)
+    call.platform.samples.note(target.id, body.attempt, lines)
     call.platform.changes.publish(topics.log(target.id))
     return Acknowledged(target.id)
 
@@ -157,7 +157,8 @@ async def doors(call: Call, target: JobRow, body: Doors) -> Acknowledged:
         "appSocket": body.app_socket,
     }
     kept = target.settings.get(DOORS) or {}
-    known = kept | {name: value for name, value in told.items() if value}
+    still = {name: kept[name] for name in kept if not (body.ssh_closed and name in job_wire.OF_SSH)}
+    known = still | {name: value for name, value in told.items() if value}
     if known != kept:
         settings = target.settings | {DOORS: known}
         await jobs.update_job(call.tx, target.id, {"settings": settings})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plasmid.domain import errors, job_states, keys, properties, ssh_access
+from plasmid.domain import errors, job_states, keys, ssh_access
 from plasmid.executions import settle
 from plasmid.metadata import jobs
 from plasmid.metadata.rows import JobRow
@@ -63,29 +63,4 @@ async def update(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
     await jobs.update_job(call.tx, target.id, changes)
     if "rank" in body:
         await execution_changes.rank_tree(call, target, body)
-    return Ref(target.id)
-
-
-@method("/job-xxxx/addTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
-async def add_tags(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
-    """Add tags to a job."""
-    tags = properties.with_added(target.tags, properties.check_tags(body.get("tags")))
-    await jobs.update_job(call.tx, target.id, {"tags": tags})
-    return Ref(target.id)
-
-
-@method("/job-xxxx/removeTags", access=Access.CONTRIBUTE, mode=Mode.WRITE)
-async def remove_tags(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
-    """Take tags from a job."""
-    tags = properties.without(target.tags, properties.check_tags(body.get("tags")))
-    await jobs.update_job(call.tx, target.id, {"tags": tags})
-    return Ref(target.id)
-
-
-@method("/job-xxxx/setProperties", access=Access.CONTRIBUTE, mode=Mode.WRITE)
-async def set_properties(call: Call, target: JobRow, body: dict[str, Any]) -> Ref:
-    """Set properties of a job; null removes one."""
-    given = properties.check_property_changes(body.get("properties"))
-    changed = properties.with_changes(target.properties, given)
-    await jobs.update_job(call.tx, target.id, {"properties": changed})
     return Ref(target.id)

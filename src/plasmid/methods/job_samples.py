@@ -5,18 +5,21 @@ They are in memory only: after a restart of the server the next ones come within
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from plasmid.domain import job_states, metrics
 from plasmid.domain.assignments import LogEntry
+from plasmid.logs.store import Lines
 from plasmid.metadata.rows import JobRow
 
 KEY: Final = "metrics"
 # Of jobs whose end nobody reported the last one stays; the oldest make room.
 _JOBS_MAX: Final = 20_000
+# As such a line stands in a store; within a text a quotation mark has a backslash before it.
+_MARK: Final = b'"level":%b,"msg":"' % msgspec.json.encode(metrics.LEVEL)
+_decode = msgspec.json.Decoder(LogEntry).decode
 
 
 class JobSamples:
@@ -25,11 +28,12 @@ class JobSamples:
     def __init__(self) -> None:
         self._newest: dict[str, tuple[int, LogEntry]] = {}
 
-    def note(self, job: str, attempt: int, entries: Sequence[LogEntry]) -> None:
+    def note(self, job: str, attempt: int, lines: Lines) -> None:
         """Take in the measurements among the lines that came for a job's log."""
-        for entry in entries:
-            if entry.level == metrics.LEVEL:
-                self._newest[job] = (attempt, entry)
+        if _MARK in lines.data:
+            for line in lines.data.split(b"\n"):
+                if _MARK in line:
+                    self._newest[job] = (attempt, _decode(line))
         while len(self._newest) > _JOBS_MAX:
             del self._newest[next(iter(self._newest))]
 

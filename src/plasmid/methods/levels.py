@@ -29,7 +29,7 @@ async def _find_level(call: Call, container_id: str) -> Level:
     actor = call.actor
     if container_id.startswith("container-"):
         if container_id in actor.containers:
-            return actor.containers[container_id]
+            return await _level_on_own(call, container_id)
         row = await projects.find_container(call.reader, container_id)
         return Level.NONE if row is None else await _level_of_execution(call, row)
     members = await projects.find_members(call.reader, container_id)
@@ -40,6 +40,23 @@ async def _find_level(call: Call, container_id: str) -> Level:
     own = min(max(await orgs.level_among(call.reader, actor.user, members), public), ceiling)
     # a job, or a token that was narrowed, may read what is public anyway (contract I.9)
     return max(own, min(public, Level.VIEW))
+
+
+async def _level_on_own(call: Call, container_id: str) -> Level:
+    """Return a job's level on one of its containers: on the project's cache that of its user still.
+
+    What is kept there is given to other jobs; the workspace is the job's own whatever happens.
+    """
+    own = call.actor.containers
+    level = own[container_id]
+    if sum(name.startswith("container-") for name in own) == 1:
+        return level  # a workspace: only the jobs of apps have more
+    row = await projects.find_container(call.reader, container_id)
+    if row is None or row.kind != app_spec.CACHE or row.project is None:
+        return level
+    members = await projects.find_members(call.reader, row.project)
+    everybody = members.get(projects.PUBLIC, Level.NONE)
+    return min(level, max(await orgs.level_among(call.reader, call.user, members), everybody))
 
 
 async def _level_of_execution(call: Call, row: ContainerRow) -> Level:

@@ -21,6 +21,7 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
     """Make an org of which the caller is the one ADMIN."""
     if call.actor.job is not None or call.actor.scope is not None:
         raise errors.PermissionDenied("This token may not make orgs")
+    await _require_room(call)
     handle = orgs.check_handle(keys.require(body, "handle"), "handle")
     row = OrgRow(
         id=f"org-{handle}",
@@ -37,6 +38,18 @@ async def new(call: Call, target: None, body: dict[str, Any]) -> Ref:
         raise errors.InvalidInput(f'The handle "{handle}" is taken; choose another') from error
     await org_rows.set_member(call.tx, OrgMemberRow(row.id, call.user, orgs.ADMIN, {}))
     return Ref(row.id)
+
+
+async def _require_room(call: Call) -> None:
+    """Raise PermissionDenied if a user has made as many orgs as one may make."""
+    orgs_max = call.platform.limits.user_orgs_max
+    if call.actor.is_operator or not orgs_max:
+        return
+    if await org_rows.count_made_by(call.reader, call.user) >= orgs_max:
+        raise errors.PermissionDenied(
+            f"{call.user} has made {orgs_max} orgs, which is the most; the operator can make"
+            " others: plasmid org add"
+        )
 
 
 @method("/org-xxxx/describe", access=Access.LOGIN)

@@ -20,11 +20,15 @@ OFFERED: Final = "transferOffered"
 
 @method("/project-xxxx/invite", access=Access.ADMINISTER, mode=Mode.WRITE)
 async def invite(call: Call, target: Container, body: dict[str, Any]) -> dict[str, Any]:
-    """Give a user, an org or everybody (PUBLIC) at least a level; nothing is lowered by this."""
+    """Give a user or an org at least a level, or everybody (PUBLIC) VIEW; nothing is lowered."""
     level = Level.parse(keys.require(body, "level"))
     if level is Level.NONE:
         raise errors.InvalidInput('Expected key "level" of input to be more than NONE')
     member = await _member(call, body.get("invitee"))
+    if member == projects.PUBLIC and level is not Level.VIEW:
+        raise errors.InvalidInput(
+            'Expected key "level" of input to be VIEW: it is all that PUBLIC may have'
+        )
     await _raise(call, target.id, member, level)
     return {"id": target.id, "state": "accepted"}
 

@@ -43,6 +43,7 @@ class Method(msgspec.Struct, frozen=True):
     body: Any
     mode: Mode
     has_nonce: bool
+    has_lines: bool
     handler: Handler
 
 
@@ -55,8 +56,12 @@ def method(
     body: Any = dict[str, Any],
     mode: Mode = Mode.READ,
     nonce: bool = False,
+    has_lines: bool = False,
 ) -> Callable[[Handler], Handler]:
-    """Declare the function below as the method of these routes."""
+    """Declare the function below as the method of these routes.
+
+    With `has_lines` only the first line of a body is JSON; its `lines` are what stands below.
+    """
 
     def declare(handler: Handler) -> Handler:
         for route in routes:
@@ -67,7 +72,7 @@ def method(
             if key in METHODS:
                 raise RuntimeError(f"two methods for {route}")
             METHODS[key] = Method(
-                route, class_name, verb, on_object, access, body, mode, nonce, handler
+                route, class_name, verb, on_object, access, body, mode, nonce, has_lines, handler
             )
         return handler
 
@@ -111,12 +116,17 @@ async def answer(call: Call, path: str, body: bytes) -> Any:
     """Carry out one call and return its answer; raises ApiError."""
     found, subject = resolve(path)
     if not found.class_name.startswith(INTERNAL):
-        decode.require_few_values(body)
+        await decode.require_few_values(body)
+    below = b""
+    if found.has_lines:
+        body, _, below = body.partition(b"\n")
     given = decode.decode(body, found.body)
+    if found.has_lines:
+        given.lines = below
     targets.require_login(call, found.access)
     nonce = None
     if found.has_nonce:
-        nonce = nonces.read(call, f"{subject}/{found.verb}", given, body)
+        nonce = await nonces.read(call, f"{subject}/{found.verb}", given, body)
     if found.mode is Mode.WRITE:
         async with call.platform.database.transaction() as tx:
             call.begin(tx)

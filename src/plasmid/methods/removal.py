@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from plasmid.domain import errors, ids, keys
 from plasmid.domain.access import Level
@@ -12,6 +13,8 @@ from plasmid.metadata import objects, projects
 from plasmid.methods import moments
 from plasmid.methods.call import Call
 from plasmid.methods.targets import Container
+
+YIELD_EVERY: Final = 5_000
 
 
 def require_removable(target: Container) -> None:
@@ -26,15 +29,20 @@ async def known_ids(
     call: Call, container_id: str, body: dict[str, Any], *, force: bool
 ) -> list[str]:
     """Return the body's `objects` that lie in a container; unknown ones only pass with force."""
-    given = keys.array(body, "objects") or []
-    if not all(ids.is_data_object(item) for item in given):
-        raise errors.InvalidInput('Expected key "objects" of input to be an array of object IDs')
-    wanted = list(dict.fromkeys(given))
-    places = await objects.find_placements_in(call.reader, container_id, wanted)
-    present = {place.object for place in places}
-    for object_id in wanted:
-        if object_id not in present and not force:
-            raise errors.ResourceNotFound(f"{object_id} could not be found in {container_id}")
+    wanted: dict[str, None] = {}
+    for count, item in enumerate(keys.array(body, "objects") or [], 1):
+        if count % YIELD_EVERY == 0:
+            await asyncio.sleep(0)  # many ids are no reason to let others wait
+        if not ids.is_data_object(item):
+            raise errors.InvalidInput(
+                'Expected key "objects" of input to be an array of object IDs'
+            )
+        wanted[item] = None
+    present = await objects.find_present(call.reader, container_id, wanted)
+    missing = next((object_id for object_id in wanted if object_id not in present), None)
+    if missing is not None and not force:
+        raise errors.ResourceNotFound(f"{missing} could not be found in {container_id}")
+    await asyncio.sleep(0)
     return [object_id for object_id in wanted if object_id in present]
 
 
@@ -55,7 +63,7 @@ async def _hidden_below(call: Call, container_id: str, object_ids: Sequence[str]
     found: set[str] = set()
     fresh = set(object_ids)
     while fresh:
-        linked = await objects.find_links_of(call.reader, sorted(fresh))
+        linked = await objects.find_links_of(call.reader, fresh)
         fresh = set(await objects.find_hidden_in(call.reader, container_id, linked)) - found
         found |= fresh
     return found.difference(object_ids)
@@ -63,7 +71,7 @@ async def _hidden_below(call: Call, container_id: str, object_ids: Sequence[str]
 
 async def _still_linked(call: Call, container_id: str, hidden: set[str]) -> set[str]:
     """Return those of the hidden objects to which others of the container lead."""
-    links = await objects.find_links_to(call.reader, container_id, sorted(hidden))
+    links = await objects.find_links_to(call.reader, container_id, hidden)
     led: dict[str, set[str]] = {}
     for source, target in links:
         led.setdefault(source, set()).add(target)

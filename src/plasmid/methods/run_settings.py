@@ -162,7 +162,7 @@ def instance_type(
 def _check(body: dict[str, Any]) -> None:
     if body.get("details") is not None:
         properties.check_details(body["details"])
-    ssh_access.check_addresses(keys.strings(body, ssh_access.FIELD) or [])
+    ssh_access.allowed_by(body)
     for name in _BOOLEANS:
         keys.boolean(body, name)
     for name in ("maxTreeSpotWaitTime", "maxJobSpotWaitTime"):

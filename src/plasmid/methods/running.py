@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from plasmid.domain import errors, folders, ids, io_spec, keys, links, properties
+from plasmid.domain import errors, folders, ids, io_spec, keys, links, properties, run_spec
 from plasmid.domain.access import Level
-from plasmid.executions import cloning, launch, object_metadata
+from plasmid.executions import cloning, launch, object_metadata, restricted
 from plasmid.executions.launch import Launch
 from plasmid.metadata import jobs, objects, projects
-from plasmid.metadata.rows import ContainerRow, JobRow
+from plasmid.metadata.rows import ContainerRow, JobRow, ObjectRow
 from plasmid.methods import (
     app_runs,
     archival,
@@ -37,7 +37,8 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
         raise errors.InvalidInput('Expected key "input" of input to be a hash')
     spec = applet.row.body.get("inputSpec")
     checked = io_spec.check_values(spec, given)
-    await require_readable(call, checked)
+    await require_readable(call, checked, project)
+    await require_region(restricted.Homes(call.reader, project.id), applet, project)
     await object_metadata.require_types(call.reader, spec, checked)
     folder = folders.read(body)
     over = None if is_detached else parent
@@ -45,6 +46,7 @@ async def run(call: Call, applet: DataObject, body: dict[str, Any]) -> str:
     if over is None:
         require_allowed(project, applet)
     executable = app_runs.in_region(applet.row, project.region)
+    await _require_bundled(call, executable, project.id)
     settings = run_settings.read(call, executable, body, function="main", parent=over)
     settings |= await granting.settings_of(call, parent)
     settings |= await app_runs.containers_of(call, applet, project)
@@ -131,14 +133,42 @@ def require_allowed(project: ContainerRow, executable: DataObject) -> None:
         )
 
 
-async def require_readable(call: Call, value: Any) -> None:
-    """Raise if the caller may not see an object or a job that the input names."""
+async def require_readable(call: Call, value: Any, project: ContainerRow) -> None:
+    """Raise if the caller may not see an object or a job that an input names.
+
+    Nor is an object taken that lies only in a restricted project other than that of the run, or in
+    another region.
+    """
     named = links.named_projects(value)
+    homes = restricted.Homes(call.reader, project.id)
     for object_id in links.object_ids(value):
         found = await targets.get_data_object(call, object_id)
         archival.require_live(call, found, named.get(object_id), "used as input")
+        keeper = await homes.all_closed_by(place.container for place, _ in found.places)
+        if keeper is not None:
+            raise errors.PermissionDenied(restricted.told(object_id, keeper))
+        await require_region(homes, found, project)
     executions = {reference.execution: None for reference in links.references(value)}
     await targets.require_executions(call, executions)
+
+
+async def require_region(homes: restricted.Homes, thing: DataObject, project: ContainerRow) -> None:
+    """Raise InvalidInput if the caller sees something only in other regions than a project's."""
+    region = await homes.only_in((place.container for place, _ in thing.places), project.region)
+    if region is not None:
+        raise errors.InvalidInput(
+            f"{thing.id} is in region {region}, {project.id} is in {project.region}: a run takes"
+            " what is in its own region only (download it and upload it there)"
+        )
+
+
+async def _require_bundled(call: Call, executable: ObjectRow, project: str) -> None:
+    """Raise PermissionDenied if a restricted project keeps what an executable bundles."""
+    homes = restricted.Homes(call.reader, project)
+    for object_id in run_spec.bundled_ids(executable.body["runSpec"]):
+        keeper = await restricted.keeper_of(call.reader, homes, object_id)
+        if keeper is not None:
+            raise errors.PermissionDenied(restricted.told(object_id, keeper))
 
 
 async def dependencies(call: Call, body: dict[str, Any]) -> list[str]:
@@ -192,10 +222,10 @@ async def run_subjob(call: Call, body: dict[str, Any]) -> str:
     executable = await objects.find_object(call.reader, parent.executable)
     if executable is None:
         raise targets.not_found(parent.executable)
-    await require_readable(call, given)
     project = await projects.find_container(call.reader, parent.project)
     if project is None:
         raise targets.not_found(parent.project)
+    await require_readable(call, given, project)
     await granting.require_launcher(call, project.id)
     await tree_limits.require_room(call, parent)
     executable = app_runs.in_region(executable, project.region)

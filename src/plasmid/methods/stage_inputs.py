@@ -60,7 +60,7 @@ async def _require_readable(run: Run, value: Any) -> None:
     brought = [one for one in named if run.trusted and await run.is_trusted(one)]
     others = [links.link(one) for one in named if one not in brought]
     references = [links.as_json(reference) for reference in links.references(value)]
-    await running.require_readable(run.call, [*others, *references])
+    await running.require_readable(run.call, [*others, *references], run.project)
     run.readable.update(named)
 
 

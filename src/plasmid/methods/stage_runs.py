@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -60,6 +62,8 @@ async def start(
     body["executionPolicy"] = wish.policy or None
     body["ignoreReuse"] = wish.is_fresh
     settings = run_settings.read(call, executable, body, function=launch.MAIN, parent=run.over)
+    with _naming(wish.prefix.rstrip(".")):
+        instance_type = run_settings.instance_type(call, executable, settings, launch.MAIN)
     settings |= await granting.settings_of(call, run.parent)
     settings |= await app_runs.containers_of(call, found, run.project)
     settings = {name: value for name, value in settings.items() if name not in _OF_ROOTS}
@@ -81,13 +85,22 @@ async def start(
             properties={},
             priority=run.priority,
             rank=run.rank,
-            instance_type=run_settings.instance_type(call, executable, settings, launch.MAIN),
+            instance_type=instance_type,
             settings=settings,
             analysis=wish.analysis,
             stage=wish.stage,
             job_id=planned.execution,
         ),
     )
+
+
+@contextlib.contextmanager
+def _naming(stage: str) -> Iterator[None]:
+    """Let what is wrong with a run of a stage say which stage that is."""
+    try:
+        yield
+    except errors.InvalidInput as refused:
+        raise errors.InvalidInput(f"Stage {stage}: {refused.message}") from refused
 
 
 def _require_all(spec: list[dict[str, Any]] | None, values: Values, prefix: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plasmid.domain import app_spec, errors, ids
+from plasmid.domain import app_spec, errors, foreign_ids, ids
 from plasmid.domain.access import Level
 from plasmid.metadata import analyses, apps, jobs, objects, orgs, projects, users
 from plasmid.metadata.rows import (
@@ -23,8 +23,6 @@ from plasmid.metadata.rows import (
 )
 from plasmid.methods import levels, org_access
 from plasmid.methods.call import NOT_LOGGED_IN, Call
-
-_MAPPABLE: Final = ("applet", "file", "project", "record")
 
 
 class Access(Enum):
@@ -100,18 +98,8 @@ def not_found(entity_id: str) -> errors.ResourceNotFound:
 
     Apps bring along ids of the platform that they were written for: what can be mapped says how.
     """
-    message = f"The entity {entity_id} could not be found"
-    if ids.is_id(entity_id, *_MAPPABLE):
-        message += f" (if it is another platform's, the operator can map it: {_remedy(entity_id)})"
-    return errors.ResourceNotFound(message)
-
-
-def _remedy(entity_id: str) -> str:
-    """Return the command that gives another platform's id a local object."""
-    options = {"record": "--id", "project": "--project"}
-    option = options.get(entity_id.partition("-")[0])
-    mapping = f"plasmid asset map {entity_id}"
-    return f"plasmid asset import ARCHIVE {option} {entity_id}, or {mapping}" if option else mapping
+    hint = foreign_ids.hint(entity_id)
+    return errors.ResourceNotFound(f"The entity {entity_id} could not be found{hint}")
 
 
 def require_login(call: Call, access: Access) -> None:

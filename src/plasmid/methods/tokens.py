@@ -12,6 +12,7 @@ from plasmid.domain import access, errors, ids, keys
 from plasmid.domain.access import Actor, Level, Scope
 from plasmid.executions import revoking
 from plasmid.metadata import users
+from plasmid.metadata.database import Transaction
 from plasmid.methods import moments
 from plasmid.methods.call import Call
 from plasmid.methods.registry import Mode, method
@@ -27,7 +28,7 @@ _NOT_LOGGED_IN: Final = (
 )
 
 
-@method("/system/newAuthToken", access=Access.ANYONE, mode=Mode.WRITE)
+@method("/system/newAuthToken", access=Access.ANYONE, mode=Mode.OWN)
 async def new_auth_token(call: Call, target: None, body: dict[str, Any]) -> dict[str, Any]:
     """Return a new token of the calling user, which can do no more and lives no longer.
 
@@ -52,7 +53,10 @@ async def new_auth_token(call: Call, target: None, body: dict[str, Any]) -> dict
         )
     expires_ms = _expires_ms(call, caller, body)
     token = tokens.mint(call.platform.randomness(32))
-    await tokens.add(call.tx, token, made, now_ms=call.now_ms, expires_ms=expires_ms, label=label)
+    # not before: whoever fails to log in, again and again, takes no turn of those who write
+    async with call.platform.database.transaction() as tx:
+        await _require_room(tx, caller, call.platform.limits.user_tokens_max)
+        await tokens.add(tx, token, made, now_ms=call.now_ms, expires_ms=expires_ms, label=label)
     return {
         "access_token": token,
         "token_type": "Bearer",
@@ -68,13 +72,26 @@ async def _logged_in(call: Call, body: dict[str, Any]) -> Actor:
     if username is None or password is None:
         raise errors.InvalidAuthentication(_NOT_LOGGED_IN)
     user = f"user-{username.strip().lower().removeprefix('user-')}"
+    login = call.platform.logins.begin(call.request.client_ip, user, call.now_ms)
     found = await tokens.find_actor(call.reader, tokens.hash_of(password.strip()), call.now_ms)
     if found is None or found.user != user or found.context_hash:
         raise errors.UsernameOrPasswordError(
             "The username and the password do not belong together; the password is a token of"
             " that user"
         )
+    call.platform.logins.succeeded(login)
     return found
+
+
+async def _require_room(tx: Transaction, caller: Actor, tokens_max: int) -> None:
+    """Raise PermissionDenied if a user has as many tokens as one may have; the operator may any."""
+    if caller.is_operator or not tokens_max:
+        return
+    if await users.count_tokens(tx, str(caller.user)) >= tokens_max:
+        raise errors.PermissionDenied(
+            f"{caller.user} has {tokens_max} tokens, which is the most: end some (dx logout ends"
+            " that of a login), or ask the operator: plasmid token list, plasmid token revoke"
+        )
 
 
 def _refuse_jobs(caller: Actor) -> None:

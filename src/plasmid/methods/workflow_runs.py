@@ -13,7 +13,14 @@ import msgspec
 from plasmid.domain import errors, folders, keys, properties, run_spec, workflow_wishes
 from plasmid.domain.access import Level
 from plasmid.domain.workflow_wishes import EVERY, Wishes
-from plasmid.executions import analysis_launch, analysis_outputs, cloning, launch, settle
+from plasmid.executions import (
+    analysis_launch,
+    analysis_outputs,
+    cloning,
+    launch,
+    restricted,
+    settle,
+)
 from plasmid.executions.analysis_launch import AnalysisLaunch
 from plasmid.executions.world import Moment
 from plasmid.metadata import analyses
@@ -67,7 +74,8 @@ async def run(
     given = body.get("input")
     if not isinstance(given, dict):
         raise errors.InvalidInput('Expected key "input" of input to be a hash')
-    await running.require_readable(call, given)
+    await running.require_readable(call, given, project)
+    await running.require_region(restricted.Homes(call.reader, project.id), workflow, project)
     over = None if is_detached else parent
     if over is None:
         running.require_allowed(project, workflow)

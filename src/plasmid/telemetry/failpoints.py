@@ -51,7 +51,7 @@ STEPS: Final[dict[str, Step]] = {
     "S7": Step("worker/making.py", WORKER, "the layers are there"),
     "S8": Step("engines/oci.py", WORKER, "the job's files are written, nothing runs yet"),
     "S9": Step("worker/steps/execute.py", WORKER, "the sandbox was started"),
-    "S10": Step("worker/log_pump.py", WORKER, "lines of the running job are about to be sent"),
+    "S10": Step("worker/in_flight.py", WORKER, "lines of the running job are about to be sent"),
     "S11": Step("worker/run.py", WORKER, "the job's processes have ended, how is not kept"),
     "S12": Step("worker/run.py", WORKER, "how the try ended is kept on disk, not reported"),
     "S13": Step("blobs/folder.py", SERVER, "a part has been received, not synced or renamed"),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from plasmid.domain import assignments
 from plasmid.engines import engine
 from plasmid.network.traffic import Traffic
-from plasmid.worker import log_pump, metrics, ssh, try_folder, web_app
+from plasmid.worker import log_pump, metrics, output_copy, ssh, try_folder, web_app
 from plasmid.worker.world import World
 
 
@@ -28,6 +28,9 @@ async def beside(
             metrics.measured(assignment, sandbox, folder=folder, pump=pump, traffic=traffic)
         )
         await stack.enter_async_context(web_app.opened(world, assignment, sandbox, folder))
+        await stack.enter_async_context(
+            output_copy.kept(world, assignment, sandbox, folder=folder, pump=pump)
+        )
         await stack.enter_async_context(
             ssh.logins(world, assignment, sandbox, folder=folder, pump=pump)
         )

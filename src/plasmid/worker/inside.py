@@ -7,8 +7,10 @@ and only up to a limit.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -64,12 +66,22 @@ def read_text(root: Path, path: str, *, bytes_max: int = FILE_BYTES_MAX) -> str 
 
 def _open_below(root: Path, folders: list[str], name: str) -> int:
     """Return a descriptor of a file below a folder, with no link followed on the way."""
+    with folder_below(root, folders) as folder:
+        return os.open(name, _FILE, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def folder_below(root: Path, folders: Iterable[str]) -> Iterator[int]:
+    """Give a descriptor of a folder below another for the time of the block.
+
+    Raises OSError if there is none, or a link or anything else in its place or on the way.
+    """
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in folders:
             inner = os.open(part, _FOLDER, dir_fd=folder)
             os.close(folder)
             folder = inner
-        return os.open(name, _FILE, dir_fd=folder)
+        yield folder
     finally:
         os.close(folder)

@@ -15,14 +15,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from plasmid.client import api
 from plasmid.domain import assignments, errors
-from plasmid.telemetry import failpoints
 from plasmid.worker import (
     backlog,
+    encoded,
+    in_flight,
     log_limit,
     masking,
     output_log,
@@ -91,9 +91,9 @@ class LogPump:
         self._kept: dict[str, int] = {}
         self._output: output_log.OutputLog | None = None
         self._holder = backlog.Holder()
+        self._in_flight = in_flight.InFlight(link, held)
         self._skipped: dict[str, log_limit.SpoolTrail] = {}
         self._left_out_before = (0, 0)
-        self._send_seconds = 0.0
         self._has_ended = False
         self._news = asyncio.Event()
         self._finishing = asyncio.Event()
@@ -126,7 +126,8 @@ class LogPump:
         """Call this before what a job has said is masked, and when a source has room again."""
         self._listen = take
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
+        """Take what a job has registered by now."""
         self._listen()
 
     def register(self, value: str) -> None:
@@ -141,10 +142,7 @@ class LogPump:
         `hold` makes its writers wait, or go on.
         """
         self._output = output_log.OutputLog(
-            log_path,
-            self._cursors,
-            masker=self.masker,
-            before_masking=self._hear,
+            log_path, self._cursors, masker=self.masker, before_masking=self.hear
         )
         self._holder.attach(hold)
         self.wake()
@@ -197,22 +195,24 @@ class LogPump:
         with task_errors.unwrapped():
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(self._holder.run(self._waiting_bytes))
-                await self._send_all()
+                await self._send_all(group)
                 holding.cancel()
 
-    async def _send_all(self) -> None:
+    async def _send_all(self, group: asyncio.TaskGroup) -> None:
         while True:
             is_final, has_ended = self._finishing.is_set(), self._has_ended
             batch, has_skipped = self._next_batch(has_ended=has_ended)
             if batch or self._is_skip_due():
-                await self._send(batch)
-                if len(batch) >= FLOOD_LINES:
+                await self._send(group, batch)
+                if encoded.count(batch) >= FLOOD_LINES:
                     await self._give_way()
+            elif self._in_flight.is_any:
+                await self._settle()
             elif has_skipped:
                 await asyncio.sleep(0)
                 await self._give_way()
             elif has_ended and self._needs_closing():
-                await self._send(self._closing())
+                await self._send(group, self._closing())
             elif is_final:
                 return
             else:
@@ -239,7 +239,7 @@ class LogPump:
         if self._spooled.are_full():
             self._listen()
 
-    def _next_batch(self, *, has_ended: bool) -> tuple[list[assignments.LogEntry], bool]:
+    def _next_batch(self, *, has_ended: bool) -> tuple[list[encoded.Lines], bool]:
         """Return the next lines of all sources and advance the cursors past them.
 
         Also says whether there is more even if it gives none.
@@ -254,7 +254,7 @@ class LogPump:
             if name == "system" and has_ended and self._needs_closing():
                 continue
             entries, self._cursors[name] = each.read(self._cursors.get(name, 0), BATCH_BYTES_MAX)
-            sources.append(entries)
+            sources.append(encoded.all_of(entries))
         if self._output is not None:
             if self._is_beyond(OUTPUT):
                 has_skipped |= self._skip_output(self._output)
@@ -315,20 +315,17 @@ class LogPump:
         is_cut = self._cursors.get(log_limit.IS_CUT, 0)
         return bool(is_cut) and not self._cursors.get(log_limit.IS_CLOSED, 0)
 
-    def _closing(self) -> list[assignments.LogEntry]:
+    def _closing(self) -> list[encoded.Lines]:
         """Return the line that says what was left out, and the last lines."""
         sources = []
         for name in self._skipped:
             end = self._spools[name].end
             begun = self._cursors[name]
             entries, self._cursors[name] = self._spools[name].read(begun, end - begun)
-            sources.append(entries)
+            sources.append(encoded.all_of(entries))
         if self._output is not None:
             self._output.rewind(self._cursors)
-            last: list[assignments.LogEntry] = []
-            while more := self._output.read(BATCH_BYTES_MAX, is_final=True):
-                last += more
-            sources.append(last)
+            sources.append(self._output.read_rest(BATCH_BYTES_MAX))
             self._cursors |= self._output.cursors
         self._skipped.clear()
         self._cursors[log_limit.IS_CLOSED] = 1
@@ -338,47 +335,51 @@ class LogPump:
         message = log_limit.left_out(lines, size, self._bytes_max)
         return [self._own_line(message), *spool.merged(sources)]
 
-    def _own_line(self, message: str) -> assignments.LogEntry:
-        return assignments.LogEntry(self._now_ms(), SYSTEM, "WARNING", message)
+    def _own_line(self, message: str) -> encoded.Lines:
+        return encoded.of(assignments.LogEntry(self._now_ms(), SYSTEM, "WARNING", message))
 
     async def _gather(self) -> None:
         """Wait a moment for more lines, unless these are the last."""
-        seconds = min(GATHER_SECONDS, max(GATHER_SECONDS_MIN, 3 * self._send_seconds))
+        seconds = min(GATHER_SECONDS, max(GATHER_SECONDS_MIN, 3 * self._in_flight.seconds))
         try:
             async with asyncio.timeout(seconds):
                 await self._finishing.wait()
         except TimeoutError:
             return
 
-    async def _send(self, batch: list[assignments.LogEntry]) -> None:
-        """Send a batch; one that comes late, after others or twice, is refused by its `since`."""
-        encoded = self._encoded(batch)
+    async def _send(self, group: asyncio.TaskGroup, batch: list[encoded.Lines]) -> None:
+        """Send a batch once the one before it is kept, and read on if a whole one waits already."""
+        batch = self._counted(batch)
         cursors = dict(self._cursors)
-        failpoints.reach("S10", job=self._held.job)
-        begun = time.monotonic()
-        try:
-            await self._link.add_log(self._held, encoded, cursors, since=self._kept)
-        except (api.Unreachable, errors.ApiError) as error:
-            _log.warning("log_batch_unsure", error=str(error), lines=len(batch))
+        if not await self._settle():
+            return  # the cursors went back, and this is read again
+        self._in_flight.start(group, batch, cursors=cursors, since=self._kept)
+        if self._output is None or self._output.waiting_bytes < BATCH_BYTES_MAX:
+            await self._settle()
+
+    async def _settle(self) -> bool:
+        """Return when nothing is on its way; False if reading goes on from what is kept."""
+        if not self._in_flight.is_any:
+            return True
+        cursors = await self._in_flight.outcome()
+        if cursors is None:
             await asyncio.sleep(RETRY.pause_seconds(1))
             await self.recover()
         else:
             self._kept = cursors
-            self._send_seconds = time.monotonic() - begun
             await self._let_go()
         self._holder.look()
+        return cursors is not None
 
-    def _encoded(self, batch: list[assignments.LogEntry]) -> msgspec.Raw:
-        """Return a batch as JSON, which counts; one that reaches the limit says so."""
-        encoded = msgspec.json.encode(batch)
+    def _counted(self, batch: list[encoded.Lines]) -> list[encoded.Lines]:
+        """Count a batch; one that reaches the limit says so."""
         if self._bytes_max:
-            size = self._cursors.get(log_limit.LOG_BYTES, 0) + len(encoded)
+            size = self._cursors.get(log_limit.LOG_BYTES, 0) + sum(len(each.data) for each in batch)
             self._cursors[log_limit.LOG_BYTES] = size
             if size >= self._bytes_max and not self._cursors.get(log_limit.IS_CUT):
                 self._cursors[log_limit.IS_CUT] = 1
-                batch = [*batch, self._own_line(log_limit.reached(self._bytes_max))]
-                encoded = msgspec.json.encode(batch)
-        return msgspec.Raw(encoded)
+                return [*batch, self._own_line(log_limit.reached(self._bytes_max))]
+        return batch
 
     async def _let_go(self) -> None:
         """Give back the disk of what is kept, and take more from those who had to wait."""

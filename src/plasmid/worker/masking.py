@@ -155,9 +155,25 @@ def _shown(data: bytes, spans: list[tuple[int, int]]) -> bytes:
 def of(assignment: assignments.Assignment, registered: Iterable[str] = ()) -> Masker:
     """Return what masks the secrets of a try, and the values that it has registered so far."""
     masker = Masker(value for value in (assignment.token, assignment.context_secret) if value)
-    given = [(value, True) for value in assignment.secrets]
-    for value, is_given in (*given, *((value, False) for value in registered)):
-        refused = masker.add(value, is_given=is_given)
-        if refused is not None:
-            _log.warning("secret_not_masked", job=assignment.job, reason=refused)
+    _add_those_of_site(masker, assignment)
+    for value in registered:
+        _add(masker, assignment, value, is_given=False)
     return masker
+
+
+def of_site(assignment: assignments.Assignment) -> Masker:
+    """Return what masks the site's secrets only, for what knows nothing of the job itself."""
+    masker = Masker()
+    _add_those_of_site(masker, assignment)
+    return masker
+
+
+def _add_those_of_site(masker: Masker, assignment: assignments.Assignment) -> None:
+    for value in assignment.secrets:
+        _add(masker, assignment, value, is_given=True)
+
+
+def _add(masker: Masker, assignment: assignments.Assignment, value: str, *, is_given: bool) -> None:
+    refused = masker.add(value, is_given=is_given)
+    if refused is not None:
+        _log.warning("secret_not_masked", job=assignment.job, reason=refused)

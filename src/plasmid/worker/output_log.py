@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from plasmid.domain import assignments
-from plasmid.worker import holes, log_limit, masking, records
+from plasmid.worker import encoded, holes, log_limit, masking, output_stream, records
 
 STREAMS: Final = {b"stdout": "STDOUT", b"stderr": "STDERR"}
 SPLITS: Final = "_splits"
@@ -30,37 +30,6 @@ RECORD_BYTES_MAX: Final = 1 << 16
 OPEN_BYTES_MAX: Final = 4 << 20
 # Masking many values takes its time, in which the loop does nothing else.
 SECRET_BYTES_MAX: Final = 1 << 17
-_CHARACTER_BYTES_MAX: Final = 4
-SOURCE: Final = "DX_APP_STREAM"
-
-
-class _Stream:
-    """How far a stream was taken, and its line that is not complete: pieces and their offsets."""
-
-    def __init__(self, level: str, cursor: int, splits: int) -> None:
-        self.level = level
-        self.cursor = cursor
-        self.splits = splits
-        self.is_split = splits % 2 == 1
-        self.pieces: list[tuple[int, bytes]] = []
-        self.length = 0
-        self.searched = 0
-        self.timestamp = 0
-        self.trail: log_limit.Trail | None = None
-
-    def place(self, position: int) -> tuple[int, int]:
-        """Return the cursor and how often it has gone into a line and out of one."""
-        if self.trail is not None:
-            cursor, is_split = self.trail.first.cursor, self.trail.first.is_split
-        elif self.pieces:
-            return self.cursor, self.splits
-        else:
-            cursor, is_split = max(self.cursor, position), self.is_split
-        return cursor, self.splits + (self.splits % 2 != is_split)
-
-    def entry(self, data: bytes) -> assignments.LogEntry:
-        text = data.decode("utf-8", "replace")
-        return assignments.LogEntry(self.timestamp, SOURCE, self.level, text)
 
 
 class OutputLog:
@@ -84,14 +53,14 @@ class OutputLog:
         self._before_masking = before_masking
         self._beginning = holes.Beginning(margin_bytes=1 << 20)
         self._seconds: dict[bytes, int] = {}
-        self._streams: dict[bytes, _Stream] = {}
+        self._streams: dict[bytes, output_stream.Stream] = {}
         self._position = 0
         self.rewind(cursors or {})
 
     def rewind(self, cursors: dict[str, int]) -> None:
         """Read again from cursors: {"stdout": byte, "stderr": byte}; none means 0."""
         self._streams = {
-            name: _Stream(
+            name: output_stream.Stream(
                 level, cursors.get(name.decode(), 0), cursors.get(name.decode() + SPLITS, 0)
             )
             for name, level in STREAMS.items()
@@ -115,6 +84,11 @@ class OutputLog:
         return os.fstat(self._file).st_size
 
     @property
+    def waiting_bytes(self) -> int:
+        """How much of the file was not read yet."""
+        return self.size_bytes - self._position
+
+    @property
     def left_out(self) -> tuple[int, int]:
         """How many lines and bytes were skipped before the cursors."""
         firsts = [stream.trail.first for stream in self._streams.values() if stream.trail]
@@ -127,28 +101,37 @@ class OutputLog:
         returned once the end of the file is reached.
         """
         while True:
-            entries, at_end = self.read_turn(bytes_max, is_final=is_final)
-            if entries or at_end:
-                return entries
+            lines, at_end = self.read_turn(bytes_max, is_final=is_final)
+            if lines or at_end:
+                return encoded.entries(lines)
 
     def read_turn(
         self, bytes_max: int, *, is_final: bool = False
-    ) -> tuple[list[assignments.LogEntry], bool]:
+    ) -> tuple[list[encoded.Lines], bool]:
         """Return the lines of one block, maybe none, and whether it was the file's last."""
-        entries: list[assignments.LogEntry] = []
+        lines: list[encoded.Lines] = []
         block, end, at_end = self._block(bytes_max)
         has_secrets = self._masker.finds(block)
         if has_secrets and len(block) > SECRET_BYTES_MAX:
             block, end, at_end = self._block(SECRET_BYTES_MAX)
         base = self._position
         for run in records.runs(block, end):
-            self._take(block, base, run, entries, has_secrets=has_secrets)
+            self._take(block, base, run, lines, has_secrets=has_secrets)
         self._position = base + end
         if is_final and at_end:
-            self._take_half(block[end:], entries)  # conmon was killed while it wrote
-            self._flush(entries)
-        self._flush(entries, before=self._position - OPEN_BYTES_MAX)
-        return entries, at_end
+            self._take_half(block[end:], lines)  # conmon was killed while it wrote
+            self._flush(lines)
+        self._flush(lines, before=self._position - OPEN_BYTES_MAX)
+        return lines, at_end
+
+    def read_rest(self, bytes_max: int) -> list[encoded.Lines]:
+        """Return all lines to the end of a file that grows no more, block by block."""
+        lines: list[encoded.Lines] = []
+        while True:
+            more, at_end = self.read_turn(bytes_max, is_final=True)
+            lines += more
+            if at_end and not more:
+                return lines
 
     def begin_skipping(self) -> None:
         """From now on only count, from the cursors on."""
@@ -204,7 +187,7 @@ class OutputLog:
         block: bytes,
         base: int,
         run: records.Run,
-        entries: list[assignments.LogEntry],
+        lines: list[encoded.Lines],
         *,
         has_secrets: bool,
     ) -> None:
@@ -217,43 +200,48 @@ class OutputLog:
             is_between = not stream.pieces and not stream.is_split and stream.cursor <= base + at
             if run.is_whole and is_between:
                 stream.timestamp = self._milliseconds(run.stamp)
-                whole = block[at : run.end]
-                entries += self._lines(stream, whole, run.head_bytes, has_secrets=has_secrets)
+                lines.append(self._lines(stream, block, run, at=at, has_secrets=has_secrets))
                 stream.cursor = base + run.end + 1
                 return
             stop = block.index(b"\n", at)
             content = block[at + run.head_bytes : stop]
             start = base + at + run.head_bytes
-            self._take_record(stream, run, entries, start=start, content=content)
+            self._take_record(stream, run, lines, start=start, content=content)
             at = stop + 1
 
     def _lines(
-        self, stream: _Stream, whole: bytes, head_bytes: int, *, has_secrets: bool
-    ) -> list[assignments.LogEntry]:
-        """Return the lines of records that are whole lines and have heads of one length."""
+        self,
+        stream: output_stream.Stream,
+        block: bytes,
+        run: records.Run,
+        *,
+        at: int,
+        has_secrets: bool,
+    ) -> encoded.Lines:
+        """Return the lines of a run's records, which are whole lines, from an offset on."""
+        whole, head_bytes = block[at : run.end], run.head_bytes
         if has_secrets:
             contents = [record[head_bytes:] for record in whole.split(b"\n")]
             whole = self._masker.mask(b"\n".join(contents))
             head_bytes = 0
-        texts = [text[head_bytes:] for text in whole.decode("utf-8", "replace").split("\n")]
-        if len(whole) > LINE_BYTES_MAX:
-            longest = max(map(len, texts))
-            if longest * _CHARACTER_BYTES_MAX > LINE_BYTES_MAX:
-                lines = [record[head_bytes:] for record in whole.split(b"\n")]
-                return [stream.entry(piece) for line in lines for piece in split(line)]
-        timestamp, level, entry = stream.timestamp, stream.level, assignments.LogEntry
-        return [entry(timestamp, SOURCE, level, text) for text in texts]
+        if run.content_bytes > LINE_BYTES_MAX:
+            contents = whole.split(b"\n")
+            if max(map(len, contents)) > LINE_BYTES_MAX + head_bytes:
+                pieces = [piece for line in contents for piece in split(line[head_bytes:])]
+                return stream.lines(_shown(pieces))
+        said = whole.decode("utf-8", "replace").split("\n")
+        return stream.lines([text[head_bytes:] for text in said] if head_bytes else said)
 
     def _take_record(
         self,
-        stream: _Stream,
+        stream: output_stream.Stream,
         run: records.Run,
-        entries: list[assignments.LogEntry],
+        lines: list[encoded.Lines],
         *,
         start: int,
         content: bytes,
     ) -> None:
-        """Add a record to its stream's line, and the line to the entries when it is complete."""
+        """Add a record to its stream's line, and the line to the lines when it is complete."""
         end = start + len(content) + 1
         if stream.cursor >= end:
             return
@@ -266,35 +254,35 @@ class OutputLog:
         stream.pieces.append((start, content))
         stream.length += len(content)
         if run.is_whole:
-            self._emit_line(stream, entries)
+            self._emit_line(stream, lines)
             stream.is_split = False
             stream.cursor = end
         elif stream.length - stream.searched >= PIECE_BYTES_MIN + 2 * self._masker.margin:
             # The cursor stays inside the record: whoever starts there knows that a line goes on.
-            self._emit_pieces(stream, entries)
+            self._emit_pieces(stream, lines)
 
-    def _take_half(self, record: bytes, entries: list[assignments.LogEntry]) -> None:
+    def _take_half(self, record: bytes, lines: list[encoded.Lines]) -> None:
         block = record + b"\n"
         for run in records.runs(block, len(block)):
-            self._take(block, self._position, run, entries, has_secrets=True)
+            self._take(block, self._position, run, lines, has_secrets=True)
         self._position += len(record)
 
-    def _flush(self, entries: list[assignments.LogEntry], before: int | None = None) -> None:
+    def _flush(self, lines: list[encoded.Lines], before: int | None = None) -> None:
         """Take lines that have no end; only those that begin before an offset, if one is given."""
         for stream in self._streams.values():
             if stream.pieces and (before is None or stream.pieces[0][0] < before):
-                self._emit_line(stream, entries)
+                self._emit_line(stream, lines)
                 stream.is_split = True
                 stream.cursor = self._position
 
-    def _emit_line(self, stream: _Stream, entries: list[assignments.LogEntry]) -> None:
+    def _emit_line(self, stream: output_stream.Stream, lines: list[encoded.Lines]) -> None:
         """Take a whole line; the empty rest of a line that was split is none."""
         data = b"".join([piece for _, piece in stream.pieces])
         if data or not stream.is_split:
-            entries += [stream.entry(piece) for piece in split(self._masker.mask(data))]
+            lines.append(stream.lines(_shown(split(self._masker.mask(data)))))
         stream.pieces, stream.length, stream.searched = [], 0, 0
 
-    def _emit_pieces(self, stream: _Stream, entries: list[assignments.LogEntry]) -> None:
+    def _emit_pieces(self, stream: output_stream.Stream, lines: list[encoded.Lines]) -> None:
         """Take what fills whole pieces of a line that goes on, but no part of a secret."""
         data = b"".join([piece for _, piece in stream.pieces])
         until = len(data) - self._masker.margin
@@ -314,8 +302,8 @@ class OutputLog:
         stream.searched = len(data) - end
         if not end:
             return
-        entries += [stream.entry(piece) for piece in pieces]
-        _cut(stream, end)
+        lines.append(stream.lines(_shown(pieces)))
+        stream.cut(end)
         stream.is_split = True
 
     def _count(self, block: bytes, base: int, run: records.Run) -> None:
@@ -353,20 +341,9 @@ def lowest(cursors: dict[str, int]) -> int:
     return min(cursors.get(name.decode(), 0) for name in STREAMS)
 
 
-def _cut(stream: _Stream, taken: int) -> None:
-    """Drop so many bytes from the beginning of a stream's line, and set the cursor there."""
-    stream.length -= taken
-    left = []
-    for start, piece in stream.pieces:
-        rest = piece[taken:] if taken < len(piece) else b""
-        if rest:
-            left.append((start + len(piece) - len(rest), rest))
-        else:
-            stream.cursor = start + len(piece)
-        taken = max(0, taken - len(piece))
-    stream.pieces = left
-    if left:
-        stream.cursor = left[0][0]
+def _shown(pieces: list[bytes]) -> list[str]:
+    """Return text; what is no UTF-8 is shown as such."""
+    return [piece.decode("utf-8", "replace") for piece in pieces]
 
 
 def split(data: bytes) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -17,11 +18,10 @@ _LOST_ERRORS: Final = (errors.InvalidState, errors.ResourceNotFound)
 
 
 class _Batch(msgspec.Struct):
-    """assignments.LogBatch, with lines that are JSON already."""
+    """assignments.LogBatch without its lines."""
 
     worker: str
     attempt: int
-    entries: msgspec.Raw
     cursors: dict[str, int]
     since: dict[str, int] | None
 
@@ -59,17 +59,18 @@ class Platform:
     async def add_log(
         self,
         held: assignments.HeldTry,
-        entries: msgspec.Raw,
+        lines: Sequence[bytes],
         cursors: dict[str, int],
         *,
         since: dict[str, int] | None = None,
     ) -> None:
         """Append lines to a try's log; once only, since the outcome of a failure is unknown.
 
-        They are JSON already, as `LogBatch.entries` has them. With `since`, the cursors before
+        They are in pieces, and as `LogBatch.lines` has them. With `since`, the cursors before
         them, the platform refuses them where they do not fit.
         """
-        body = _Batch(self._worker, held.attempt, entries, cursors, since)
+        head = msgspec.json.encode(_Batch(self._worker, held.attempt, cursors, since))
+        body = b"".join([head, b"\n", *lines])
         await self._ask(f"/internal/{held.job}/log", body, assignments.Acknowledged)
 
     async def log_cursors(self, held: assignments.HeldTry) -> dict[str, int]:
@@ -97,10 +98,17 @@ class Platform:
         ssh_port: int = 0,
         ssh_host_key: str = "",
         app_socket: str = "",
+        ssh_closed: bool = False,
     ) -> None:
         """Report where a try can be reached; what is empty stays as it was told before."""
         doors = assignments.Doors(
-            self._worker, held.attempt, ssh_host, ssh_port, ssh_host_key, app_socket
+            self._worker,
+            held.attempt,
+            ssh_host,
+            ssh_port,
+            ssh_host_key,
+            app_socket,
+            ssh_closed,
         )
         await self._ask(f"/internal/{held.job}/doors", doors, assignments.Acknowledged)
 

@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from plasmid.domain import assignments
-from plasmid.worker import holes
+from plasmid.worker import encoded, holes
 
 WAITING_BYTES_MAX: Final = 1 << 20
 # Messages are not dropped: with so much in memory their senders wait.
@@ -185,9 +185,9 @@ def _lines(message: Message) -> Iterator[_Line]:
         )
 
 
-def merged(sources: list[list[assignments.LogEntry]]) -> list[assignments.LogEntry]:
+def merged(sources: list[list[encoded.Lines]]) -> list[encoded.Lines]:
     """Return lines by their times; the order within a source stays, whatever its times say."""
-    filled = [entries for entries in sources if entries]
+    filled = [lines for lines in sources if lines]
     if len(filled) > 1:
         return list(heapq.merge(*filled, key=_TIMESTAMP))
     return filled[0] if filled else []

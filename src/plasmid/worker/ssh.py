@@ -17,17 +17,16 @@ from typing import Final
 
 import structlog
 
-from plasmid.client import api
-from plasmid.domain import assignments, errors, ssh_access
+from plasmid.domain import assignments, ssh_access
 from plasmid.engines import engine
 from plasmid.network import into
 from plasmid.worker import (
     log_pump,
-    platform,
     side_tasks,
     ssh_grants,
     ssh_listening,
     ssh_server,
+    ssh_sign,
     task_errors,
     try_folder,
 )
@@ -71,6 +70,7 @@ async def logins(
         async with asyncio.TaskGroup() as group:
             story = side_tasks.guarded("ssh_logins", door.follow(group), on_trouble=door.fail)
             following = group.create_task(story)
+            telling = group.create_task(side_tasks.guarded("ssh_sign", door.sign.run()))
             try:
                 yield
                 door.say_goodbye(f"{assignment.job} has ended, and this session with it.")
@@ -82,6 +82,7 @@ async def logins(
                 raise
             finally:
                 following.cancel()
+                telling.cancel()
                 await side_tasks.guarded("ssh_goodbyes", door.close())
 
 
@@ -98,6 +99,7 @@ class _Door:
         pump: log_pump.LogPump,
     ) -> None:
         self.held = assignments.HeldTry(assignment.job, assignment.attempt)
+        self.sign = ssh_sign.Sign(world.link, self.held)
         self._world = world
         self._sandbox = sandbox
         self._folder = folder
@@ -122,6 +124,8 @@ class _Door:
 
     async def follow(self, group: asyncio.TaskGroup) -> None:
         """Open, change and close it as the platform says, until this is cancelled."""
+        if self._folder.ssh_port():
+            self.sign.take_down()  # what an earlier worker has told, which may have been killed
         while True:
             await self._hear()
             while self._access is not None:
@@ -138,11 +142,11 @@ class _Door:
         """Let people in until nobody is allowed in any more."""
         async with asyncio.TaskGroup() as group:
             accepting = group.create_task(self._accept(listening, visitors))
-            telling = group.create_task(self._tell(listening.getsockname()[1]))
+            self._tell(listening.getsockname()[1])
             while self._access is not None:
                 await self._hear()
             accepting.cancel()
-            telling.cancel()
+        self.sign.take_down()
 
     async def _hear(self) -> None:
         """Wait until the platform names others, and go by that."""
@@ -184,24 +188,12 @@ class _Door:
             self._folder.keep_ssh_port(made.getsockname()[1])
         return made
 
-    async def _tell(self, port: int) -> None:
-        """Tell the platform and the job's log where it is, once the platform can be reached."""
+    def _tell(self, port: int) -> None:
+        """Tell the platform and the job's log where it is."""
         host = ssh_listening.host_told(self._world.settings.ssh_host)
         addresses = ", ".join(self._access.addresses) if self._access is not None else ""
         self._pump.say(f"Setting SSH public key: logins from {addresses} at {host} port {port}")
-        failed_tries = 0
-        while True:
-            try:
-                await self._world.link.tell_doors(
-                    self.held, ssh_host=host, ssh_port=port, ssh_host_key=self._host_key
-                )
-                return
-            except platform.RevokedError:
-                return  # the try's own story finds that out too
-            except (api.Unreachable, errors.ApiError) as error:
-                failed_tries += 1
-                _log.warning("ssh_door_not_told", error=str(error), failed_tries=failed_tries)
-                await asyncio.sleep(log_pump.RETRY.pause_seconds(failed_tries))
+        self.sign.show(host, port, self._host_key)
 
     def say_goodbye(self, line: str) -> None:
         """Say with which line the sessions are to end now."""
@@ -211,6 +203,7 @@ class _Door:
     def fail(self, trouble: str) -> None:
         """Cut off everybody, since nobody would hear any more who is allowed in."""
         self._shut()
+        self.sign.take_down()
         for visitor in list(self._visitors):
             visitor.turn_away()
         self._pump.say(f"No SSH: {trouble}", "WARNING")
@@ -306,6 +299,7 @@ class _Door:
         finally:
             for lobby in self._lobbies:
                 lobby.leave(visitor)
+            visitor.close()
             visitor.gone.set()
             self._visitors.discard(visitor)
             self._guests.discard(visitor)

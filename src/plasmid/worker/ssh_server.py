@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Awaitable
 from typing import Final, Protocol
@@ -85,7 +86,7 @@ class Visitor(asyncssh.SSHServer):
     def __init__(self, place: Door, address: str, link: socket.socket) -> None:
         self.address = address
         self.gone = asyncio.Event()
-        self._link = link
+        self._link = link.dup()  # whatever becomes of that of the transport
         self._opened = Opened(address)
         self._place = place
         self._connection: asyncssh.SSHServerConnection | None = None
@@ -157,6 +158,10 @@ class Visitor(asyncssh.SSHServer):
         for process in list(self._opened.processes):
             await process.end()
 
+    def close(self) -> None:
+        """Let go of its link, once that is served."""
+        self._link.close()
+
     def send_away(self, line: str) -> None:
         """End all of it, with a line that says why; who does not go is turned away soon."""
         if self._connection is None:  # its protocol has not begun
@@ -213,7 +218,8 @@ class Server:
         return cls(options)
 
     async def serve(self, visitor: Visitor, link: socket.socket) -> None:
-        """Serve a connection to its end, whatever that is."""
+        """Serve a connection to its end, whatever that is; its socket is closed then."""
+        identity = _identity(link)
         try:
             connection = await asyncssh.run_server(
                 link, options=self._options, server_factory=lambda: visitor
@@ -224,3 +230,16 @@ class Server:
             _log.info("ssh_connection_ended", address=visitor.address, error=str(error))
         finally:
             visitor.turn_away()
+            if _identity(link) == identity:
+                link.close()
+            else:  # uvloop closes what breaks early and tells nobody: the number is another's now
+                link.detach()
+
+
+def _identity(link: socket.socket) -> tuple[int, int] | None:
+    """Return what tells the socket of a descriptor from all others; None if there is none."""
+    try:
+        found = os.fstat(link.fileno())
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

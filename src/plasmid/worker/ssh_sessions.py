@@ -251,8 +251,9 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
     async def open(self) -> None:
         """Begin to carry; what comes from inside waits for the channel."""
         loop = asyncio.get_running_loop()
-        self._link, _ = await loop.create_connection(
-            functools.partial(_inner_of, self), sock=self._there
+        # Not by create_connection: with uvloop, what breaks early would close another's descriptor.
+        self._link, _ = await loop.connect_accepted_socket(
+            functools.partial(_inner_of, self), self._there
         )
         self._link.pause_reading()
 

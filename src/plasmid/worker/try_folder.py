@@ -7,6 +7,7 @@ downloads/        bundled archives, by the ids of their files
 layers.json       the keys of the layers that the sandbox is made of
 image.json        the base image that it lies over
 system.jsonl  priority.jsonl  bulk.jsonl   log lines
+copied.json       how far its output was copied into its home folder
 masked.json       values that the job has registered to be masked in its log
 started           when the job's sandbox was started, in ms
 unenforced.json   which limits of its instance type this machine cannot enforce

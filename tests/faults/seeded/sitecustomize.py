@@ -70,7 +70,10 @@ def _leftover_kept(teardown: Any) -> None:
 
 
 def _nonce_forgotten(nonces: Any) -> None:
-    nonces.read = lambda call, route, given, body: None
+    async def read(call: Any, route: str, given: Any, body: bytes) -> None:
+        """Find no nonce."""
+
+    nonces.read = read
 
 
 def _log_repeated(platform: Any) -> None:

@@ -42,7 +42,7 @@ async def test_a_reader_of_a_stream_that_takes_nothing_is_dropped(
         app, http=HttpProtocol, lifespan="off", log_level="critical", timeout_graceful_shutdown=1
     )
     server = Served(config)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
         reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1000)
         asked = f"GET /{job}/getLog HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ALICE}\r\n"

@@ -14,6 +14,7 @@ import pytest
 
 from plasmid.api import app_relay, web_apps
 from plasmid.auth import app_sessions
+from plasmid.auth.logins import Logins
 from plasmid.domain import https_app
 from plasmid.domain.access import Actor, Level
 from tests.worlds import ALICE, BOB, EVE, WORKER, WORKER_NAME, World
@@ -144,6 +145,13 @@ class TestLogin:
         response = await door.login(token)
         assert response.status_code in (401, 403)
         assert "set-cookie" not in response.headers
+
+    async def test_wrong_tokens_are_slowed_down(self, door: Door) -> None:
+        door.world.platform.logins = Logins(2)
+        answers = [(await door.login("wrong")).status_code for _ in range(3)]
+        assert answers == [401, 401, 429]
+        door.world.clock.advance(30_000)
+        assert (await door.login()).status_code == 303
 
     async def test_a_form_that_is_too_large_is_none(self, door: Door) -> None:
         assert (await door.login(ALICE + " " * web_apps.FORM_BYTES_MAX)).status_code == 401
@@ -467,7 +475,7 @@ async def a_visitor(door: Door, cookie: str, *, length: int = 0) -> AsyncIterato
     async def serve() -> None:
         await door.world.app(scope, visitor.sent.get, visitor.take)
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(serve())
         yield visitor
 

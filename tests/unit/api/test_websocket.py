@@ -34,7 +34,7 @@ class Socket:
 
     async def message(self) -> Any:
         """Return the next message of the log."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             frame = await self.from_server.get()
         assert frame["type"] == "websocket.send", frame
         return msgspec.json.decode(frame["text"])
@@ -43,7 +43,7 @@ class Socket:
         """Return all messages up to the close, its code and its reason."""
         messages: list[Any] = []
         while True:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 frame = await self.from_server.get()
             if frame["type"] == "websocket.close":
                 return messages, frame["code"], frame.get("reason") or ""
@@ -64,7 +64,7 @@ async def a_socket(world: World, job: str, *, frames_max: int = 0) -> AsyncItera
         "subprotocols": [], "client": ("192.0.2.7", 1),
     }  # fmt: skip
     socket.to_server.put_nowait({"type": "websocket.connect"})
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(_serve(world, scope, socket))
         accepted = await socket.from_server.get()
         assert accepted["type"] == "websocket.accept"

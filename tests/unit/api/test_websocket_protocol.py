@@ -74,7 +74,7 @@ async def served(
         )
     )
     server.port = listener.getsockname()[1]
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
         try:
             yield server
@@ -87,7 +87,7 @@ async def served(
 async def until(holds: Callable[[], object]) -> None:
     """Wait until something is so, letting the server's loop turn."""
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():
             turned = asyncio.Event()
             loop.call_later(0.002, turned.set)

@@ -102,7 +102,7 @@ async def test_a_write_that_is_cancelled_leaves_nothing_though_its_thread_goes_o
 
     def slow_fdatasync(descriptor: int) -> None:
         entered.set()
-        go_on.wait(10)
+        go_on.wait(60)
         original(descriptor)
 
     async def slow_stream() -> AsyncIterator[bytes]:

@@ -143,3 +143,20 @@ def test_a_folder_without_a_server_ends_a_command_with_2(tmp_path: Path) -> None
         with pytest.raises(CommandError, match="plasmid serve") as caught:
             main.app([*command, "--data", str(tmp_path)])
         assert caught.value.exit_code == 2
+
+
+async def test_an_org_is_removed_and_another_pays(
+    world: World, operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    org = await an_org(world, as_=BOB)
+    project = await world.a_project(as_=BOB, billTo=org)
+    with pytest.raises(errors.InvalidState, match=f"{project}: .*--bill-to"):
+        await people.remove_org(operator, "lab", None)
+    await people.remove_org(operator, "Lab", "bob")
+    assert capsys.readouterr().out == "org-lab is gone\n"
+    assert (await world.describe(project, as_=BOB))["billTo"] == "user-bob"
+    heir = await an_org(world, "heir", as_=BOB)
+    await an_org(world, as_=BOB)
+    await world.call(f"/{project}/update", {"billTo": org}, as_=BOB)
+    await people.remove_org(operator, "org-lab", heir)
+    assert (await world.describe(project, as_=BOB))["billTo"] == heir

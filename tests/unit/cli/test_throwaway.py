@@ -33,7 +33,7 @@ def test_a_sweep_does_not_find_a_folder_that_is_not_locked_yet(
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if path.is_dir() and operation == fcntl.LOCK_EX and not made.is_set():
             made.set()
-            assert may_go_on.wait(20)
+            assert may_go_on.wait(60)
         elif not path.is_dir() and made.is_set():
             sweeps.set()
         take(descriptor, operation)
@@ -43,7 +43,7 @@ def test_a_sweep_does_not_find_a_folder_that_is_not_locked_yet(
 
     def live() -> None:
         with throwaway.scratch_in(tmp_path):
-            assert swept.wait(20)
+            assert swept.wait(60)
 
     def sweep() -> None:
         found.extend(throwaway.dead_beside(tmp_path / "own"))
@@ -52,10 +52,10 @@ def test_a_sweep_does_not_find_a_folder_that_is_not_locked_yet(
     swept = threading.Event()
     living, sweeping = threading.Thread(target=live), threading.Thread(target=sweep)
     living.start()
-    assert made.wait(20)
+    assert made.wait(60)
     sweeping.start()
     sweeps.wait(1)  # it waits for its turn, or has none to wait for
     may_go_on.set()
-    sweeping.join(20)
-    living.join(20)
+    sweeping.join(60)
+    living.join(60)
     assert found == []

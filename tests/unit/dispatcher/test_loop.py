@@ -28,7 +28,7 @@ async def test_a_chore_that_breaks_is_tried_again_without_waiting_for_its_next_t
         went_well.set()
         return Summary("test", 0)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with contextlib.suppress(asyncio.CancelledError):
             async with asyncio.TaskGroup() as group:
                 repeating = group.create_task(
@@ -47,7 +47,7 @@ async def test_a_runnable_job_is_placed_without_waiting_for_the_clock(
     await world.sync()
     world.dispatcher.machine = Machine(1, 1)
     applet = await world.an_applet(await world.a_project())
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         running = group.create_task(loop.run(world.dispatcher, world.clock))
         with world.platform.changes.subscribe("jobs") as news:
             # one because it is new, then one because there is room again
@@ -57,7 +57,7 @@ async def test_a_runnable_job_is_placed_without_waiting_for_the_clock(
                 world.clock.advance(1)
             for job in jobs:
                 while await world.state(job) != "running":
-                    await news.wait(5)
+                    await news.wait(60)
                 await world.sync()
                 await world.finish(job)
         running.cancel()

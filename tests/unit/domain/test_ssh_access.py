@@ -77,6 +77,15 @@ def test_what_is_no_address_is_refused_by_name_with_the_remedy(entry: str) -> No
     assert "192.0.2.0/24" in caught.value.message
 
 
+def test_what_dx_run_sends_for_a_proxy_is_refused_with_another_way() -> None:
+    assert ssh_access.allowed_by({"allowSSH": ["192.0.2.1", "*"]}) == ["192.0.2.1", "*"]
+    assert ssh_access.allowed_by({}) == []
+    with pytest.raises(errors.InvalidInput, match="`dx ssh --ssh-proxy ADDRESS:PORT JOB`"):
+        ssh_access.allowed_by({"allowSSH": ["192.0.2.1", ["proxy.example", "3128"]]})
+    with pytest.raises(errors.InvalidInput, match="give the address, not the name"):
+        ssh_access.allowed_by({"allowSSH": ["192.0.2.1", "proxy.example"]})
+
+
 def test_there_is_a_limit_of_addresses() -> None:
     ssh_access.check_addresses(["192.0.2.1"] * ssh_access.ADDRESSES_MAX)
     with pytest.raises(errors.InvalidInput, match="at most 256"):

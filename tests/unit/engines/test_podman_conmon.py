@@ -41,7 +41,7 @@ def test_an_end_is_awaited_in_a_process_with_a_thousand_open_files(
         if ends:
             process.stdin.close()
         podman_conmon.await_end(Path("/none"))
-        assert process.wait(10) == (0 if ends else -9)
+        assert process.wait(60) == (0 if ends else -9)
     finally:
         process.kill()
         process.communicate()

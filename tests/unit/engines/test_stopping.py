@@ -53,7 +53,7 @@ def states(first: int) -> dict[str, str]:
 
 def once_stopped(first: int, *names: str) -> dict[str, str]:
     """Return the states of a session as soon as those are stopped: a signal takes its time."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while any((told := states(first)).get(name) != "T" for name in names):
         assert time.monotonic() < deadline, told
         os.sched_yield()

@@ -20,6 +20,9 @@ from plasmid.engines import window
 # Holds the other end of a terminal, as crun does, and tells the size of that one.
 HOLDER = """
 import fcntl, os, pty, struct, sys, termios, time
+for _ in sys.argv[1:]:
+    os.write(1, b"begins\\n")
+    os.read(0, 1)
 ours, theirs = pty.openpty()
 seen = None
 while seen != b"stop":
@@ -78,6 +81,43 @@ def test_the_terminal_that_a_command_holds_follows_the_size_of_ours(
     terminal.shows(b"size 50 120")
 
 
+def test_a_size_from_before_the_command_had_its_terminal_is_given_to_it(
+    terminals: list[Terminal],
+) -> None:
+    terminal = Terminal("/usr/bin/env", "python3", "-c", HOLDER, "late")
+    terminals.append(terminal)
+    terminal.resize(33, 100)
+    terminal.shows(b"begins")
+    os.write(terminal.end, b"\n")
+    terminal.shows(b"size 33 100")
+
+
+def test_an_open_file_that_goes_meanwhile_keeps_no_terminal_from_its_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = pty.openpty()
+    names = ["99999", str(ours), "99998"]
+    ioctl, size = fcntl.ioctl, struct.pack("HHHH", 33, 100, 0, 0)
+
+    def with_a_terminal(fd: int, request: int, given: bytes) -> bytes:
+        return size if fd == 0 else ioctl(fd, request, given)
+
+    monkeypatch.setattr("plasmid.engines.window.fcntl.ioctl", with_a_terminal)
+    monkeypatch.setattr("plasmid.engines.window.os.listdir", lambda _: names)
+    try:
+        assert window._resize(os.getpid()) == 1
+        assert ioctl(theirs, termios.TIOCGWINSZ, bytes(len(size))) == size
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_process_that_has_ended_is_given_nothing() -> None:
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait()
+    assert window._resize(ended.pid) == 0
+
+
 def test_exit_codes_and_signals_pass(terminals: list[Terminal]) -> None:
     script = "trap 'echo told; exit 9' TERM; echo ready; while :; do sleep 0.02; done"
     terminal = Terminal("/bin/sh", "-c", script)
@@ -85,10 +125,10 @@ def test_exit_codes_and_signals_pass(terminals: list[Terminal]) -> None:
     terminal.shows(b"ready")
     terminal.process.send_signal(signal.SIGTERM)
     terminal.shows(b"told")
-    assert terminal.process.wait(30) == 9
+    assert terminal.process.wait(60) == 9
     killed = Terminal("/bin/sh", "-c", "kill -KILL $$")
     terminals.append(killed)
-    assert killed.process.wait(30) == 128 + signal.SIGKILL
+    assert killed.process.wait(60) == 128 + signal.SIGKILL
 
 
 @pytest.mark.parametrize(

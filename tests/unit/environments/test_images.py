@@ -204,7 +204,7 @@ async def test_who_waits_for_another_build_takes_its_image(tmp_path: Path, build
         def tell(_: str) -> None:
             waiting.set()
 
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             second = group.create_task(images.Images(folder).build("debian-12", tell))
             await waiting.wait()
             built = folder / "d1"

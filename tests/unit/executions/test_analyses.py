@@ -67,8 +67,9 @@ async def test_an_analysis_is_done_when_all_its_stages_are(world: World, lab: La
     assert await lab.states(analysis) == {
         "": "in_progress", "a": "runnable", "b": "waiting_on_input",
     }  # fmt: skip
-    await world.finish(jobs["a"], {"n": 5})
     assert (await world.describe(analysis))["output"] is None
+    await world.finish(jobs["a"], {"n": 5})
+    assert (await world.describe(analysis))["output"] == {"a.n": 5}
     await world.finish(jobs["b"], {"n": 6})
     described = await world.describe(analysis)
     assert described["state"] == "done"
@@ -138,7 +139,7 @@ async def test_a_stage_may_fail_alone(world: World, lab: Lab, by: str) -> None:
         assert jobs[source] in lost["failureMessage"]
     await world.finish(jobs["alone"], {"n": 1})
     described = await world.describe(analysis)
-    assert (described["state"], described["output"]) == ("failed", None)
+    assert (described["state"], described["output"]) == ("failed", {"alone.n": 1})
 
 
 async def test_a_stage_that_fails_at_once_takes_those_made_after_it_with_it(

@@ -409,6 +409,8 @@ async def test_a_token_that_sees_one_project_reuses_nothing_of_others(world: Wor
 async def test_nothing_is_cloned_out_of_a_restricted_project(world: World) -> None:
     told = await story(world)
     elsewhere = await world.a_project()
+    own = {"project": elsewhere, "objects": [told.reads]}
+    await world.call(f"/{told.project}/clone", own)
     await world.call(f"/{told.project}/update", {"restricted": True})
     assert await source(world, await told.run(project=elsewhere)) is None
     assert await source(world, await told.run()) == told.job

@@ -43,6 +43,24 @@ async def test_a_waiter_for_a_removed_object_fails(damaged: Damaged) -> None:
     assert await world.state(waiter) == "failed"
 
 
+async def test_who_waits_for_an_analysis_goes_on_when_that_is_over(damaged: Damaged) -> None:
+    world = damaged.world
+    project = await world.a_project()
+    applet = await world.an_applet(project)
+    workflow = await world.a_workflow(project, {"id": "a", "executable": applet})
+    run = await world.call(f"/{workflow}/run", {"project": project, "input": {}})
+    waiter = await world.a_job(applet, dependsOn=[run["id"]])
+    assert await at_start.repair(world.workshop()) == 0
+    await world.rows("CREATE TABLE kept AS SELECT * FROM jobs")
+    await world.rows("CREATE TABLE kept_waits AS SELECT * FROM waits")
+    await world.finish(run["stages"][0])
+    await damaged.falsify(f"DELETE FROM jobs WHERE id = '{waiter}'")
+    await damaged.falsify(f"INSERT INTO jobs SELECT * FROM kept WHERE id = '{waiter}'")
+    await damaged.falsify("INSERT INTO waits SELECT * FROM kept_waits")
+    assert await at_start.repair(world.workshop()) == 1
+    assert await world.state(waiter) == "runnable"
+
+
 async def test_a_job_that_waits_for_nothing_goes_on(damaged: Damaged) -> None:
     source, waiter = await waiting_pair(damaged.world)
     await damaged.falsify(f"DELETE FROM waits WHERE job = '{waiter}'")

@@ -11,6 +11,7 @@ from plasmid.domain.assignments import LogEntry
 from plasmid.logs import batches
 from plasmid.logs.batches import End
 from plasmid.logs.folder import FolderLogs
+from plasmid.logs.store import Lines
 
 JOB = "job-" + "B" * 24
 
@@ -26,7 +27,7 @@ def old_batch(*lines: str, **cursors: int) -> bytes:
 
 
 def test_a_batch_is_its_lines_and_a_mark_with_the_count() -> None:
-    data = batches.encode(entries("a", "b"), {"out": 7}, lines_before=40)
+    data = batches.encode(Lines.of(entries("a", "b")), {"out": 7}, lines_before=40)
     *lines, mark = data.splitlines()
     assert [msgspec.json.decode(line)["msg"] for line in lines] == ["a", "b"]
     assert mark == b'#{"out":7} 42'
@@ -79,12 +80,12 @@ def test_lines_of_old_files_are_counted_wherever_blocks_end(
 
 def test_a_count_that_is_wrong_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    whole = batches.encode(entries("a", "b"), {"out": 1}, lines_before=0)
-    whole += batches.encode(entries("c"), {"out": 2}, lines_before=2)
+    whole = batches.encode(Lines.of(entries("a", "b")), {"out": 1}, lines_before=0)
+    whole += batches.encode(Lines.of(entries("c")), {"out": 2}, lines_before=2)
     path.write_bytes(whole)
     assert batches.damage(path, is_deep=True) is None
     lost = whole.replace(
-        batches.encode(entries("b"), {}, lines_before=0).splitlines()[0] + b"\n", b""
+        batches.encode(Lines.of(entries("b")), {}, lines_before=0).splitlines()[0] + b"\n", b""
     )
     path.write_bytes(lost)
     assert batches.damage(path, is_deep=True) == (
@@ -97,7 +98,9 @@ def test_of_a_large_file_the_end_alone_is_counted(
 ) -> None:
     monkeypatch.setattr(batches, "LARGE_BYTES", 200)
     path = tmp_path / "log"
-    parts = [batches.encode(entries(str(n)), {"out": n}, lines_before=n) for n in range(20)]
+    parts = [
+        batches.encode(Lines.of(entries(str(n))), {"out": n}, lines_before=n) for n in range(20)
+    ]
     path.write_bytes(b"".join(parts))
     assert batches.damage(path, is_deep=False) is None
     path.write_bytes(b"".join([*parts[:-1], parts[5]]))

@@ -181,7 +181,7 @@ async def test_a_reader_that_comes_while_a_batch_is_kept_does_not_undo_it(
         found = original(path)
         if not has_seen.is_set():
             has_seen.set()
-            may_go_on.wait(5)
+            may_go_on.wait(60)
         return found
 
     monkeypatch.setattr(batches, "find_end", slow)
@@ -207,14 +207,14 @@ async def test_searches_that_take_long_keep_no_writer_waiting(
     def slow(search: seeking.LastLines) -> object:
         nonlocal searching
         searching += 1
-        may_go_on.wait(20)
+        may_go_on.wait(60)
         return original(search)
 
     monkeypatch.setattr(seeking.LastLines, "go_on", slow)
     async with asyncio.TaskGroup() as group:
         for _ in range(50):
             group.create_task(logs.find_last(JOB, 0, count=1, choice=Choice(["ERROR"])))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for attempt in range(1, 4):
                 await logs.append(JOB, attempt, entries=entries("b"), cursors={"stdout": 1})
         assert searching <= folder.SEEKERS_MAX
@@ -235,7 +235,7 @@ async def test_a_search_ends_when_its_reader_leaves(
         nonlocal steps
         steps += 1
         has_begun.set()
-        may_go_on.wait(5)
+        may_go_on.wait(60)
         return original(search)
 
     monkeypatch.setattr(seeking.LastLines, "go_on", counted)

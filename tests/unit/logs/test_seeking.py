@@ -10,7 +10,7 @@ import pytest
 
 from plasmid.domain.assignments import LogEntry
 from plasmid.logs import batches, seeking
-from plasmid.logs.store import ALL, Choice, Place
+from plasmid.logs.store import ALL, Choice, Lines, Place
 
 LEVELS = ("STDOUT", "STDERR", "INFO", "METRICS")
 
@@ -24,7 +24,7 @@ def written(path: Path, rng: random.Random, *, old: int) -> list[tuple[int, byte
             LogEntry(1, '","level":"INFO","msg":"', rng.choice(LEVELS), "x" * rng.randrange(200))
             for _ in range(rng.choice((0, 1, 2, 40)))
         ]
-        batch = batches.encode(some, {"out": number}, lines_before=len(lines))
+        batch = batches.encode(Lines.of(some), {"out": number}, lines_before=len(lines))
         if number < old:
             batch = batch[: batch.rindex(b" ")] + b"\n"
         offset = len(data)
@@ -100,7 +100,7 @@ def test_the_end_of_a_large_log_is_found_with_few_reads(
     with path.open("wb") as file:
         for start in range(0, 200_000, 1000):
             some = [LogEntry(1, "s", "STDOUT", "x" * 80) for _ in range(1000)]
-            file.write(batches.encode(some, {"out": start}, lines_before=start))
+            file.write(batches.encode(Lines.of(some), {"out": start}, lines_before=start))
     blocks = 0
     original = batches.count_entries
 

@@ -14,8 +14,16 @@ import pytest
 import sqlalchemy as sa
 
 from plasmid.domain import errors
-from plasmid.metadata import schema, settings
-from plasmid.metadata.database import Database, DatabaseUnusableError, Prepared, Reader, param
+from plasmid.metadata import schema, settings, statements
+from plasmid.metadata.database import (
+    Database,
+    DatabaseUnusableError,
+    Prepared,
+    Reader,
+    Transaction,
+    param,
+)
+from tests import turns
 from tests.small_disk import small_disk
 
 
@@ -301,3 +309,93 @@ async def test_a_query_in_its_thread_ends_when_the_database_is_closed(
 async def _interrupted(reader: Reader, statement: sa.TextClause) -> None:
     with pytest.raises((sqlite3.OperationalError, sqlite3.ProgrammingError)):
         await reader.rows(statement)
+
+
+async def wrote_much(tx: Transaction) -> None:
+    """Write more than is committed on the loop."""
+    numbers = range(statements.ROWS_MAX + 1)
+    await tx.execute_many(
+        Prepared(sa.insert(schema.settings)), [{"key": f"{n}", "value": ""} for n in numbers]
+    )
+
+
+async def test_a_large_commit_lets_others_read_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(tmp_path / "db")
+    began, may_end = threading.Event(), threading.Event()
+    commit = statements.Committer._commit
+
+    def held(self: statements.Committer) -> None:
+        began.set()
+        assert may_end.wait(60)
+        commit(self)
+
+    monkeypatch.setattr(statements.Committer, "_commit", held)
+
+    async def write() -> None:
+        async with database.transaction() as tx:
+            await wrote_much(tx)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        assert await asyncio.to_thread(began.wait, 60)
+        assert await keys(database) == set()
+        may_end.set()
+    assert len(await keys(database)) == statements.ROWS_MAX + 1
+    database.close()
+
+
+async def test_who_is_cancelled_in_a_large_commit_has_committed_and_others_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(tmp_path / "db")
+    began, may_end = threading.Event(), threading.Event()
+    commit = statements.Committer._commit
+
+    def held(self: statements.Committer) -> None:
+        began.set()
+        assert may_end.wait(60)
+        commit(self)
+
+    monkeypatch.setattr(statements.Committer, "_commit", held)
+    heard: list[str] = []
+    database.listeners.append(heard.append)
+
+    async def write() -> None:
+        async with database.transaction() as tx:
+            await wrote_much(tx)
+            tx.notify("written")
+
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(write())
+        assert await asyncio.to_thread(began.wait, 60)
+        writing.cancel()
+        may_end.set()
+    assert writing.cancelled()
+    assert heard == ["written"]
+    assert len(await keys(database)) == statements.ROWS_MAX + 1
+    async with database.transaction() as tx:
+        await settings.add_setting(tx, "later", "")
+    database.close()
+
+
+async def test_a_long_statement_of_a_transaction_lets_others_read_and_is_rolled_back_with_it(
+    tmp_path: Path,
+) -> None:
+    database = Database(tmp_path / "db")
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)"
+
+    async def write_and_break() -> None:
+        async with database.transaction() as tx:
+            await tx.aside.execute(
+                sa.text(f"INSERT INTO settings {numbers} SELECT 'k' || i, '' FROM n")
+            )
+            assert len(await tx.rows(sa.select(schema.settings))) == 300_000
+            raise OnPurposeError
+
+    with turns.counted() as beside, pytest.raises(OnPurposeError):
+        await write_and_break()
+    assert beside.count > 1
+    assert await keys(database) == set()
+    database.close()

@@ -105,13 +105,13 @@ async def pages(database: Database, body: dict[str, Any], limit: int) -> list[se
     found: list[search.Found] = []
     after = None
     while True:
-        rows = await search.find_data_objects(
+        part = await search.find_data_objects(
             database.reader.aside, question, containers, after=after, limit=limit, now_ms=100
         )
-        found += rows
-        if len(rows) < limit:
+        found += part.found
+        if part.after is None:
             return found
-        after = search.After(rows[-1].container, rows[-1].key, rows[-1].object)
+        after = part.after
 
 
 def expected(made: list[Row], body: dict[str, Any]) -> list[tuple[str, str]]:
@@ -162,12 +162,15 @@ def holds(question: filters.DataObjects, thing: ObjectRow, place: PlacementRow) 
 
 
 @pytest.mark.parametrize("few", [0, 10, 10**6])
+@pytest.mark.parametrize("stretch", [1, 7, 2_000])
 async def test_every_way_to_the_objects_finds_the_same_in_the_same_order(
-    stored: tuple[Database, list[Row]], few: int, monkeypatch: pytest.MonkeyPatch
+    stored: tuple[Database, list[Row]], few: int, stretch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, made = stored
     monkeypatch.setattr(search, "FEW", few)
     monkeypatch.setattr(search, "FEW_IN_FOLDER", few)
+    monkeypatch.setattr(search, "STRETCH_MIN", stretch)
+    monkeypatch.setattr(search, "LOOKED_AT_MAX", 10 * stretch)
     lengths = set()
     for number, question in enumerate(QUESTIONS):
         for sort in SORTS if number % 8 == 0 else SORTS[:1]:
@@ -193,13 +196,13 @@ async def test_writes_between_pages_neither_repeat_nor_lose_what_was_there_all_t
     seen: list[tuple[str, str]] = []
     after, changed = None, set()
     while True:
-        rows = await search.find_data_objects(
+        part = await search.find_data_objects(
             database.reader.aside, question, PROJECTS, after=after, limit=5, now_ms=100
         )
-        seen += [(row.container, row.object) for row in rows]
-        if len(rows) < 5:
+        seen += [(row.container, row.object) for row in part.found]
+        if part.after is None:
             break
-        after = search.After(rows[-1].container, rows[-1].key, rows[-1].object)
+        after = part.after
         changed |= await write(database, chance)
     assert len(seen) == len(set(seen)), "a result was repeated"
     stayed = there - changed
@@ -224,3 +227,50 @@ async def write(database: Database, chance: random.Random) -> set[tuple[str, str
             {**values, "new": chance.choice(PROJECTS), "t": chance.randrange(100)},
         )
     return {gone, moved}
+
+
+async def test_a_walk_past_many_that_are_not_meant_ends_early_and_goes_on_behind(
+    stored: tuple[Database, list[Row]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, made = stored
+    monkeypatch.setattr(search, "STRETCH_MIN", 10)
+    monkeypatch.setattr(search, "STRETCH_MAX", 10)
+    monkeypatch.setattr(search, "LOOKED_AT_MAX", 20)
+    body = {"name": {"glob": "*none*"}, "visibility": "either"}
+    question = filters.read_data_objects(body)
+    after, parts = None, 0
+    while True:
+        part = await search.find_data_objects(
+            database.reader.aside, question, PROJECTS, after=after, limit=5, now_ms=100
+        )
+        assert part.found == []
+        parts += 1
+        if part.after is None:
+            break
+        after = part.after
+    assert len(made) / 20 - 1 <= parts <= len(made) / 20 + 1
+
+
+@pytest.mark.parametrize(
+    ("body", "index"),
+    [
+        ({"state": "open"}, "objects_open"),
+        ({"visibility": "hidden"}, "objects_hidden"),
+        ({"name": {"glob": "*x*"}}, "COVERING INDEX placements_modified"),
+    ],
+)
+async def test_what_few_objects_are_is_asked_of_an_index(
+    stored: tuple[Database, list[Row]], body: dict[str, Any], index: str
+) -> None:
+    database, _ = stored
+    told: list[str] = []
+    database.reader.aside._connection.set_trace_callback(told.append)
+    await pages(database, body, 5)
+    database.reader.aside._connection.set_trace_callback(None)
+    plans = [
+        str(row[-1])
+        for statement in told
+        for row in await database.reader.rows(sa.text(f"EXPLAIN QUERY PLAN {statement}"))
+    ]
+    assert any(index in step for step in plans), plans
+    assert not any(step.startswith("SCAN objects") and "USING" not in step for step in plans)

@@ -105,6 +105,23 @@ async def test_each_container_has_the_levels_of_the_table(world: World) -> None:
     assert found == table
 
 
+async def test_who_is_a_member_no_more_has_no_jobs_that_fill_the_projects_cache(
+    world: World,
+) -> None:
+    """Others are given what is in it; the job goes on in its own workspace."""
+    made = await ran(world)
+    eve = {"invitee": "user-eve", "level": "ADMINISTER"}
+    await world.call(f"/{made.project}/invite", eve, as_=BOB)
+    for left, seen in (("VIEW", "VIEW"), (None, "PermissionDenied")):
+        await world.call(f"/{made.project}/decreasePermissions", {"user-bob": left}, as_=EVE)
+        assert await level(world, made.cache, made.token) == seen
+        refused = await world.refused("/file/new", {"project": made.cache}, as_=made.token)
+        assert refused.type == "PermissionDenied"
+    assert await level(world, made.resources, made.token) == "VIEW"
+    await world.a_closed_file(made.workspace, b"x", as_=made.token)
+    assert await world.finish(made.job) == "done"
+
+
 async def test_an_apps_job_sees_nothing_of_the_project_but_what_access_grants(
     world: World,
 ) -> None:

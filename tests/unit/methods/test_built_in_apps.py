@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from plasmid import __version__
+from plasmid.domain import app_spec
 from plasmid.methods import built_in_apps
+from plasmid.methods.built_in_apps import BuiltInApp
 from tests.worlds import BOB, START_MS, World
 
 FOCAL = built_in_apps.CATALOGUE["create_asset_focal"]
@@ -144,3 +146,41 @@ async def test_a_folder_is_built_by_an_app_of_its_release(
     assert found == releases
     code = (await world.call(f"/app-{name}_noble/get"))["runSpec"]["code"]
     assert f"remote_build.py {what}\n" in code
+
+
+@pytest.mark.parametrize(
+    ("name", "is_kept"),
+    [
+        ("create_asset_jammy", True), ("tarball_app_builder_jammy", True),
+        ("tarball_applet_builder", True), ("create_asset", False), ("my_create_asset_x", False),
+        ("plasmid_finder", False),
+    ],
+)  # fmt: skip
+async def test_names_of_apps_of_later_releases_are_kept_for_them(
+    world: World, name: str, is_kept: bool
+) -> None:
+    applet = await world.an_applet(await world.a_project(), inputSpec=[], outputSpec=[])
+    body = {"applet": applet, "name": name, "version": "1.0.0"}
+    answer = await world.answer("/app/new", body)
+    assert (answer.status_code == 422) is is_kept
+    assert ("create_asset_" in answer.text) is is_kept
+
+
+def test_the_names_of_all_that_there_are_now_are_kept_ones() -> None:
+    assert all(name.startswith(app_spec.KEPT_NAMES) for name in built_in_apps.EVERY)
+
+
+async def test_a_users_app_of_the_same_name_from_before_goes_on(world: World) -> None:
+    """The server starts, theirs stays as it is and gets new versions, ours is left out."""
+    applet = await world.an_applet(await world.a_project(), inputSpec=[], outputSpec=[])
+    theirs = await world.an_app(applet, name="theirs")
+    later = BuiltInApp("create_asset_later", "26.04", "0")
+    for table in ("app_names", "apps", "app_aliases"):
+        await world.rows(f"UPDATE {table} SET name = '{later.name}' WHERE name = 'theirs'")
+    for _ in range(2):
+        async with world.database.transaction() as tx:
+            wanted = {later.name: later, **built_in_apps.CATALOGUE}
+            await built_in_apps.seed(tx, "user-bob", START_MS, wanted=wanted)
+    assert (await world.describe(f"app-{later.name}"))["id"] == theirs
+    assert (await world.refused(f"/{later.id}/describe")).type == "ResourceNotFound"
+    await world.an_app(applet, name=later.name, version="2.0.0")

@@ -95,6 +95,30 @@ async def test_what_is_described_is_what_the_describe_says(world: World) -> None
     assert whole["results"][0]["describe"] == await world.describe(made["alpha"])
 
 
+async def test_who_develops_an_app_is_told_to_its_developers_only(world: World) -> None:
+    """Else anybody who may use an app could find out, name by name."""
+    made = await three(world)
+    await world.call(f"/{made['gamma']}/addAuthorizedUsers", {"authorizedUsers": ["PUBLIC"]})
+    await world.call(f"/{made['gamma']}/publish")
+    assert await found(world, as_=EVE) == [made["gamma"]]
+    for who in ("user-alice", "user-bob", "user-eve"):
+        assert await found(world, as_=EVE, developer=who) == []
+    # Bob may use beta and develops gamma
+    assert await found(world, as_=BOB, developer="user-alice") == [made["gamma"]]
+    assert await found(world, as_=OPERATOR, developer="user-bob") == [made["gamma"]]
+
+
+async def test_an_orgs_administrator_knows_who_develops_what_it_pays_for(world: World) -> None:
+    org = await an_org(world)
+    await a_place(world, org, allowBillableActivities=True)
+    project = await world.a_project(as_=BOB)
+    applet = await world.an_applet(project, as_=BOB, inputSpec=[], outputSpec=[])
+    app = await world.an_app(applet, as_=BOB, name="alpha", billTo=org)
+    question = {"developer": "user-bob"}
+    answer = await world.call(f"/{org}/findApps", question)
+    assert [entry["id"] for entry in answer["results"]] == [app]
+
+
 class TestOfAnOrg:
     async def test_its_administrator_finds_all_that_it_is_billed_for(self, world: World) -> None:
         org = await an_org(world)

@@ -183,7 +183,7 @@ class TestMaking:
         workflow = await a_workflow(world, project)
         for _ in range(4):
             workflow = await a_workflow(world, project, *[workflow] * 50)
-        async with asyncio.timeout(20):  # 50 ** 4 copies take hours
+        async with asyncio.timeout(60):  # 50 ** 4 copies take hours
             await a_global(world, workflow)
 
     async def test_one_cannot_come_to_run_itself(self, world: World) -> None:

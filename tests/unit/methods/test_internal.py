@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from plasmid.domain.access import Actor
-from plasmid.domain.assignments import Assignment, SyncReply
+from plasmid.domain.assignments import Assignment, LogEntry, SyncReply
+from plasmid.logs.store import Lines
 from tests.worlds import START_MS, WORKER, WORKER_NAME, World
 
 NOBODY = "job-" + "0" * 24
@@ -129,7 +130,7 @@ async def test_a_worker_drops_what_is_not_its_own(world: World, applet: str, att
 async def test_a_sync_waits_for_news_and_then_comes_at_once(world: World, applet: str) -> None:
     await world.sync()
     body = {"worker": WORKER_NAME, "holding": [], "wait_ms": 10_000}
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(world.call("/internal/worker/sync", body, as_=WORKER))
         job = await world.a_job(applet)
         await world.place()
@@ -146,7 +147,7 @@ async def test_a_call_that_waits_is_one_sign_of_life(
     signs: list[int] = []
     monkeypatch.setattr(world.platform.backend, "seen", lambda _, now_ms: signs.append(now_ms))
     body = {"worker": WORKER_NAME, "holding": [], "wait_ms": 10_000}
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(world.call("/internal/worker/sync", body, as_=WORKER))
         job = await world.a_job(applet)
         await world.place()
@@ -169,7 +170,7 @@ async def test_of_two_syncs_only_the_later_gets_jobs(world: World, applet: str) 
     await world.sync()
     body = {"worker": WORKER_NAME, "holding": [], "wait_ms": 10_000}
     waiting = []
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for number in range(4):
             call = world.call("/internal/worker/sync", body, as_=WORKER)
             waiting.append(group.create_task(call))
@@ -186,7 +187,7 @@ async def test_of_two_syncs_only_the_later_gets_jobs(world: World, applet: str) 
 
 async def test_a_sync_is_answered_when_the_server_stops(world: World) -> None:
     body = {"worker": WORKER_NAME, "holding": [], "wait_ms": 10_000}
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(world.call("/internal/worker/sync", body, as_=WORKER))
         await world.call("/system/greet")
         world.platform.stop()
@@ -421,3 +422,20 @@ async def test_the_time_of_a_lease_is_that_of_the_server(world: World, applet: s
     world.clock.advance(1000)
     await world.lease(job)
     assert (await world.describe(job))["startedRunning"] == START_MS + 1000
+
+
+async def test_lines_that_stand_below_the_json_are_kept_as_they_are(
+    world: World, applet: str
+) -> None:
+    job = await world.a_job(applet)
+    await world.lease(job)
+    below = [LogEntry(1, "DX_APP_STREAM", "STDOUT", text) for text in ("one", "two")]
+    head = msgspec.json.encode({"worker": WORKER_NAME, "attempt": 0, "cursors": {"stdout": 7}})
+    route = f"/internal/{job}/log"
+    body = head + b"\n" + Lines.of(below).data
+    assert (await world.answer(route, content=body, as_=WORKER)).status_code == 200
+    assert await held_log(world, job) == ["one", "two"]
+    for wrong in (b"one", b'{"timestamp":1}\n#{"stdout":9} 9\n'):
+        refusal = await world.answer(route, content=head + b"\n" + wrong, as_=WORKER)
+        assert refusal.json()["error"]["type"] == "InvalidInput"
+    assert await held_log(world, job) == ["one", "two"]

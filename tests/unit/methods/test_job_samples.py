@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from plasmid.domain import metrics, totals
+from plasmid.logs.store import Lines
 from plasmid.methods import job_samples
 from tests.worlds import WORKER, WORKER_NAME, World
 
@@ -70,7 +71,7 @@ async def test_the_next_try_begins_with_nothing(world: World, applet: str) -> No
     described = await world.describe(job)
     assert (described["try"], "plasmid" in described) == (1, False)
     # of a try whose worker was lost, so that nobody told its end
-    world.platform.samples.note(job, 0, [metrics.entry(SAMPLE, 1)])
+    world.platform.samples.note(job, 0, Lines.of([metrics.entry(SAMPLE, 1)]))
     assert "plasmid" not in await world.describe(job)
     first = await world.call(f"/{job}/describe", {"try": 0})
     assert first["plasmid"]["usage"]["peakMemoryBytes"] == 99
@@ -93,7 +94,7 @@ def test_jobs_whose_end_nobody_told_make_room(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(job_samples, "_JOBS_MAX", 2)
     samples = job_samples.JobSamples()
     for job in ("a", "b", "c"):
-        samples.note(job, 0, [metrics.entry(SAMPLE, 1)])
+        samples.note(job, 0, Lines.of([metrics.entry(SAMPLE, 1)]))
     samples.forget("b")
     samples.forget("b")
     assert list(samples._newest) == ["c"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.domain.test_orgs import ADMIN, MEMBER
 from tests.unit.methods.people import a_place, an_org
-from tests.worlds import ALICE, BOB, EVE, START_MS, World
+from tests.worlds import ALICE, BOB, EVE, OPERATOR, START_MS, World
 
 POLICIES = {"memberListVisibility": "ADMIN", "restrictProjectTransfer": "MEMBER"}
 
@@ -105,3 +106,14 @@ async def test_only_an_admin_changes_an_org_and_no_narrowed_token(world: World) 
         assert (refusal.type, words in refusal.message) == ("PermissionDenied", True)
     for route in ("/org-nobody/describe", "/org-nobody/update"):
         assert (await world.refused(route)).type == "ResourceNotFound"
+
+
+async def test_a_user_makes_so_many_orgs_and_the_operator_any(world: World) -> None:
+    world.platform.limits = msgspec.structs.replace(world.platform.limits, user_orgs_max=2)
+    for handle in ("one", "two"):
+        await an_org(world, handle, as_=BOB)
+    refusal = await world.refused("/org/new", {"handle": "three", "name": "three"}, as_=BOB)
+    assert (refusal.type, "2 orgs" in refusal.message) == ("PermissionDenied", True)
+    await an_org(world, "three")
+    for handle in ("four", "five", "six"):
+        await an_org(world, handle, as_=OPERATOR)

@@ -393,7 +393,7 @@ async def test_a_job_changes_no_membership_of_its_user(world: World) -> None:
 async def test_the_last_administrator_stays(world: World) -> None:
     project = await world.a_project()
     await world.a_member(project, "CONTRIBUTE")
-    await world.a_member(project, "ADMINISTER", user="PUBLIC")
+    await world.a_member(project, "VIEW", user="PUBLIC")
     lower = {"user-alice": "CONTRIBUTE"}
     for route, body in ((f"/{project}/leave", {}), (f"/{project}/decreasePermissions", lower)):
         assert (await world.refused(route, body)).type == "InvalidState"
@@ -402,16 +402,34 @@ async def test_the_last_administrator_stays(world: World) -> None:
     await world.call(f"/{project}/destroy", as_=BOB)
 
 
-async def test_a_public_project_is_readable_by_all_and_writable_by_none(world: World) -> None:
-    """Whatever level PUBLIC was given, somebody without a token or with a job's only reads."""
+@pytest.mark.parametrize("level", ["UPLOAD", "CONTRIBUTE", "ADMINISTER"])
+async def test_everybody_gets_view_and_nothing_more(world: World, level: str) -> None:
+    project = await world.a_project()
+    body = {"invitee": "PUBLIC", "level": level}
+    refusal = await world.refused(f"/{project}/invite", body)
+    assert (refusal.type, '"level"' in refusal.message) == ("InvalidInput", True)
+    permissions = {"fields": {"permissions": True}}
+    assert (await world.call(f"/{project}/describe", permissions))["permissions"] == {
+        "user-alice": "ADMINISTER"
+    }
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_a_public_project_is_readable_by_all_and_writable_by_none(
+    world: World, earlier: bool
+) -> None:
+    """Whatever level PUBLIC was given, everybody only reads."""
     project = await world.a_project()
     record = await world.a_record(project, name="r", close=True)
-    await world.call(f"/{project}/invite", {"invitee": "PUBLIC", "level": "CONTRIBUTE"})
+    await world.a_member(project, "VIEW", user="PUBLIC")
+    if earlier:  # servers have taken this
+        await world.rows("UPDATE members SET level = 3 WHERE member = 'PUBLIC'")
     for as_ in (EVE, None):
         assert (await world.call(f"/{project}/listFolder", as_=as_))["objects"] == [{"id": record}]
         assert (await world.call(f"/{record}/describe", as_=as_))["name"] == "r"
-    refusal = await world.refused(f"/{project}/newFolder", {"folder": "/x"}, as_=None)
-    assert refusal.type == "PermissionDenied"
+    for as_ in (EVE, None):
+        refusal = await world.refused(f"/{project}/newFolder", {"folder": "/x"}, as_=as_)
+        assert refusal.type == "PermissionDenied"
     other = await world.a_project(as_=BOB)
     job = await world.a_job(await world.an_applet(other, as_=BOB), as_=BOB)
     await world.lease(job)

@@ -135,7 +135,7 @@ async def test_who_pays_may_join_and_others_with_what_they_can_do_anyway(world: 
     assert await level(world, project, as_=ALICE) == "NONE"
     answer = await world.call(join, {"level": "ADMINISTER"})
     assert answer == {"id": project, "level": "ADMINISTER"}
-    await world.a_member(project, "UPLOAD", user="PUBLIC")
+    await world.a_member(project, "VIEW", user="PUBLIC")
     assert (await world.refused(join, {"level": "CONTRIBUTE"}, as_=EVE)).type == "PermissionDenied"
     await world.call(join, {"level": "VIEW"}, as_=EVE)
     permissions = (await world.describe(project, fields={"permissions": True}))["permissions"]

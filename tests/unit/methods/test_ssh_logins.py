@@ -185,6 +185,18 @@ async def test_what_a_worker_tells_later_is_added(world: World, applet: str) -> 
     assert (await world.job_row(job)).settings["doors"] == {**SHOWN, "appSocket": "/run/app"}
 
 
+async def test_a_door_that_was_closed_is_not_shown(world: World, applet: str) -> None:
+    job = await world.a_job(applet, allowSSH=["*"])
+    await world.lease(job)
+    await open_doors(world, job, app_socket="/run/app")
+    none = {"ssh_host": "", "ssh_port": 0, "ssh_host_key": ""}
+    await open_doors(world, job, **none, ssh_closed=True)
+    assert await world.describe(job, **FIELDS) == {}
+    assert (await world.job_row(job)).settings["doors"] == {"appSocket": "/run/app"}
+    await open_doors(world, job)
+    assert await world.describe(job, **FIELDS) == SHOWN
+
+
 async def test_a_new_try_has_doors_of_its_own(world: World, applet: str) -> None:
     policy = {"restartOn": {"AppInternalError": 1}}
     job = await world.a_job(applet, allowSSH=["*"], executionPolicy=policy)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
 import pytest
 
+from plasmid.auth.logins import Logins
 from plasmid.methods.tokens import DAY_MS, LONGEST_MS, USUAL_MS
 from tests.worlds import ALICE, BOB, EVE, OPERATOR, START_MS, WORKER, World
 
@@ -195,3 +197,53 @@ async def test_a_jobs_token_is_nobodys_password(world: World) -> None:
     body = {"username": "alice", "password": world.token_of(job)}
     refusal = await world.refused("/system/newAuthToken", body, as_=None)
     assert refusal.type == "PermissionDenied"
+
+
+async def test_failed_logins_are_slowed_down_and_the_answer_is_what_the_client_heeds(
+    world: World,
+) -> None:
+    """The right password is no way past it: else guesses would not be slowed down."""
+    world.platform.logins = Logins(3)
+    wrong = {"username": "alice", "password": "x"}
+    for _ in range(3):
+        refusal = await world.refused("/system/newAuthToken", wrong, as_=None)
+        assert refusal.type == "UsernameOrPasswordError"
+    for body in (wrong, {"username": "alice", "password": ALICE}, {**wrong, "username": "bob"}):
+        refusal = await world.refused("/system/newAuthToken", body, as_=None)
+        assert (refusal.type, refusal.status) == ("RateLimitConditional", 429)
+        assert refusal.headers["retry-after"] == "20"
+    await a_token(world)  # who has a token is no concern of this
+    world.clock.advance(20_000)
+    await world.call("/system/newAuthToken", {**wrong, "password": ALICE}, as_=None)
+
+
+async def test_a_failed_login_takes_no_turn_of_those_who_write(world: World) -> None:
+    async with world.database.transaction():
+        body = {"username": "alice", "password": "x"}
+        refusal = await world.refused("/system/newAuthToken", body, as_=None)
+    assert refusal.type == "UsernameOrPasswordError"
+
+
+async def test_a_user_has_so_many_tokens_and_the_operator_any(world: World) -> None:
+    world.platform.limits = msgspec.structs.replace(world.platform.limits, user_tokens_max=3)
+    first = await a_token(world, as_=BOB, expires=START_MS + 1000)  # and the one he has
+    await a_token(world, as_=first)
+    for as_, body in ((BOB, {}), (None, {"username": "bob", "password": BOB})):
+        refusal = await world.refused("/system/newAuthToken", body, as_=as_)
+        assert refusal.type == "PermissionDenied"
+        assert "3 tokens" in refusal.message
+    await a_token(world, as_=ALICE)
+    mint = {"user": "user-bob", "lifetime_ms": 1000}
+    await world.call("/internal/token/mint", mint, as_=OPERATOR)
+    await world.call("/system/destroyAuthToken", {"tokenSignature": signature(first)}, as_=BOB)
+    world.clock.advance(1000)
+    assert await world.revoke() == 2  # the minted one and that of the first are over
+    await a_token(world, as_=BOB)
+
+
+async def test_a_jobs_tokens_are_none_of_its_user(world: World) -> None:
+    world.platform.limits = msgspec.structs.replace(world.platform.limits, user_tokens_max=2)
+    job = await world.a_job(await world.an_applet(await world.a_project()))
+    await world.lease(job)
+    await a_token(world, as_=EVE)
+    assert (await world.refused("/system/newAuthToken", as_=EVE)).type == "PermissionDenied"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from plasmid.domain.placement import Machine
 from tests.worlds import BOB, EVE, World
 
 INT = [{"name": "n", "class": "int"}]
@@ -69,6 +71,7 @@ async def test_a_stage_has_what_the_workflow_binds_and_what_the_run_gives(
         ({}, ("InvalidInput", 'to have property "a.n"')),
         ({"a.n": "x"}, ("InvalidInput", 'key "n" of input of stage a to be an integer')),
         ({"a.n": 1, "a.m": 2}, ("InvalidInput", 'key "m" of input of stage a')),
+        ({"a.n": 1, "a.m": 2}, ("InvalidInput", "a field of the executable's inputSpec, which")),
         ({"a.n": 1, "z.n": 2}, ("InvalidInput", 'key "z.n" of input to be an input of')),
         ({"n": 1}, ("InvalidInput", 'key "n" of input to be an input of')),
         ({"a.n": {"$dnanexus_link": f"file-{'0' * 24}"}}, ("ResourceNotFound", "found")),
@@ -373,6 +376,25 @@ async def test_a_dry_run_says_what_a_run_would_do_and_leaves_nothing(
     refused = await world.refused(f"/{workflow}/dryRun", {**body, "input": {}})
     assert 'to have property "a.n"' in refused.message
     assert (await world.refused(f"/{workflow}/dryRun", body, as_=EVE)).type == "ResourceNotFound"
+
+
+async def test_a_stage_that_asks_for_more_than_the_machine_has_is_named(
+    world: World, project: str, applet: str
+) -> None:
+    small = Machine(6 << 30, 4, cores=2, disk_bytes=200 * 10**9)
+    world.platform.limits = msgspec.structs.replace(world.platform.limits, machine=small)
+    huge = {"*": {"instanceType": "mem3_ssd1_v2_x96"}}
+    stages = [
+        {"id": "a", "executable": applet, "input": {"n": 1}},
+        {"id": "b", "executable": applet, "input": {"n": 1}, "systemRequirements": huge},
+    ]
+    inner = await world.a_workflow(project, *stages)
+    workflow = await world.a_workflow(project, {"id": "in", "executable": inner})
+    body = {"project": project, "input": {}}
+    for executable, name in ((inner, "b"), (workflow, "in.b")):
+        refused = await world.refused(f"/{executable}/run", body)
+        assert refused.type == "InvalidInput"
+        assert refused.message.startswith(f"Stage {name}: Instance type mem3_ssd1_v2_x96 has")
 
 
 async def test_workflows_within_workflows_do_not_grow_without_end(

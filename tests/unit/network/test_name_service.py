@@ -130,7 +130,7 @@ async def test_questions_come_by_stream_and_by_datagram() -> None:
     place, port = datagrams.getsockname(), stream.getsockname()[1]
     for each in (stream, datagrams):
         each.settimeout(0)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         serving = group.create_task(asked.service.serve(stream, datagrams))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(0)

@@ -67,7 +67,7 @@ async def test_a_listener_is_reached_inside_and_not_outside(namespace: Path) -> 
     (listener,) = made.sockets
     with listener:
         asking = asyncio.to_thread(ask_inside, namespace, 8124, "hello")
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             answer = group.create_task(asking)
             connection, _ = await asyncio.get_running_loop().sock_accept(listener)
             with connection:
@@ -114,7 +114,7 @@ async def test_what_an_engine_keeps_is_served_on_with_what_came_meanwhile(namesp
     server = await asyncio.start_server(answer_web, "127.0.0.1", 0)
     sandbox = KeepingSandbox(namespace)
     site = sandbox_network.Site(api_address=server.sockets[0].getsockname()[:2])
-    async with server, asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with server, asyncio.timeout(60), asyncio.TaskGroup() as group:
         async with sandbox_network.SandboxNetwork(sandbox, site, allowed=["*"]):
             pass
         waits = asyncio.to_thread(ask_inside, namespace, 8124, "GET / HTTP/1.1\\r\\n\\r\\n")

@@ -19,7 +19,7 @@ async def served(handle: relay.Handler) -> AsyncIterator[int]:
     """Serve on a free port of this machine; gives the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         task = group.create_task(relay.serve(listener, handle))
         try:
             yield listener.getsockname()[1]

@@ -108,7 +108,7 @@ async def world(
     network = sandbox_network.SandboxNetwork(
         Sandbox(namespace), site, allowed=allowed, on_refused=said.append, names_file=names_file
     )
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         serving = group.create_task(relay.serve(listener, handle))
         async with network:
             yield port
@@ -239,7 +239,7 @@ async def test_who_connects_to_the_listener_itself_gets_nowhere() -> None:
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             serving = group.create_task(relay.serve(listener, leading.handle))
             reader, writer = await asyncio.open_connection(*listener.getsockname())
             with pytest.raises(ConnectionResetError):

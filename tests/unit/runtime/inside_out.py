@@ -39,7 +39,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
 
@@ -62,7 +62,7 @@ def started(
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Return as soon as a condition is true; fail if that takes too long."""
     deadline = time.monotonic() + seconds
     nothing = threading.Event()

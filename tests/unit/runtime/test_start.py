@@ -128,7 +128,7 @@ def test_with_hold_a_job_that_does_well_ends(root: Path) -> None:
     with inside_out.started(
         "/bin/sh", root / "opt/plasmid/start.sh", "bash", "hold", env={"DX_JOB_ID": JOB}
     ) as process:
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("name", ["start.sh", "build.sh", "dx-dstat", "dx-git-ssh-helper"])

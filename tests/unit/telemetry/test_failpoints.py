@@ -120,5 +120,5 @@ def test_each_action_does_what_it_says(action: str, ends: bool | None) -> None:
         _, status = os.waitpid(child.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
         child.send_signal(signal.SIGCONT)
-    out, _ = child.communicate(timeout=20)
+    out, _ = child.communicate(timeout=60)
     assert (child.returncode, out) == ((-9, "") if ends else (0, "after\n"))

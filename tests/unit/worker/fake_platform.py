@@ -14,7 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from plasmid.domain import assignments, errors
+from plasmid.logs import store
 
+_decode_lines = msgspec.json.Decoder(assignments.LogEntry).decode_lines
 WORKER_TOKEN = "worker-token"
 JOB = "job-BBBBBBBBBBBBBBBBBBBBBBB1"
 HELD = assignments.HeldTry(JOB, 0)
@@ -64,7 +66,7 @@ class FakePlatform:
         self.to_stop += held
         await self._tell()
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
         """Wait until something said to the platform makes a condition true."""
         async with asyncio.timeout(seconds), self.news:
             await self.news.wait_for(condition)
@@ -100,7 +102,10 @@ class FakePlatform:
                 case "sync":
                     return await self._sync(msgspec.json.decode(body, type=assignments.SyncRequest))
                 case "log":
-                    return self._log(job, msgspec.json.decode(body, type=assignments.LogBatch))
+                    head, _, lines = body.partition(b"\n")
+                    batch = msgspec.json.decode(head, type=assignments.LogBatch)
+                    batch.entries += _decode_lines(lines)
+                    return self._log(job, batch)
                 case "logCursors":
                     return assignments.LogCursors(self.cursors[job])
                 case "doors":
@@ -143,6 +148,10 @@ class FakePlatform:
         return reply
 
     def _log(self, job: str, batch: assignments.LogBatch) -> assignments.Acknowledged:
+        try:
+            store.require_place(job, 0, kept=self.cursors[job], since=batch.since)
+        except store.OutOfPlaceError as error:
+            raise errors.InvalidInput(str(error)) from error
         self.lines[job] += batch.entries
         self.cursors[job] = dict(batch.cursors)
         return assignments.Acknowledged(job)

@@ -34,7 +34,7 @@ class Valve:
             self.news.notify_all()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20), self.news:
+        async with asyncio.timeout(60), self.news:
             await self.news.wait_for(condition)
 
 
@@ -216,6 +216,6 @@ async def test_who_waits_for_a_full_disk_goes_on_when_it_has_room(
         await server.until(lambda: len(server.lines[JOB]) == 3)
         assert not heard.is_set()
         disk.room = 1 << 30
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await heard.wait()
         pump.finish()

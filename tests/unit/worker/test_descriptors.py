@@ -38,7 +38,7 @@ async def test_all_that_is_written_is_read_in_order(sink: Sink) -> None:
         writing.write(MUCH[start : start + 100_000])
     writing.end()
     writing.write(b"too late")
-    await asyncio.wait_for(reading.ended.wait(), 30)
+    await asyncio.wait_for(reading.ended.wait(), 60)
     assert sink.content == MUCH
     assert sink.full == [True, False]
 
@@ -54,7 +54,7 @@ async def test_what_comes_while_there_is_room_again_is_not_lost(sink: Sink) -> N
 
     writing = descriptors.Writing(into, on_full=sink.on_full, on_room=on_room)
     writing.write(MUCH)
-    await asyncio.wait_for(reading.ended.wait(), 30)
+    await asyncio.wait_for(reading.ended.wait(), 60)
     assert sink.content == MUCH + b"and more"
 
 
@@ -66,11 +66,11 @@ async def test_a_paused_reader_takes_nothing(sink: Sink) -> None:
     other_out, other_into = os.pipe()
     other = descriptors.Reading(other_out, lambda _: None)
     os.close(other_into)
-    await asyncio.wait_for(other.ended.wait(), 30)
+    await asyncio.wait_for(other.ended.wait(), 60)
     assert not sink.content
     reading.resume()
     os.close(into)
-    await asyncio.wait_for(reading.ended.wait(), 30)
+    await asyncio.wait_for(reading.ended.wait(), 60)
     assert sink.content == b"content"
     reading.pause()
     reading.resume()
@@ -94,7 +94,7 @@ async def test_a_terminal_that_nobody_holds_has_ended(sink: Sink) -> None:
     reading = descriptors.Reading(ours, sink.content.extend)
     os.write(theirs, b"last words")
     os.close(theirs)
-    await asyncio.wait_for(reading.ended.wait(), 30)
+    await asyncio.wait_for(reading.ended.wait(), 60)
     assert sink.content == b"last words"
     with contextlib.suppress(OSError):
         reading.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,11 @@ async def test_lines_are_sent_while_the_job_runs(
         pump.finish()
 
 
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_pump, "BATCH_BYTES_MAX", 1 << 16)
+
+
 class Trouble:
     """Fails a share of the calls, some after they have taken effect."""
 
@@ -70,6 +75,7 @@ class Trouble:
             raise errors.InternalError("the reply is lost")
 
 
+@pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("pattern", ["x", "l", "xl", "lx", "ll", "lxl.l", "xxxxx", ".l.x.l"])
 async def test_no_line_is_lost_or_doubled_when_calls_and_replies_get_lost(
     server: fake_platform.FakePlatform,
@@ -150,13 +156,13 @@ async def test_a_batch_is_bounded(
 
     async def counted(
         held: assignments.HeldTry,
-        entries: msgspec.Raw,
+        lines: Sequence[bytes],
         cursors: dict[str, int],
         **more: Any,
     ) -> None:
-        lines = msgspec.json.decode(entries, type=list[assignments.LogEntry])
-        sizes.append(sum(len(line.msg) for line in lines))
-        await add_log(held, entries, cursors, **more)
+        entries = msgspec.json.Decoder(assignments.LogEntry).decode_lines(b"".join(lines))
+        sizes.append(sum(len(entry.msg) for entry in entries))
+        await add_log(held, lines, cursors, **more)
 
     link.add_log = counted  # type: ignore[method-assign]
     pump = log_pump.LogPump(link, HELD, folder)

@@ -280,7 +280,7 @@ async def test_looks_come_by_themselves_until_the_sampler_is_stopped(
         return engine.Usage()
 
     here.sandbox.usage = usage  # type: ignore[method-assign]
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         running = group.create_task(sampler.run())
         await enough.wait()
         running.cancel()
@@ -293,7 +293,7 @@ async def test_what_a_job_used_is_told_as_soon_as_it_is_held(desk: Callable[...,
     here.folder.mark_held()
     here.sandbox.used = engine.Usage(memory_bytes=256 * MIB)
     sampler = here.sampler()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await sampler.run()
     here.clock.advance(3_600_000)
     await sampler.end()  # the hold is over

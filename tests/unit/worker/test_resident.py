@@ -36,7 +36,7 @@ async def test_every_ending_signal_ends(signals: tuple[signal.Signals, ...]) -> 
         asked = asyncio.Event()
         resident.end_by_signals(asked.set)
         os.kill(os.getpid(), number)
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), 60)
     for number in signals:
         loop.remove_signal_handler(number)
 
@@ -49,7 +49,7 @@ async def test_a_hangup_that_is_ignored_stays_ignored(signals: tuple[signal.Sign
     try:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), 60)
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
@@ -124,7 +124,7 @@ async def test_an_end_that_could_not_be_reported_is_reported_by_the_next_worker(
     place.platform.before = refuse
     async with place.worker(stop_all=False):
         await place.platform.assign(fake_platform.an_assignment())
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), 60)
     assert place.platform.finished == {}
     place.platform.before = lambda _: None
     async with place.worker():
@@ -147,7 +147,7 @@ async def test_a_sandbox_that_was_made_and_not_started_is_made_anew(
         patch.setattr(fake_engine.FakeSandbox, "start", hang)
         async with place.worker(stop_all=False):
             await place.platform.assign(fake_platform.an_assignment())
-            await asyncio.wait_for(starting.wait(), 10)
+            await asyncio.wait_for(starting.wait(), 60)
     async with place.worker():
         await place.platform.until(lambda: JOB in place.platform.finished)
     assert [s.removals for s in place.engine.made] == [1, 1]
@@ -241,7 +241,7 @@ async def test_a_worker_without_platform_and_work_ends_by_itself(place: Place) -
     def gone(_: str) -> None:
         raise errors.ServiceUnavailable("gone")
 
-    async with asyncio.timeout(10), place.worker():
+    async with asyncio.timeout(60), place.worker():
         await place.platform.until(lambda: place.platform.syncs > 0)
         place.platform.before = gone
 
@@ -269,7 +269,7 @@ async def test_a_worker_whose_server_stops_ends_and_leaves_its_sandbox_running(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.engine.job = fake_engine.run_on
-    async with asyncio.timeout(10), place.worker(stop_all=False) as stop:
+    async with asyncio.timeout(60), place.worker(stop_all=False) as stop:
         monkeypatch.setattr(stop, "leave", lambda: None)
         await place.platform.assign(fake_platform.an_assignment())
         await place.platform.until(lambda: place.platform.held == [HELD])

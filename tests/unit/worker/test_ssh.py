@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import hashlib
 import logging
 import socket
+import struct
 import termios
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ import asyncssh
 import msgspec
 import pytest
 import structlog
+import uvloop
 
 from plasmid.client import api
 from plasmid.domain import ssh_access
@@ -39,7 +42,7 @@ from plasmid.worker.world import World
 
 HERE = "127.0.0.1"
 JOB = "job-" + "0" * 24
-SECONDS = 20
+SECONDS = 120
 # As /opt/plasmid/login: a command, or a shell.
 LOGIN = 'case $1 in -c) exec /bin/sh -c "$2";; *) exec /bin/sh;; esac'
 
@@ -78,6 +81,7 @@ class Scene:
         self.said: list[str] = []
         self.doors: list[dict[str, Any]] = []
         self.told = asyncio.Event()
+        self.is_shown = False
         self.failures = 0
         self.looked = 0
         self.doubtful: list[str] = []
@@ -89,8 +93,12 @@ class Scene:
         if self.failures:
             self.failures -= 1
             raise api.Unreachable("away")
-        self.doors.append(doors)
-        self.told.set()
+        self.is_shown = "ssh_port" in doors
+        if self.is_shown:
+            self.doors.append(doors)
+            self.told.set()
+        else:
+            assert doors == {"ssh_closed": True}
 
     def say(self, message: str, level: str = "INFO") -> None:
         self.said.append(message)
@@ -115,6 +123,12 @@ class Scene:
     async def around(self, *addresses: str) -> AsyncIterator[None]:
         """The logins for the time of the block."""
         self.allow(*(addresses or (HERE,)))
+        async with self.closed():
+            yield
+
+    @contextlib.asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """The logins for the time of the block, for those who are let in already."""
         world = SimpleNamespace(ssh=self.grants, settings=self.settings, link=self)
         async with ssh.logins(
             cast("World", world),
@@ -255,6 +269,33 @@ async def test_a_change_that_leaves_one_in_disturbs_nothing(scene: Scene) -> Non
         assert await process.stdout.readline() == "still here\n"
 
 
+def test_a_connection_that_breaks_early_touches_no_others_descriptor() -> None:
+    async def story() -> None:
+        server = await ssh_server.Server.make(ssh_server.new_host_key())
+        with socket.create_server((HERE, 0)) as listening:
+            client = socket.create_connection(listening.getsockname())
+            link, _ = listening.accept()
+            link.setblocking(False)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        number = link.fileno()
+        visitor = ssh_server.Visitor(cast("Any", None), HERE, link)
+        await asyncio.wait_for(server.serve(visitor, link), SECONDS)
+        others = [socket.socketpair() for _ in range(8)]
+        assert number in [each.fileno() for pair in others for each in pair]
+        visitor.turn_away()
+        visitor.close()
+        del link
+        gc.collect()
+        for ours, theirs in others:
+            with ours, theirs:
+                ours.sendall(b"untouched")
+                assert theirs.recv(100) == b"untouched"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
+
+
 async def test_port_and_host_key_stay_for_the_next_worker(scene: Scene) -> None:
     for _ in range(2):
         async with scene.open():
@@ -290,6 +331,20 @@ async def test_the_end_of_a_job_is_said_and_what_ends_it_comes_out(
                 raise error
     assert line in await asyncio.wait_for(process.stderr.read(), SECONDS)
     await asyncio.wait_for(client.wait_closed(), SECONDS)
+
+
+async def test_a_closed_door_is_not_shown_any_more(scene: Scene) -> None:
+    async with scene.open():
+        assert scene.is_shown
+        scene.allow()
+        await until(lambda: not scene.is_shown)
+        scene.failures = 2
+        scene.allow(HERE)
+        await until(lambda: scene.is_shown)
+    # The worker may have been killed before it could tell that nobody is let in any more.
+    scene.allow()
+    async with scene.closed():
+        await until(lambda: not scene.is_shown)
 
 
 async def test_a_sandbox_that_cannot_be_entered_is_said_to_the_client(scene: Scene) -> None:

@@ -18,7 +18,7 @@ def access(*addresses: str, job: str = "job-1", attempt: int = 0) -> SshAccess:
 
 async def test_who_waits_sees_the_latest_word_only() -> None:
     grants = ssh_grants.Grants()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(grants.changed(HELD, None))
         other = group.create_task(grants.changed(HeldTry("job-2", 0), None))
         grants.put([access("a", job="job-2"), access("b", attempt=1)])

@@ -102,7 +102,7 @@ async def test_each_port_is_reached_by_its_own_socket(namespace: Path, tmp_path:
             await loop.sock_sendall(connection, name + b" got " + asked)
 
     link = Link()
-    async with asyncio.timeout(20), opened(tmp_path, link, 443, 8080, namespace=namespace):
+    async with asyncio.timeout(60), opened(tmp_path, link, 443, 8080, namespace=namespace):
         async with asyncio.TaskGroup() as group:
             for listener, name in zip(made, (b"443", b"8080"), strict=True):
                 group.create_task(answer(listener, name))
@@ -116,12 +116,12 @@ async def test_each_port_is_reached_by_its_own_socket(namespace: Path, tmp_path:
 
 @as_root
 async def test_where_nobody_listens_that_is_said(namespace: Path, tmp_path: Path) -> None:
-    async with asyncio.timeout(20), opened(tmp_path, Link(), 443, namespace=namespace):
+    async with asyncio.timeout(60), opened(tmp_path, Link(), 443, namespace=namespace):
         assert await said_by(tmp_path / "app.443") == https_app.NOBODY_LISTENS
 
 
 async def test_a_sandbox_that_is_gone_ends_connections_only(tmp_path: Path) -> None:
-    async with asyncio.timeout(20), opened(tmp_path, Link(), 443):
+    async with asyncio.timeout(60), opened(tmp_path, Link(), 443):
         for _ in range(2):
             assert await said_by(tmp_path / "app.443") == https_app.NOBODY_LISTENS
 
@@ -132,7 +132,7 @@ async def test_a_connection_that_breaks_in_an_unknown_way_ends_no_other(
     async def connect(*_: object) -> socket.socket:
         raise KeyError
 
-    async with asyncio.timeout(20), opened(tmp_path, Link(), 443):
+    async with asyncio.timeout(60), opened(tmp_path, Link(), 443):
         with monkeypatch.context() as broken:
             broken.setattr(web_app, "_connect", connect)
             assert await said_by(tmp_path / "app.443") == b""
@@ -150,16 +150,16 @@ async def test_a_service_that_breaks_ends_no_try(
 
     monkeypatch.setattr(relay, "serve", serve)
     link = Link(KeyError("telling breaks too"))
-    async with asyncio.timeout(20), opened(tmp_path, link, 443):
+    async with asyncio.timeout(60), opened(tmp_path, link, 443):
         await broken.wait()
         await link.is_told.wait()
 
 
 async def test_a_folder_in_which_nothing_can_listen_ends_no_try(tmp_path: Path) -> None:
-    async with asyncio.timeout(20), opened(tmp_path / "gone", Link(), 443, 8080):
+    async with asyncio.timeout(60), opened(tmp_path / "gone", Link(), 443, 8080):
         assert not (tmp_path / "gone").exists()
     (tmp_path / "app.443").mkdir()
-    async with asyncio.timeout(20), opened(tmp_path, Link(), 443, 8080):
+    async with asyncio.timeout(60), opened(tmp_path, Link(), 443, 8080):
         assert (tmp_path / "app.8080").is_socket()
 
 
@@ -175,7 +175,7 @@ async def test_the_next_worker_takes_the_place_of_the_last(tmp_path: Path) -> No
     folder.mkdir()
     for _ in range(2):
         link = Link()
-        async with asyncio.timeout(20), opened(folder, link, 443):
+        async with asyncio.timeout(60), opened(folder, link, 443):
             await link.is_told.wait()
         assert (folder / "app.443").is_socket()
 
@@ -194,7 +194,7 @@ async def test_it_is_told_until_it_is_known_or_the_try_lost(
     link = Link(*failures)
     world = cast("Any", SimpleNamespace(link=link))
     assignment = cast("Any", SimpleNamespace(job="job-1", attempt=0))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await web_app._tell(world, assignment, try_folder.TryFolder(tmp_path))
     assert link.told == [str(tmp_path / "app")] * tries
 

@@ -69,6 +69,9 @@ _ORGS: Final = {
         },
         REF,
     ),
+    "/org-xxxx/destroy": Told(
+        {"billTo": an_id("Who pays from now on for what it paid for", "user", "org")}, REF
+    ),
     "/org-xxxx/invite": Told(
         {
             "invitee": text("A user, or their e-mail address", required=True),

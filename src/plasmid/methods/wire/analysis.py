@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plasmid.domain import analysis_states, keys
+from plasmid.domain import analysis_states, keys, reuse
 from plasmid.metadata.rows import AnalysisRow
 from plasmid.methods.wire import fields, tree
 
@@ -17,7 +17,7 @@ ON_REQUEST: Final = (
     "runStageSystemRequirements",
 )
 # What is made of the executions of the stages, which have to be read for it.
-OF_STAGES: Final = ("stages", "input")
+OF_STAGES: Final = ("stages", "input", "output")
 _ECHOED: Final[dict[str, Any]] = {
     "details": {},
     "debug": {},
@@ -88,7 +88,7 @@ def _defaults(row: AnalysisRow) -> dict[str, Any]:
         "dependsOn": row.depends_on,
         "priority": row.priority,
         "rank": row.rank,
-        "outputReusedFrom": None,
+        reuse.SOURCE: row.settings.get(reuse.SOURCE),
         "invoiceMetadata": None,
         "isFree": True,
         "runInput": row.run_input,

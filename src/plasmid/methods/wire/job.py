@@ -23,7 +23,7 @@ _NOTHING_OF: Final[dict[str, Any]] = {"internetUsageIPs": [], "jobLogsForwarding
 # Only what runs an app has these.
 _OF_APPS: Final = ("resources", "projectCache")
 # Where a running job that allows logins can be reached (contract H.2).
-_OF_SSH: Final = ("host", "sshPort", "sshHostKey")
+OF_SSH: Final = ("host", "sshPort", "sshHostKey")
 # Not of the platform's API: what a job got that is less than its instance type, and what of its
 # limits this machine could not enforce; while it runs its newest measurement, then what the try has
 # used in all; while it is held for debugging, why and how long (`hold`).
@@ -144,7 +144,7 @@ def _add_optional(described: dict[str, Any], row: JobRow) -> None:
         described["allowSSH"] = row.settings["allowSSH"]
         if row.state in (job_states.State.RUNNING, job_states.State.DEBUG_HOLD):
             doors = row.settings.get("doors") or {}
-            described |= {name: doors[name] for name in _OF_SSH if name in doors}
+            described |= {name: doors[name] for name in OF_SSH if name in doors}
     shown = (*OWN, "hold") if row.state == job_states.State.DEBUG_HOLD else OWN
     own = {name: row.settings[name] for name in shown if row.settings.get(name)}
     if own:

@@ -144,13 +144,14 @@ async def _run(
 ) -> tuple[engine.Exit, bool]:
     """Return how the sandbox ended, and whether for its time was over."""
     seconds = min(SECONDS_MAX, task.assignment.timeout_ms / 1000)
-    sockets = log_sockets.LogSockets(sandbox.folder.parent / "log", _Said(building))
+    masker = masking.of_site(task.assignment)
+    sockets = log_sockets.LogSockets(sandbox.folder.parent / "log", _Said(building, masker))
     await sockets.open()
     try:
         with task_errors.unwrapped():
             async with (
                 asyncio.TaskGroup() as group,
-                _followed(world, building, sandbox),
+                _followed(world, building, sandbox, masker),
                 _reaching(world, task, building, sandbox),
             ):
                 await sandbox.start()
@@ -170,14 +171,17 @@ async def _kill_when(stopping: asyncio.Event, sandbox: engine.Sandbox) -> None:
 
 @contextlib.asynccontextmanager
 async def _followed(
-    world: World, building: layer_builds.Build, sandbox: engine.Sandbox
+    world: World,
+    building: layer_builds.Build,
+    sandbox: engine.Sandbox,
+    masker: masking.Masker,
 ) -> AsyncIterator[None]:
     """Give the sandbox's output to whoever listens to the build, to its end."""
     grown = asyncio.Event()
     ended = asyncio.Event()
 
     async def follow() -> None:
-        read = output_log.OutputLog(sandbox.log_path)
+        read = output_log.OutputLog(sandbox.log_path, masker=masker)
         try:
             while True:
                 is_final = ended.is_set()
@@ -208,9 +212,9 @@ async def _followed(
 class _Said:
     """Lines of a build, which ends with its worker: they go to whoever listens."""
 
-    def __init__(self, building: layer_builds.Build) -> None:
+    def __init__(self, building: layer_builds.Build, masker: masking.Masker) -> None:
         self._building = building
-        self.masker = masking.Masker()
+        self.masker = masker
 
     def add_messages(self, source: str, messages: Sequence[spool.Message]) -> None:
         """Pass the lines of messages on."""
@@ -225,7 +229,7 @@ class _Said:
         return True
 
     def listen(self, take: Callable[[], None]) -> None:
-        """Do nothing: nobody masks the output of a build, which knows nothing of the job."""
+        """Do nothing: a build knows nothing of the job, and so none of its secrets."""
 
     def register(self, value: str) -> None:
         """Mask a value in what the sockets bring."""

@@ -11,6 +11,7 @@ import pytest
 
 from plasmid.domain import assignments, errors
 from plasmid.environments import layers, trees
+from plasmid.worker import output_log
 from tests.unit.worker import fake_engine, fake_platform
 from tests.unit.worker.conftest import Place
 
@@ -152,6 +153,28 @@ async def test_a_failing_step_fails_the_job_with_its_reason_and_leaves_nothing(
     )
     assert [sandbox.removals for sandbox in place.engine.made] == [1]
     assert (kept(place), place.folders()) == ([], [])
+
+
+async def test_the_sites_secrets_are_masked_in_what_a_build_says(place: Place) -> None:
+    secret = "correct-horse-battery-staple"
+    address = f"https://user:{secret}@git.example/tool"
+
+    def step(sandbox: fake_engine.FakeSandbox) -> None:
+        sandbox.write(f"cloning {address}")
+        sandbox.write("x" * (output_log.LINE_BYTES_MAX - 12) + secret)
+        sandbox.put("/opt/plasmid/failure", f"no such repository: {address}".encode())
+        sandbox.end(1)
+
+    place.engine.job = building(step)
+    job = a_job(exec_depends=TREE)
+    job.secrets = [secret]
+    (finished,) = await ran(place, job)
+    said = place.platform.messages(JOB, "STDOUT")
+    assert said[0] == "cloning https://user:***@git.example/tool"
+    assert "".join(said[1:]) == "x" * (output_log.LINE_BYTES_MAX - 12) + "***"
+    told = repr(place.platform.messages(JOB, "ERROR")) + str(finished.failure_message)
+    assert "https://user:***@git.example/tool" in told
+    assert secret[:9] not in told
 
 
 async def test_a_step_that_runs_out_of_memory_asks_for_more(place: Place) -> None:

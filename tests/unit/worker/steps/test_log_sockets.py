@@ -274,7 +274,7 @@ async def test_while_too_much_waits_nothing_is_taken_and_the_sender_waits(tmp_pa
 
 async def arrived(condition: Callable[[], bool]) -> None:
     """Let the loop run until it has read."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.to_thread(bool)
 
