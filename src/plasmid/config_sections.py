@@ -64,6 +64,13 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "0: no limit.",
         ),
     ] = 1_000
+    trusted_proxies: Annotated[
+        list[Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")]],
+        Meta(
+            description="Addresses or networks of reverse proxies that are believed whom they "
+            "forward for (X-Forwarded-For, X-Forwarded-Proto)."
+        ),
+    ] = msgspec.field(default_factory=list)
 
 
 class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -100,9 +100,27 @@ async def test_lines_that_are_json_already_are_kept_like_entries(logs: LogStore)
     assert (await logs.end(JOB, 0)).line == len(ODD) + 2
 
 
+ENTRY = b'{"timestamp":1,"source":"DX_APP","level":"INFO","msg":"said"}'
+
+
+def test_what_is_an_entry_a_line_is_taken() -> None:
+    assert Lines.read((ENTRY + b"\n") * 2) == Lines((ENTRY + b"\n") * 2, 2)
+
+
 @pytest.mark.parametrize(
     "data",
-    [b"x", b"\n", b'{"timestamp":1}', b'{"timestamp":1}\n#{} 7\n', b'{"timestamp":1}\n\n', b"#\n"],
+    [
+        b"x",
+        b"\n",
+        b"#\n",
+        ENTRY,
+        ENTRY + b"\n#{} 7\n",
+        ENTRY + b"\n\n",
+        ENTRY[:-1] + b"\n",
+        ENTRY[:-9] + b"\n" + ENTRY + b"\n",
+        ENTRY[:-2] + b'\xff"}\n',
+        ENTRY[:-2] + b'\xed\xa0\x80"}\n',
+    ],
 )
 def test_what_is_no_entry_a_line_is_not_taken(data: bytes) -> None:
     with pytest.raises(MalformedLinesError):

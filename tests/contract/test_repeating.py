@@ -17,6 +17,7 @@ NOT_REPEATED = {
     "/container-xxxx/destroy",
     # no wrapper of the client's, so nothing repeats them by itself (contract A.8, K.4)
     "/user/new",
+    "/org-xxxx/destroy",
     "/project-xxxx/acceptTransfer",
     "/internal/token/revoke",
     # an edit names the version that it changes (contract E.6)

@@ -107,7 +107,7 @@ async def _append_unsynced(self: SimulatedLogs, job: str, attempt: int, **named:
     """Keep a batch in the page cache only: a crash loses the last one."""
     key = (job, attempt)
     self.unsynced[key] = (len(self._entries.get(key, [])), dict(self._cursors.get(key, {})))
-    await MemoryLogs.append(self, job, attempt, **named)
+    await MemoryLogs.append_lines(self, job, attempt, **named)
 
 
 def _over_at_once(state: str, stages: Collection[str]) -> Event | None:
@@ -182,7 +182,7 @@ BUGS: Final[dict[str, Bug]] = {
     "log-not-synced": Bug(
         "a batch of lines is acknowledged before it is on the disk",
         ("I6",),
-        lambda: [mock.patch.object(SimulatedLogs, "append", _append_unsynced)],
+        lambda: [mock.patch.object(SimulatedLogs, "append_lines", _append_unsynced)],
     ),
     "commit-after-reply": Bug(
         "a call is answered before its transaction is on the disk",

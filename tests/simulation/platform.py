@@ -124,12 +124,12 @@ class SimulatedLogs(MemoryLogs):
         self.crash_at: str | None = None
         self.unsynced: dict[tuple[str, int], tuple[int, dict[str, int]]] = {}
 
-    async def append(self, *given: Any, **named: Any) -> None:
+    async def append_lines(self, *given: Any, **named: Any) -> None:
         """Keep a batch."""
         point, self.crash_at = self.crash_at, None
         if point == BEFORE:
             raise CrashError
-        await super().append(*given, **named)
+        await super().append_lines(*given, **named)
         if point == AFTER:
             raise CrashError
 

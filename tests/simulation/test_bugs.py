@@ -11,7 +11,6 @@ JOBS = 60
 EPISODES_MAX = 12
 
 
-@pytest.mark.timeout(600)  # seconds on a machine with nothing beside
 @pytest.mark.parametrize("name", sorted(bugs.BUGS))
 def test_the_bug_is_caught(name: str) -> None:
     invariants = bugs.BUGS[name].invariants

@@ -6,8 +6,6 @@ episode: `python -m tests.simulation --episode SEED --jobs 400`.
 
 from __future__ import annotations
 
-import pytest
-
 from plasmid.domain import analysis_states, job_states
 from tests.simulation import running
 from tests.simulation.episode import Figures
@@ -17,7 +15,6 @@ JOBS = 400
 SEEDS = ("ci.0", "ci.1")
 
 
-@pytest.mark.timeout(900)  # half a minute on a machine with nothing beside
 def test_faults_lose_double_and_hold_up_nothing() -> None:
     figures = Figures()
     for seed in SEEDS:

@@ -15,6 +15,8 @@ from plasmid.domain.login_tries import REMEMBERED_MAX, Tries
 
 PER_MINUTE: Final = 20
 _V6_PREFIX: Final = 64
+# Names are given by who fails to log in, and remembered; no account has one as long as this.
+_NAME_CHARS: Final = 256
 _MINUTE_MS: Final = 60_000
 
 
@@ -46,7 +48,7 @@ class Logins:
 
         Raises RateLimitConditional, which says when to try again (contract A.8).
         """
-        place = _network_of(address)
+        place, account = _network_of(address), account[:_NAME_CHARS]
         pair = f"{place} {account}"
         was_right = self._pairs.get(pair)
         if not self._per_minute:

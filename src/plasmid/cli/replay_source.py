@@ -183,15 +183,21 @@ class Source:
         """Add what the app's resources hold; return a note if this user may not see that."""
         scope = {"project": run.resources, "folder": "/", "recurse": True}
         wanted = {"fields": dict.fromkeys(_OF_OBJECT, True)}
-        asked = {"scope": scope, "visibility": "either", "describe": wanted}
-        try:
-            answer = await self._call("/system/findDataObjects", asked)
-        except errors.ApiError as error:
-            return [f"the app's resources are not in the replay: {error.message}"]
+        asked: dict[str, Any] = {"scope": scope, "visibility": "either", "describe": wanted}
+        results = []
+        while True:
+            try:
+                answer = await self._call("/system/findDataObjects", asked)
+            except errors.ApiError as error:
+                return [f"the app's resources are not in the replay: {error.message}"]
+            results += answer["results"]
+            if answer["next"] is None:
+                break
+            asked["starting"] = answer["next"]
         known = {item.id for item in found}
         found += [
             replay_described.object_of(entry["id"], entry["describe"], "resource")
-            for entry in answer["results"]
+            for entry in results
             if entry["id"] not in known and entry["describe"]["state"] == "closed"
         ]
         return []

@@ -110,6 +110,10 @@ async def serving(config: Config, data: Path, listener: socket.socket) -> AsyncI
             timeout_graceful_shutdown=3,
             server_header=False,
             date_header=False,
+            # Whoever could name an address of their own would have as many tries to log in as
+            # they like, and could use up those of others.
+            proxy_headers=bool(config.server.trusted_proxies),
+            forwarded_allow_ips=config.server.trusted_proxies,
         )
     )
     try:

@@ -45,7 +45,9 @@ async def look(now_ms: int, world: World) -> Summary:
         _log.warning("server_was_deaf", since_ms=since_ms)
         world.started_ms = now_ms
     world.looked_ms = now_ms
-    return await tick(now_ms, world)
+    summary = await tick(now_ms, world)
+    async with world.database.transaction():
+        return summary  # behind what holds up the calls of workers this waits too
 
 
 async def tick(now_ms: int, world: World) -> Summary:

@@ -17,12 +17,17 @@ BATCH_MAX: Final = 100
 
 
 async def tick(now_ms: int, world: World) -> Summary:
-    """Remove one batch of those that nothing was done with for a day."""
+    """Remove those that nothing was done with for a day, one batch after the other."""
     before_ms = now_ms - KEPT_MS
-    if not await workflows.find_left_over(world.database.reader.aside, before_ms, BATCH_MAX):
-        return Summary("temporary", 0)
-    async with world.moment(now_ms) as moment:
-        found = await workflows.find_left_over(moment.tx, before_ms, BATCH_MAX)
-        for container, workflow in found:
-            await settle.remove_objects(moment, container, [workflow])
-    return Summary("temporary", len(found))
+    removed = 0
+    while True:
+        found = await workflows.find_left_over(world.database.reader.aside, before_ms, BATCH_MAX)
+        if not found:
+            return Summary("temporary", removed)
+        async with world.moment(now_ms) as moment:
+            still = await workflows.still_left_over(moment.tx, before_ms, found)
+            for container, workflow in still:
+                await settle.remove_objects(moment, container, [workflow])
+        removed += len(still)
+        if len(still) < BATCH_MAX:
+            return Summary("temporary", removed)

@@ -46,4 +46,7 @@ class Tries:
 
     def _left_of(self, who: str, now_ms: int) -> float:
         left, then_ms = self._left.get(who, (float(self._burst), now_ms))
-        return min(float(self._burst), left + max(0, now_ms - then_ms) / self._refill_ms)
+        if now_ms < then_ms:  # the clock was set back: from now on it counts anew
+            then_ms = now_ms
+            self._left[who] = left, then_ms
+        return min(float(self._burst), left + (now_ms - then_ms) / self._refill_ms)

@@ -15,6 +15,7 @@ from plasmid.metadata.database import Reader
 from plasmid.metadata.rows import ContainerRow
 
 FLAG: Final = "restricted"
+FIRST: Final = 10
 
 
 async def home_of(reader: Reader, row: ContainerRow) -> ContainerRow:
@@ -83,6 +84,12 @@ async def require_nowhere(reader: Reader, homes: Homes, object_id: str) -> None:
 
 
 async def keeper_of(reader: Reader, homes: Homes, object_id: str) -> str | None:
-    """Return the restricted project that keeps an object, wherever else it may lie."""
-    places = await objects.find_placements(reader, object_id)
-    return await homes.all_closed_by(place.container for place in places)
+    """Return the restricted project that keeps an object, wherever else it may lie.
+
+    What many jobs are given lies in the workspace of each, but first where it was made.
+    """
+    containers = await objects.find_containers_of(reader, object_id, FIRST)
+    keeper = await homes.all_closed_by(containers)
+    if keeper is None or len(containers) < FIRST:
+        return keeper
+    return await homes.all_closed_by(await objects.find_containers_of(reader, object_id, -1))

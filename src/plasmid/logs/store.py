@@ -23,6 +23,7 @@ _decode_lines = msgspec.json.Decoder(LogEntry).decode_lines
 # As entries stand in a store: a level can be found without decoding, since a quotation mark inside
 # a text has a backslash before it.
 _BEGIN: Final = b'{"timestamp":'
+_END: Final = b'"}\n'
 _LEVEL: Final = b'","level":'
 _AFTER_LEVEL: Final = b',"msg":"'
 
@@ -54,14 +55,15 @@ class Lines(msgspec.Struct, frozen=True):
     def read(data: bytes) -> Lines:
         """Return lines that somebody else has made; raises MalformedLinesError.
 
-        That each begins as an entry is all that is looked at: a flood has millions of them.
+        That it is UTF-8, and that each begins and ends as an entry, is all that is looked at: a
+        flood has millions of them.
         """
         if not data:
             return Lines()
         # What `count` says, in a third of the time.
         count = len(data) - len(data.replace(b"\n", b""))
-        is_whole = data.startswith(_BEGIN) and data.endswith(b"\n")
-        if not is_whole or data.count(b"\n" + _BEGIN) != count - 1:
+        is_whole = data.startswith(_BEGIN) and data.endswith(_END)
+        if not is_whole or data.count(_END + _BEGIN) != count - 1 or not _is_text(data):
             raise MalformedLinesError("these are no lines of a log, one entry of JSON each")
         return Lines(data, count)
 
@@ -125,6 +127,14 @@ class Choice:
 
 
 ALL: Final = Choice(others=True)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _mark(level: str) -> bytes:

@@ -12,6 +12,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -25,6 +26,7 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from plasmid.domain import errors
 from plasmid.metadata import migrate, rows, schema, statements
+from plasmid.metadata.statements import in_thread
 
 T = TypeVar("T", bound=msgspec.Struct)
 _Row = tuple[Any, ...]
@@ -216,9 +218,9 @@ class Transaction(Reader):
     before that.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, in_thread: bool = False) -> None:
+    def __init__(self, connection: sqlite3.Connection, thread: Executor | None) -> None:
         super().__init__(connection)
-        self._in_thread = in_thread
+        self._thread = thread
         self.after_commit: list[str] = []
         self.following: list[Callable[[], Awaitable[None]]] = []
         self._first_change = connection.total_changes
@@ -232,7 +234,7 @@ class Transaction(Reader):
     @property
     def aside(self) -> Transaction:
         """The same transaction, for what takes long: others have their turn meanwhile."""
-        return _Patient(self) if self._in_thread else self
+        return self if self._thread is None else _Patient(self)
 
     def _run(self, statement: _Statement, values: _Values) -> sqlite3.Cursor:
         given = (values or {}).values()
@@ -281,15 +283,15 @@ class _Patient(Transaction):
 
     async def rows(self, statement: _Statement, values: _Values = None) -> Sequence[_Row]:
         """Return all rows of a query."""
-        return await statements.in_thread(lambda: self._run(statement, values).fetchall())
+        return await in_thread(self._thread, lambda: self._run(statement, values).fetchall())
 
     async def execute(self, statement: _Statement, values: _Values = None) -> int:
         """Run a statement that writes; return how many rows it touched."""
-        return await statements.in_thread(lambda: self._run(statement, values).rowcount)
+        return await in_thread(self._thread, lambda: self._run(statement, values).rowcount)
 
     async def execute_many(self, statement: Prepared, several: Sequence[Mapping[str, Any]]) -> None:
         """Run a statement that writes once with each of several sets of values."""
-        await statements.in_thread(lambda: self._run_many(statement, several))
+        await in_thread(self._thread, lambda: self._run_many(statement, several))
 
 
 class AlreadyThereError(Exception):
@@ -302,19 +304,19 @@ class Database:
     def __init__(self, path: Path | None) -> None:
         """Open it, and bring it up to date; raises DatabaseUnusableError."""
         self._writer = _connect(path, any_thread=path is not None)
-        self._committer = statements.Committer(self._writer, in_thread=path is not None)
         try:
             migrate.bring_up_to_date(self._writer)
-            reading = self._reading = _connect(path) if path else self._writer
+            reading = _connect(path) if path else self._writer
         except sqlite3.DatabaseError as error:
             self._writer.close()
             raise _unusable(path, error) from error
         self.reader = Reader(reading)
-        self._closing = [self._writer.close]
+        self._committer = statements.Committer(self._writer, reading if path else None)
+        self._closing = [self._committer.close, self._writer.close]
         if path:
             aside = Aside(_connect(path, any_thread=True))
             self.reader = Main(reading, aside)
-            self._closing = [aside.close, reading.close, self._writer.close]
+            self._closing = [aside.close, self._committer.close, reading.close, self._writer.close]
         self._lock = asyncio.Lock()
         self.listeners: list[Callable[[str], None]] = []
 
@@ -322,7 +324,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Give a transaction; what it wrote is on disk when the block has ended without error."""
         async with self._lock:
-            transaction = Transaction(self._writer, in_thread=self._writer is not self._reading)
+            transaction = Transaction(self._writer, self._committer.thread)
             statements.run(self._writer, "BEGIN IMMEDIATE")
             try:
                 yield transaction

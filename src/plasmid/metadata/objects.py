@@ -33,6 +33,12 @@ _PLACEMENTS = Prepared(
     .where(_p.object == param("k"))
     .order_by(sa.text("placements.rowid"))  # in the order in which it came to them
 )
+_CONTAINERS_OF = Prepared(
+    sa.select(_p.container)
+    .where(_p.object == param("k"))
+    .order_by(sa.text("placements.rowid"))
+    .limit(param("n"))
+)
 _PLACEMENT = Prepared(
     sa.select(schema.placements).where(_p.container == param("c"), _p.object == param("k"))
 )
@@ -155,6 +161,11 @@ async def find_objects(reader: Reader, object_ids: Iterable[str]) -> dict[str, O
 async def find_placements(reader: Reader, object_id: str) -> list[PlacementRow]:
     """Return where an object lies."""
     return await reader.structs(PlacementRow, _PLACEMENTS, {"k": object_id})
+
+
+async def find_containers_of(reader: Reader, object_id: str, limit: int) -> list[str]:
+    """Return the first containers in which an object came to lie; -1 is for all of them."""
+    return _ids(await reader.rows(_CONTAINERS_OF, {"k": object_id, "n": limit}))
 
 
 async def find_placement(reader: Reader, container_id: str, object_id: str) -> PlacementRow | None:

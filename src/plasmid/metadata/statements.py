@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -50,17 +51,19 @@ def why_unusable(path: Path | None, error: sqlite3.DatabaseError) -> str:
     return f"{path}: cannot be opened as a database ({error}); {remedy}"
 
 
-async def in_thread(work: Callable[[], T]) -> T:
+async def in_thread(thread: Executor | None, work: Callable[[], T]) -> T:
     """Return what some work gives, done in a thread; it is over when this ends, however it ends."""
-    result, cancelled = await _ended(work)
+    result, cancelled = await _ended(thread, work)
     if cancelled is not None:
         raise cancelled
     return result
 
 
-async def _ended(work: Callable[[], T]) -> tuple[T, asyncio.CancelledError | None]:
+async def _ended(
+    thread: Executor | None, work: Callable[[], T]
+) -> tuple[T, asyncio.CancelledError | None]:
     """Return what work in a thread gives, and how the caller was cancelled meanwhile, if at all."""
-    done = asyncio.get_running_loop().run_in_executor(None, work)
+    done = asyncio.get_running_loop().run_in_executor(thread, work)
     cancelled = None
     while not done.done():
         try:
@@ -71,13 +74,22 @@ async def _ended(work: Callable[[], T]) -> tuple[T, asyncio.CancelledError | Non
 
 
 class Committer:
-    """Commits on one connection: what is large in a thread, so that reads go on meanwhile."""
+    """Commits on one connection: what is large in a thread, so that reads go on meanwhile.
 
-    def __init__(self, connection: sqlite3.Connection, *, in_thread: bool) -> None:
-        """With `in_thread` the connection may be used in any thread."""
+    The thread is its own: others wait in theirs, perhaps for what this one holds up.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, reading: sqlite3.Connection | None) -> None:
+        """With `reading`, which is the event loop's, the other may be used in any thread."""
         self._connection = connection
-        self._in_thread = in_thread
+        self._reading = reading
+        self.thread = None if reading is None else ThreadPoolExecutor(1, "metadata-writer")
         self._is_behind = False
+
+    def close(self) -> None:
+        """End the thread, when it has done what it does."""
+        if self.thread is not None:
+            self.thread.shutdown()
 
     async def commit(self, rows: int, size_bytes: int) -> asyncio.CancelledError | None:
         """Commit so many changed rows of such values, whatever becomes of the caller.
@@ -86,16 +98,31 @@ class Committer:
         wait for the change are told of it.
         """
         is_large = self._is_behind or rows > ROWS_MAX or size_bytes > BYTES_MAX
-        if not (self._in_thread and is_large):
+        if self.thread is None or self._reading is None or not is_large:
             run(self._connection, "COMMIT")
             return None
-        _, cancelled = await _ended(self._commit)
-        return cancelled
+        with _unchanged(self._reading):
+            _, cancelled = await _ended(self.thread, self._commit)
+        _, then = await _ended(self.thread, self._checkpoint)
+        return cancelled or then
 
     def _commit(self) -> None:
-        """Commit, and bring the log into the file: what a reader keeps in it is left for later."""
         run(self._connection, "COMMIT")
+
+    def _checkpoint(self) -> None:
+        """Bring the log into the file: what a reader keeps in it is left for later."""
         self._is_behind = True
-        with contextlib.suppress(sqlite3.OperationalError):  # what is committed stays so
+        with contextlib.suppress(sqlite3.DatabaseError):  # what is committed stays so
             found = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self._is_behind = found[1] > found[2]
+
+
+@contextlib.contextmanager
+def _unchanged(reading: sqlite3.Connection) -> Iterator[None]:
+    """Let a connection see nothing new in the block: who reads twice in one turn sees the same."""
+    run(reading, "BEGIN")
+    try:
+        run(reading, "SELECT version_num FROM alembic_version")
+        yield
+    finally:
+        reading.execute("COMMIT")

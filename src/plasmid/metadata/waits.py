@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from plasmid.domain.links import JobReference
-from plasmid.metadata import schema
+from plasmid.metadata import objects, schema
 from plasmid.metadata.database import Prepared, Reader, Transaction, listed, param
 
 _WAITING: Final = ("waiting_on_input", "waiting_on_output")
@@ -78,8 +78,10 @@ async def has_others(reader: Reader, job_id: str, target: str) -> bool:
 
 async def find_awaited(reader: Reader, targets: Collection[str]) -> list[str]:
     """Return those of some jobs and data objects for which some job waits, sorted."""
-    listing = msgspec.json.encode(list(targets)).decode()
-    return sorted(str(row[0]) for row in await reader.rows(_AWAITED, {"ids": listing}))
+    found: set[str] = set()
+    async for some in objects.parts_of(targets):
+        found.update(str(row[0]) for row in await reader.rows(_AWAITED, {"ids": some}))
+    return sorted(found)
 
 
 async def find_objects_awaited_by_outputs(reader: Reader, root: str) -> list[str]:

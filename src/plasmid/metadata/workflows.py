@@ -8,15 +8,14 @@ import msgspec
 import sqlalchemy as sa
 
 from plasmid.metadata import analyses, schema
-from plasmid.metadata.database import Prepared, Reader, param
+from plasmid.metadata.database import Prepared, Reader, listed, param
 
 _a, _o, _p = schema.analyses.c, schema.objects.c, schema.placements.c
 # A temporary one that somebody has closed or shows is kept: the client does neither.
-_LEFT_OVER = Prepared(
+_left_over = (
     sa.select(_p.container, _p.object)
     .join_from(schema.objects, schema.placements, _p.object == _o.id)
     .where(
-        _o.class_name == "workflow",
         _o.hidden,
         _o.state == "open",
         _p.modified_ms < param("t"),
@@ -26,8 +25,9 @@ _LEFT_OVER = Prepared(
             sa.or_(_a.state.in_(analyses.UNFINISHED), _a.modified_ms >= param("t")),
         ),
     )
-    .limit(param("n"))
 )
+_LEFT_OVER = Prepared(_left_over.where(_o.class_name == "workflow").limit(param("n")))
+_STILL_LEFT_OVER = Prepared(_left_over.where(_o.id.in_(listed("ids"))))
 
 
 class Latest(msgspec.Struct, frozen=True):
@@ -46,6 +46,15 @@ async def find_left_over(reader: Reader, before_ms: int, limit: int) -> list[tup
     """
     found = await reader.rows(_LEFT_OVER, {"t": before_ms, "n": limit})
     return [(str(row[0]), str(row[1])) for row in found]
+
+
+async def still_left_over(
+    reader: Reader, before_ms: int, found: Collection[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return those of some that `find_left_over` has found that are so now."""
+    ids = msgspec.json.encode([workflow for _, workflow in found]).decode()
+    still = await reader.rows(_STILL_LEFT_OVER, {"t": before_ms, "ids": ids})
+    return [(str(row[0]), str(row[1])) for row in still]
 
 
 async def find_latest(

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from plasmid.domain import errors, ids, keys, object_states, properties, upload_limits
 from plasmid.domain.upload_limits import UploadedPart, UploadLimits
 from plasmid.executions import restricted
-from plasmid.metadata import objects, projects
+from plasmid.metadata import jobs, objects, projects
 from plasmid.metadata.rows import PartRow
 from plasmid.methods import archival, creation, shared, signing
 from plasmid.methods.call import Call, Ref
@@ -143,7 +143,9 @@ async def _require_own_or_open(call: Call, target: DataObject) -> None:
     containers = [place.container for place, _ in target.places]
     if any(container in call.actor.containers for container in containers):
         return
-    keeper = await restricted.Homes(call.reader, "").all_closed_by(containers)
+    job = await jobs.find_job(call.reader, str(call.actor.job))
+    homes = restricted.Homes(call.reader, job.project if job else "")
+    keeper = await homes.all_closed_by(containers)
     if keeper is not None:
         raise errors.PermissionDenied(restricted.told(target.id, keeper))
 

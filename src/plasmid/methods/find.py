@@ -194,9 +194,9 @@ async def _resolved(call: Call, entry: dict[str, Any], options: Any) -> list[dic
     found = await objects.find_objects(call.reader, [place.object for place in places])
     resolved = []
     for place in places:
-        row = found[place.object]
-        if row.hidden:
-            continue
+        row = found.get(place.object)
+        if row is None or row.hidden:
+            continue  # gone meanwhile, or not to be seen
         result: dict[str, Any] = {"project": place.container, "id": row.id}
         if options is not None:
             result["describe"] = await data_objects.describe(call, row, place, options)

@@ -255,7 +255,9 @@ async def _clone_folder(
     await _require_clonable(call, target, destination, inside)
     async with moments.of(call) as moment:
         await cloning.add_folder_with_parents(moment, destination.id, new)
-        for path in await projects.find_folders(call.reader, target.id):
+        for number, path in enumerate(await projects.find_folders(call.reader, target.id)):
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # many folders are no reason to let others wait
             if folders.is_inside(path, folder):
                 await cloning.add_folder_with_parents(
                     moment, destination.id, folders.rebase(path, folder, new)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from plasmid.domain import access, errors
 from plasmid.domain.access import Grant, Level
-from plasmid.metadata import orgs, projects
+from plasmid.metadata import orgs, projects, users
 from plasmid.metadata.rows import JobRow
 from plasmid.methods.call import Call
 
@@ -23,7 +23,8 @@ SINGLE_CONTEXT: Final = "singleContext"
 async def settings_of(call: Call, parent: JobRow | None) -> dict[str, Any]:
     """Return the settings of a new job that say what it may; `parent` is the job that launches it.
 
-    All below a job whose token is good in its sandbox only are such jobs, too.
+    All below a job whose token is good in its sandbox only are such jobs, too. Raises
+    InvalidAuthentication for a token that has ended: nothing would end its jobs any more.
     """
     found: dict[str, Any] = {}
     grant = call.actor.grant
@@ -35,6 +36,8 @@ async def settings_of(call: Call, parent: JobRow | None) -> dict[str, Any]:
             "developer": grant.may_develop,
         }
     token = call.actor.token_hash
+    if parent is None and token and await users.find_token(call.reader, token) is None:
+        raise errors.InvalidAuthentication("The token has ended")  # while the call had to wait
     if parent is not None:
         token = parent.settings.get(LAUNCH_TOKEN, "")
         if parent.settings.get(SINGLE_CONTEXT):

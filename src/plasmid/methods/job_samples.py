@@ -5,6 +5,7 @@ They are in memory only: after a restart of the server the next ones come within
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +34,8 @@ class JobSamples:
         if _MARK in lines.data:
             for line in lines.data.split(b"\n"):
                 if _MARK in line:
-                    self._newest[job] = (attempt, _decode(line))
+                    with contextlib.suppress(msgspec.DecodeError):  # the log has it as it came
+                        self._newest[job] = (attempt, _decode(line))
         while len(self._newest) > _JOBS_MAX:
             del self._newest[next(iter(self._newest))]
 

@@ -55,6 +55,8 @@ async def new_auth_token(call: Call, target: None, body: dict[str, Any]) -> dict
     token = tokens.mint(call.platform.randomness(32))
     # not before: whoever fails to log in, again and again, takes no turn of those who write
     async with call.platform.database.transaction() as tx:
+        if await users.find_token(tx, caller.token_hash) is None:
+            raise errors.InvalidAuthentication("The token has ended")
         await _require_room(tx, caller, call.platform.limits.user_tokens_max)
         await tokens.add(tx, token, made, now_ms=call.now_ms, expires_ms=expires_ms, label=label)
     return {

@@ -8,9 +8,10 @@ import msgspec
 
 from plasmid.domain import app_spec, errors, ids, links
 from plasmid.domain.access import Level
+from plasmid.executions import restricted
 from plasmid.metadata import apps, objects
 from plasmid.metadata.rows import ContainerRow, JobRow
-from plasmid.methods import stage_executables
+from plasmid.methods import running, stage_executables
 from plasmid.methods.call import Call
 from plasmid.methods.stage_executables import NESTING_MAX
 from plasmid.methods.targets import App, DataObject
@@ -96,7 +97,10 @@ async def containers_of(call: Call, executable: DataObject) -> frozenset[str]:
 
 
 async def plan(run: Run, executable: DataObject, *, depth: int = 0) -> Plan:
-    """Return what runs for a workflow; raises InvalidState if a stage cannot run."""
+    """Return what runs for a workflow.
+
+    Raises InvalidState if a stage cannot run, InvalidInput for one that is in another region.
+    """
     workflow = await _in_region(run, executable)
     if depth > NESTING_MAX:
         raise errors.InvalidState(
@@ -126,7 +130,11 @@ async def _planned(run: Run, workflow: DataObject, stage: dict[str, Any], *, dep
 async def _find(run: Run, executable: str) -> DataObject | None:
     if ids.is_data_object(executable) and await run.is_trusted(executable):
         return await _brought(run, executable)
-    return await stage_executables.find(run.call, executable)
+    found = await stage_executables.find(run.call, executable)
+    if found is not None:
+        homes = restricted.Homes(run.call.reader, run.project.id)
+        await running.require_region(homes, found, run.project)
+    return found
 
 
 async def _brought(run: Run, object_id: str) -> DataObject | None:

@@ -24,7 +24,16 @@ import msgspec
 
 from plasmid.domain import assignments
 from plasmid.engines import engine
-from plasmid.worker import inside, log_pump, masking, records, side_tasks, task_errors, try_folder
+from plasmid.worker import (
+    inside,
+    log_pump,
+    masking,
+    output_log,
+    records,
+    side_tasks,
+    task_errors,
+    try_folder,
+)
 from plasmid.worker.world import World
 
 HOME: Final = "/home/dnanexus"
@@ -74,7 +83,7 @@ async def kept(
         job=assignment.job,
     )
     is_wanted = bool(assignment.debug_on or assignment.job_description.get("allowSSH"))
-    if is_wanted or copy.is_resumed:
+    if is_wanted and not copy.is_resumed:
         copy.make_files()
 
     async def follow() -> None:
@@ -145,6 +154,8 @@ class OutputCopy:
         if not block and self._quiet_turns != QUIET_TURNS:
             return
         self._hear()
+        if len(block) > output_log.SECRET_BYTES_MAX and self._masker.finds(block):
+            block = block[: block.rfind(b"\n", 0, output_log.SECRET_BYTES_MAX) + 1]
         contents: dict[str, list[bytes]] = {}
         for stream, content in _contents(block):
             contents.setdefault(stream, []).append(content)
@@ -198,6 +209,8 @@ class OutputCopy:
     # ------------------------------------------------------------------- in a thread of its own
 
     def _write(self, writes: dict[str, bytes]) -> None:
+        if self._is_unsure:
+            writes = dict.fromkeys(self._state.files, b"") | writes
         for stream, content in writes.items():
             try:
                 file = _opened(self._root, f"{HOME}/{NAMES[stream]}")
@@ -263,13 +276,23 @@ def _opened(root: Path, path: str) -> int:
             file = os.open(name, flags, dir_fd=folder)
         except FileNotFoundError:
             file = os.open(name, flags | os.O_CREAT | os.O_EXCL, MODE, dir_fd=folder)
-            owner = os.fstat(folder)
-            os.fchown(file, owner.st_uid, owner.st_gid)
-            os.fchmod(file, MODE)
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            os.close(file)
-            raise OSError(errno.EINVAL, "no plain file", path)
+            with _closed_on_error(file):
+                owner = os.fstat(folder)
+                os.fchown(file, owner.st_uid, owner.st_gid)
+                os.fchmod(file, MODE)
+        with _closed_on_error(file):
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise OSError(errno.EINVAL, "no plain file", path)
     return file
+
+
+@contextlib.contextmanager
+def _closed_on_error(file: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        os.close(file)
+        raise
 
 
 def _read(path: Path) -> _State | None:

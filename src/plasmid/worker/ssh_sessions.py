@@ -11,7 +11,7 @@ import functools
 import re
 import socket
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import asyncssh
@@ -267,7 +267,8 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
 
     def session_started(self) -> None:
         """Let what comes from inside go on."""
-        if self._link is not None:
+        self._side.begin()
+        if self._link is not None and not self._link.is_closing():
             self._link.resume_reading()
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
@@ -309,17 +310,31 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
 
 
 class _Inner(asyncio.Protocol):
-    """The side of a forwarded connection that faces the sandbox."""
+    """The side of a forwarded connection that faces the sandbox.
+
+    What comes before the channel is open waits for it: uvloop reads at once, whatever is paused.
+    """
 
     def __init__(self, forward: Forward) -> None:
         self._forward = forward
+        self._early: list[Callable[[], object]] | None = []
+
+    def begin(self) -> None:
+        """Hand on what came early, and from now on all at once."""
+        early, self._early = self._early or [], None
+        for each in early:
+            each()
 
     def data_received(self, data: bytes) -> None:
-        if self._forward.channel is not None:
+        if self._early is not None:
+            self._early.append(functools.partial(self.data_received, data))
+        elif self._forward.channel is not None:
             self._forward.channel.write(data)
 
     def eof_received(self) -> bool:
-        if self._forward.channel is not None:
+        if self._early is not None:
+            self._early.append(self.eof_received)
+        elif self._forward.channel is not None:
             self._forward.channel.write_eof()
         return True
 
@@ -332,7 +347,9 @@ class _Inner(asyncio.Protocol):
             self._forward.channel.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._forward.channel is not None:
+        if self._early is not None:
+            self._early.append(functools.partial(self.connection_lost, exc))
+        elif self._forward.channel is not None:
             self._forward.channel.close()
 
 

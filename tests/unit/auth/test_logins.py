@@ -96,3 +96,13 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         failures(found, f"10.0.{n % 250}.{n // 250}", f"user-{n}", 1)
     sizes = [len(found._pairs), len(found._of_accounts), len(found._of_addresses)]
     assert sizes == [100, 100, 100]
+
+
+def test_long_names_are_not_remembered_whole() -> None:
+    """They are what somebody without a token sends, up to the longest body of a call."""
+    found = Logins(PER_MINUTE)
+    for n in range(PER_MINUTE):
+        failures(found, "192.0.2.1", f"user-{n}" * 100_000, 1)
+    kept = [*found._pairs, *found._of_accounts._left]
+    assert len(kept) == 2 * PER_MINUTE
+    assert max(map(len, kept)) < 1000

@@ -50,3 +50,18 @@ def test_the_device_is_that_of_the_mount(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(processes, "LOCKS", locks)
     monkeypatch.setattr(processes, "MOUNTS", mounts)
     assert processes.holder_of(lock) == 9
+
+
+def open_files() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+def test_a_process_that_has_let_go_of_a_lock_is_not_taken_for_its_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int | None] = [os.getpid(), None, os.getpid(), os.getpid() + 1, 0]
+    monkeypatch.setattr(processes, "holder_of", lambda _: told.pop(0))
+    before = open_files()
+    while told:
+        assert processes.open_holder_of(tmp_path / "lock") is None
+    assert open_files() == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from plasmid.backends.local import LEASE_MS, LocalBackend
@@ -177,3 +179,31 @@ async def test_a_silent_worker_is_found_within_eleven_seconds(world: World) -> N
     assert await looked(world) == 0
     world.clock.advance(1000)
     assert await looked(world) == 1
+
+
+async def test_while_calls_wait_for_that_of_another_no_worker_is_silent(world: World) -> None:
+    job = await a_running_job(world)
+    ended: list[int] = []
+    is_over = asyncio.Event()
+
+    async def look_again_and_again() -> None:
+        while not is_over.is_set():
+            ended.append(await looked(world))
+            await asyncio.to_thread(int)  # others have a turn
+
+    async with asyncio.TaskGroup() as group:
+        async with world.database.transaction():  # a large one, behind which the worker waits
+            group.create_task(look_again_and_again())
+            for _ in range(2 * expire.LOOKS_A_LEASE):
+                for _ in range(2):
+                    await asyncio.to_thread(int)  # others have a turn
+                world.clock.advance(LEASE_MS // expire.LOOKS_A_LEASE)
+        await asyncio.to_thread(int)
+        is_over.set()
+    assert await world.state(job) == "running"
+    assert ended
+    assert set(ended) == {0}
+    world.clock.advance(GRACE_MS // 2)
+    await world.sync()
+    world.clock.advance(GRACE_MS // 2 + 1)
+    assert await world.expire() == 0

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from plasmid.dispatcher import temporary
+from plasmid.metadata import workflows
+from plasmid.metadata.database import Reader
 from tests.worlds import World
 
 
@@ -79,3 +81,32 @@ async def test_what_somebody_keeps_stays(world: World, applet: str) -> None:
     assert await tick(world) == 0
     for workflow in kept:
         assert await is_there(world, workflow)
+
+
+async def test_those_of_more_than_one_batch_all_go_at_once(
+    world: World, applet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporary, "BATCH_MAX", 2)
+    every = [await a_workflow(world, applet) for _ in range(5)]
+    world.clock.advance(temporary.KEPT_MS + 1)
+    assert await tick(world) == 5
+    assert not any([await is_there(world, workflow) for workflow in every])
+
+
+async def test_one_that_is_run_while_it_is_looked_for_stays(
+    world: World, applet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = await a_workflow(world, applet)
+    left = await a_workflow(world, applet)
+    world.clock.advance(temporary.KEPT_MS + 1)
+    find = workflows.find_left_over
+
+    async def find_and_run(reader: Reader, before_ms: int, limit: int) -> list[tuple[str, str]]:
+        found = await find(reader, before_ms, limit)
+        await run(world, workflow)
+        return found
+
+    monkeypatch.setattr(workflows, "find_left_over", find_and_run)
+    assert await tick(world) == 1
+    assert await is_there(world, workflow)
+    assert not await is_there(world, left)

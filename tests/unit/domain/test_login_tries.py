@@ -42,6 +42,13 @@ def test_a_clock_that_goes_back_gives_nothing_and_takes_nothing() -> None:
     assert tries.wait_seconds("a", 0) == 1
 
 
+def test_a_clock_that_goes_back_shuts_nobody_out_until_it_has_caught_up() -> None:
+    tries = Tries(1, 1000)
+    tries.take("a", 1_000_000)
+    assert tries.wait_seconds("a", 0) == 1
+    assert tries.wait_seconds("a", 1000) == 0
+
+
 def test_only_so_many_are_remembered_and_the_latest_are() -> None:
     tries = Tries(1, 1000)
     tries.take("first", 0)

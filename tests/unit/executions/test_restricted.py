@@ -142,6 +142,23 @@ async def test_an_applet_elsewhere_bundles_nothing_out_of_it(world: World, vault
     assert await vault.contents(inside) == [vault.file]
 
 
+async def test_a_bundle_is_free_by_a_copy_that_came_after_many_that_are_not(
+    world: World, vault: Vault
+) -> None:
+    """Each job of the project has one of its own in its workspace."""
+    bundle = [{"name": "a.tar", "id": link(vault.file)}]
+    bundling = await world.an_applet(vault.elsewhere, runSpec={"bundledDepends": bundle})
+    for _ in range(restricted.FIRST):
+        await world.a_job(vault.applet, {"x": link(vault.file)}, project=vault.closed)
+    await vault.lock()
+    await vault.refused(f"/{bundling}/run", {"input": {}})
+    await vault.lock(restricted=False)
+    clone = {"objects": [vault.file], "project": vault.elsewhere}
+    await world.call(f"/{vault.closed}/clone", clone)
+    await vault.lock()
+    assert await vault.contents(await world.a_job(bundling)) == [vault.file]
+
+
 async def test_a_job_elsewhere_reads_no_file_of_it(world: World, vault: Vault) -> None:
     reading = {"allProjects": "VIEW", "project": "CONTRIBUTE"}
     applet = await world.an_applet(vault.elsewhere, access=reading)
@@ -178,6 +195,24 @@ async def test_its_own_jobs_do_with_it_what_they_like(world: World, vault: Vault
     assert await world.finish(child) == "done"
 
 
+async def test_its_jobs_read_what_lies_in_the_workspaces_of_others_of_it(
+    world: World, vault: Vault
+) -> None:
+    applet = await world.an_applet(vault.closed, access={"project": "VIEW"})
+    first, second = await world.a_job(applet), await world.a_job(applet)
+    outside = await world.an_applet(vault.elsewhere, access={"allProjects": "VIEW"})
+    stranger = await world.a_job(outside)
+    for job in (first, second, stranger):
+        await world.lease(job)
+    workspace = (await world.job_row(first)).workspace
+    file = await world.a_closed_file(workspace, b"half", as_=world.token_of(first))
+    assert await world.read(file, as_=world.token_of(stranger)) == b"half"
+    await vault.lock()
+    assert await world.read(file, as_=world.token_of(second)) == b"half"
+    refusal = await world.refused(f"/{file}/download", as_=world.token_of(stranger))
+    assert refusal.message == restricted.told(file, vault.closed)
+
+
 async def test_a_project_that_only_forbids_downloads_lets_its_data_be_computed_on(
     world: World, vault: Vault
 ) -> None:
@@ -197,12 +232,14 @@ async def test_a_run_takes_what_is_in_its_own_region_only(world: World) -> None:
     there = await world.a_closed_file(west, b"x")
     applet, western = await world.an_applet(east), await world.an_applet(west)
     workflow = await world.a_workflow(east, {"executable": applet, "id": "stage-a"})
+    stage_elsewhere = await world.a_workflow(east, {"executable": western, "id": "stage-a"})
     for route, project, given in (
         (applet, east, {"x": link(there)}),
         (western, east, {}),
         (applet, west, {}),
         (workflow, west, {}),
         (workflow, east, {"stage-a.x": link(there)}),
+        (stage_elsewhere, east, {}),
     ):
         refusal = await world.refused(f"/{route}/run", {"project": project, "input": given})
         assert (refusal.type, "azure:westus" in refusal.message) == ("InvalidInput", True)

@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -398,4 +399,52 @@ async def test_a_long_statement_of_a_transaction_lets_others_read_and_is_rolled_
         await write_and_break()
     assert beside.count > 1
     assert await keys(database) == set()
+    database.close()
+
+
+async def test_what_is_committed_in_a_thread_is_seen_at_the_end_of_the_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads twice without giving way must see one state of things."""
+    database = Database(tmp_path / "db")
+    committed, may_end = threading.Event(), threading.Event()
+    commit = statements.Committer._commit
+
+    def held(self: statements.Committer) -> None:
+        commit(self)
+        committed.set()
+        assert may_end.wait(60)
+
+    monkeypatch.setattr(statements.Committer, "_commit", held)
+
+    async def write() -> None:
+        async with database.transaction() as tx:
+            await wrote_much(tx)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        assert await asyncio.to_thread(committed.wait, 60)
+        seen = await keys(database)
+        may_end.set()
+    assert seen == set()
+    assert len(await keys(database)) == statements.ROWS_MAX + 1
+    async with database.transaction() as tx:
+        await settings.add_setting(tx, "later", "")
+    assert "later" in await keys(database)
+    database.close()
+
+
+async def test_no_transaction_waits_for_threads_that_others_have_taken(tmp_path: Path) -> None:
+    database = Database(tmp_path / "db")
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    may_end = threading.Event()
+    taken = loop.run_in_executor(None, may_end.wait, 60)
+    async with database.transaction() as tx:
+        await wrote_much(tx.aside)
+    was_taken = not taken.done()
+    may_end.set()
+    await taken
+    assert was_taken
+    assert len(await keys(database)) == statements.ROWS_MAX + 1
     database.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from plasmid.domain.links import JobReference
-from plasmid.metadata import waits
+from plasmid.metadata import objects, waits
+from tests import turns
 from tests.worlds import World
 
 SOURCE, OTHER, RECORD = ("job-" + "S" * 24, "job-" + "T" * 24, "record-" + "R" * 24)
@@ -66,3 +67,10 @@ async def test_more_targets_than_a_statement_has_places_for_are_found(
     (real,) = await waits.find_targets(world.database.reader, job)
     many = [f"job-{number:024d}" for number in range(40_000)]
     assert await waits.find_awaited(world.database.reader, [*many, real]) == [real]
+
+
+async def test_others_have_their_turn_while_many_targets_are_looked_for(world: World) -> None:
+    many = [f"job-{number:024d}" for number in range(4 * objects.SOME)]
+    with turns.counted() as beside:
+        await waits.find_awaited(world.database.reader, many)
+    assert beside.count >= 3

@@ -93,6 +93,23 @@ async def test_a_dry_run_names_what_stages_of_workflows_within_would_get(
     assert reused(await ask(world, workflow, project)) == {"in": made["stages"][0]}
 
 
+async def test_a_dry_run_of_a_job_shows_no_execution_that_the_job_may_not_see(
+    world: World, project: str, applet: str
+) -> None:
+    workflow = await world.a_workflow(project, {"id": "a", "executable": applet})
+    elsewhere = await world.a_project()
+    made = await world.a_job(applet, {"n": 1}, project=elsewhere, properties={"secret": "s"})
+    await world.finish(made, {"n": 2})
+    assert reused(await ask(world, workflow, project, input={"a.n": 1})) == {"a": made}
+    job = await world.a_job(applet, {"n": 5})
+    await world.lease(job)
+    as_ = world.token_of(job)
+    assert (await world.refused(f"/{made}/describe", as_=as_)).type == "PermissionDenied"
+    answer = await world.call(f"/{workflow}/dryRun", {"input": {"a.n": 1}}, as_=as_)
+    assert reused(answer) == {}
+    assert "secret" not in str(answer)
+
+
 class Log:
     """The platform's own log, kept instead of written."""
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from plasmid.domain.access import Actor, Level
+from plasmid.metadata import objects
+from plasmid.metadata.rows import PlacementRow
 from plasmid.methods import find
 from tests.worlds import BOB, START_MS, World
 
@@ -422,3 +424,21 @@ async def test_a_thousand_names_are_resolved_at_once(world: World) -> None:
 async def test_resolving_in_a_forbidden_project_is_denied(world: World) -> None:
     body = {"project": await world.a_project(as_=BOB), "objects": [{"name": "x"}]}
     assert (await world.refused("/system/resolveDataObjects", body)).type == "PermissionDenied"
+
+
+async def test_what_is_removed_while_names_are_resolved_is_left_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = await world.a_project()
+    gone, stays = [await world.a_record(project, name="x") for _ in range(2)]
+    find_named = objects.find_named
+
+    async def find_and_remove(*asked: Any) -> list[PlacementRow]:
+        places = await find_named(*asked)
+        await world.call(f"/{project}/removeObjects", {"objects": [gone]})
+        return places
+
+    monkeypatch.setattr(objects, "find_named", find_and_remove)
+    body = {"project": project, "objects": [{"name": "x"}]}
+    results = (await world.call("/system/resolveDataObjects", body))["results"]
+    assert results == [[{"project": project, "id": stays}]]

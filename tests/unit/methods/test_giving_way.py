@@ -60,6 +60,21 @@ async def test_archival_gives_way_too(
     assert many - few >= len(files)
 
 
+async def test_a_clone_of_many_folders_gives_way_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "YIELD_EVERY", SOME)
+    project, other = await world.a_project(), await world.a_project()
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)"
+    await world.rows(f"INSERT INTO folders {numbers} SELECT '{project}', '/' || i FROM n")
+    few = await turns_beside(world, "/system/whoami", {})
+    body = {"project": other, "destination": "/", "folders": ["/"]}
+    many = await turns_beside(world, f"/{project}/clone", body)
+    assert many - few >= COUNT // SOME
+    folder = {"folder": "/", "only": "folders"}
+    assert len((await world.call(f"/{other}/listFolder", folder))["folders"]) == COUNT
+
+
 async def test_a_page_that_would_take_too_long_ends_early_and_nothing_is_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,24 @@ async def test_the_newest_measurement_is_shown_while_the_job_runs(
     assert (await world.describe(job))["plasmid"] == {"usage": msgspec.to_builtins(USED)}
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b'{"timestamp":"soon","source":"MONITOR","level":"METRICS","msg":"{}"}',
+        b'{"timestamp":1,,"source":"MONITOR","level":"METRICS","msg":"{}"}',
+    ],
+)
+async def test_what_cannot_be_read_is_no_measurement(
+    world: World, applet: str, sent: bytes
+) -> None:
+    job = await world.a_job(applet)
+    await world.lease(job)
+    await send(world, job)
+    shown = (await world.describe(job))["plasmid"]
+    world.platform.samples.note(job, 0, Lines.read(sent + b"\n"))
+    assert (await world.describe(job))["plasmid"] == shown
+
+
 async def test_what_a_try_has_used_is_kept_whatever_its_end(world: World, applet: str) -> None:
     failed = {"failure_reason": "AppError", "failure_message": "m"}
     for report in ({"output": dict[str, object]()}, failed):

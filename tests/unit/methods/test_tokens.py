@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
 import pytest
 
 from plasmid.auth.logins import Logins
+from plasmid.metadata import users
+from plasmid.metadata.database import Transaction
 from plasmid.methods.tokens import DAY_MS, LONGEST_MS, USUAL_MS
 from tests.worlds import ALICE, BOB, EVE, OPERATOR, START_MS, WORKER, World
 
@@ -222,6 +226,57 @@ async def test_a_failed_login_takes_no_turn_of_those_who_write(world: World) -> 
         body = {"username": "alice", "password": "x"}
         refusal = await world.refused("/system/newAuthToken", body, as_=None)
     assert refusal.type == "UsernameOrPasswordError"
+
+
+def waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Return what is set when the next call asks for its turn to write."""
+    asked = asyncio.Event()
+    transaction = world.database.transaction
+
+    def watched() -> AbstractAsyncContextManager[Transaction]:
+        asked.set()
+        return transaction()
+
+    monkeypatch.setattr(world.database, "transaction", watched)
+    return asked
+
+
+@pytest.mark.parametrize("by_password", [False, True])
+async def test_a_token_that_ends_while_it_waits_for_its_turn_makes_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, by_password: bool
+) -> None:
+    """Else who is shut out in that moment keeps a token that nobody knows of."""
+    body = {"username": "bob", "password": BOB} if by_password else {}
+    async with asyncio.TaskGroup() as group, world.database.transaction() as tx:
+        waits = waiting(world, monkeypatch)
+        as_ = None if by_password else BOB
+        asked = group.create_task(world.answer("/system/newAuthToken", body, as_=as_))
+        await waits.wait()
+        await users.remove_token(tx, signature(BOB))
+    assert asked.result().status_code == 401
+    assert await world.rows("SELECT hash FROM tokens WHERE user = 'user-bob'") == []
+
+
+async def test_a_token_that_ends_while_it_waits_for_its_turn_starts_no_job(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = await world.a_project()
+    await world.a_member(project, "CONTRIBUTE")
+    applet = await world.an_applet(project)
+    workflow = await world.a_workflow(project, {"executable": applet, "id": "stage-a"})
+    for route in (applet, workflow):
+        token = await a_token(world, as_=BOB)
+        await world.call("/system/whoami", as_=token)  # known, as that of any client at work
+        async with asyncio.TaskGroup() as group:
+            async with world.database.transaction() as tx:
+                waits = waiting(world, monkeypatch)
+                body = {"project": project, "input": {}}
+                asked = group.create_task(world.answer(f"/{route}/run", body, as_=token))
+                await waits.wait()
+                await users.remove_token(tx, signature(token))
+            monkeypatch.undo()
+        assert asked.result().status_code == 401
+    assert await world.rows("SELECT id FROM jobs") == []
 
 
 async def test_a_user_has_so_many_tokens_and_the_operator_any(world: World) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from plasmid.worker import masking, output_copy
+from plasmid.worker import masking, output_copy, output_log
+from tests.unit.worker.fake_platform import an_assignment
 
 STAMP = b"2026-01-02T03:04:05.678901234+00:00"
 SECRET = "correct-horse-battery"
@@ -120,6 +124,78 @@ async def test_the_next_worker_goes_on_and_writes_nothing_twice(scene: Scene) ->
     scene.next_worker()
     await scene.turns(2)
     assert scene.out == b"one\ntwo\nhalf\nthree\n"
+
+
+async def next_worker_keeps(scene: Scene) -> None:
+    """Have the next worker begin to keep the files, as it does, and take one turn."""
+    assignment = an_assignment()
+    assignment.debug_on = ["AppError"]
+    sandbox: Any = SimpleNamespace(log_path=scene.log, root=scene.root)
+    pump: Any = SimpleNamespace(masker=scene.masker, hear=scene.hear)
+    folder: Any = SimpleNamespace(path=scene.folder)
+    world: Any = None
+    has_turned = asyncio.Event()
+
+    async def follow(copy: output_copy.OutputCopy) -> None:
+        scene.copy = copy
+        await scene.turns()
+        has_turned.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(output_copy.OutputCopy, "follow", follow)
+        async with output_copy.kept(world, assignment, sandbox, folder=folder, pump=pump):
+            async with asyncio.timeout(60):
+                await has_turned.wait()
+
+
+async def test_the_next_worker_begins_where_it_is_noted_not_where_a_file_ends(
+    scene: Scene,
+) -> None:
+    scene.say(b"one")
+    scene.say(b"a", stream=b"stderr")
+    await scene.turns()
+    noted = (scene.folder / "copied.json").read_bytes()
+    scene.say(b"two")
+    scene.say(b"b", stream=b"stderr")
+    await scene.turns()
+    (scene.folder / "copied.json").write_bytes(noted)
+    await next_worker_keeps(scene)
+    assert (scene.out, scene.errors) == (b"one\ntwo\n", b"a\nb\n")
+
+
+async def test_what_a_killed_worker_wrote_is_taken_back_also_where_less_comes_now(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.say(*[b"%05d" % number for number in range(2000)])
+    scene.say(b"trouble", stream=b"stderr")
+    noted = (scene.folder / "copied.json").read_bytes()
+    await scene.turns()
+    said = scene.out
+    (scene.folder / "copied.json").write_bytes(noted)
+    monkeypatch.setattr(output_copy, "TURN_BYTES_MAX", 1 << 16)
+    scene.next_worker()
+    await scene.turns(3)
+    assert (scene.out, scene.errors) == (said, b"trouble\n")
+
+
+async def test_of_what_has_secrets_little_is_masked_at_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.on_hear = lambda: scene.masker.add(SECRET)
+    lines = [b"%06d " % number + SECRET.encode() for number in range(15_000)]
+    scene.say(*lines)
+    sizes: list[int] = []
+    mask = masking.Masker.mask
+
+    def noting(masker: masking.Masker, data: bytes) -> bytes:
+        sizes.append(len(data))
+        return mask(masker, data)
+
+    monkeypatch.setattr(masking.Masker, "mask", noting)
+    await scene.turns()
+    assert 0 < max(sizes) <= output_log.SECRET_BYTES_MAX
+    await scene.turns(12)
+    assert scene.out == b"".join(b"%06d ***\n" % number for number in range(15_000))
 
 
 async def test_of_a_flood_parts_are_left_out_and_a_line_says_so(scene: Scene) -> None:

@@ -35,6 +35,7 @@ from plasmid.worker import (
     ssh_listening,
     ssh_process,
     ssh_server,
+    ssh_sessions,
     try_folder,
 )
 from plasmid.worker.run import StoppedError
@@ -652,3 +653,46 @@ async def test_each_session_and_its_end_is_in_the_workers_log(
         for name, what in (("session", "exec"), ("session", "shell"), ("forward", 8000))
         for event in (f"ssh_{name}", f"ssh_{name}_ended")
     ]
+
+
+class Channel:
+    """What a client's side of a forwarded connection is given."""
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.has_ended = asyncio.Event()
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        assert not self.has_ended.is_set()
+        self.said += data
+
+    def write_eof(self) -> None:
+        self.has_ended.set()
+
+
+@pytest.mark.parametrize("loop_factory", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_what_a_port_says_before_it_is_asked_reaches_the_client(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def story() -> bytes:
+        inside, there = socket.socketpair()
+        with there:
+            there.sendall(b"220 ready\r\n")
+            there.shutdown(socket.SHUT_WR)
+            inside.setblocking(False)
+            forward = ssh_sessions.Forward(inside, 8000, ssh_sessions.Opened("192.0.2.1"))
+            await forward.open()
+            channel: Any = Channel()
+            forward.connection_made(channel)
+            forward.session_started()
+            async with asyncio.timeout(60):
+                await channel.has_ended.wait()
+            forward.connection_lost(None)
+            said: bytes = channel.said
+            return said
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(story()) == b"220 ready\r\n"
