@@ -153,6 +153,19 @@ async def test_learning_of_a_job_changes_nothing(world: World, source: Source) -
 TABLES = ("objects", "placements", "containers", "members", "folders", "jobs", "parts", "tokens")
 
 
+async def test_all_resources_of_an_app_come_along(world: World, source: Source) -> None:
+    resources = await world.a_project(name="resources")
+    count = 1_001  # more than one page
+    records = await world.many_records(resources, count)
+    project = await world.a_project()
+    applet = await world.an_applet(project, inputSpec=[], outputSpec=[])
+    app = await world.an_app(applet, resources=resources)
+    job = await world.a_job(app, project=project)
+    await world.fail(job)
+    found = (await source.capture(job, None, needs_code=True)).objects
+    assert {item.id for item in found if item.role == "resource"} == set(records)
+
+
 async def test_no_server_is_told_with_the_way_out() -> None:
     async with ApiClient("http://127.0.0.1:1", ALICE, retry=NO_RETRY) as client:
         source = Source(Door("http://127.0.0.1:1", ALICE), client)
