@@ -1,4 +1,7 @@
-"""Call every case on a server by its URL: `python -m tests.behaviour URL --token T ...`."""
+"""Call every case on a server by its URL: `python -m tests.behaviour URL --token T ...`.
+
+Some cases name larger machines than many people have: start the server with `plasmid serve --fit`.
+"""
 
 from __future__ import annotations
 
