@@ -10,12 +10,11 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from plasmid.domain.assignments import LogEntry
 from plasmid.logs import batches, seeking
 from plasmid.logs.batches import End
 from plasmid.logs.store import (
@@ -24,6 +23,7 @@ from plasmid.logs.store import (
     Choice,
     KeptLog,
     Lines,
+    LogStore,
     NoLogSpaceError,
     Piece,
     Place,
@@ -38,7 +38,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 T = TypeVar("T")
 
 
-class FolderLogs:
+class FolderLogs(LogStore):
     """A log store in a folder of a local file system."""
 
     def __init__(self, folder: Path) -> None:
@@ -47,19 +47,6 @@ class FolderLogs:
         self._ends: dict[tuple[str, int], End] = {}
         self._locks: dict[tuple[str, int], asyncio.Lock] = {}
         self._seekers = ThreadPoolExecutor(SEEKERS_MAX, thread_name_prefix="log-seeking")
-
-    async def append(
-        self,
-        job: str,
-        attempt: int,
-        *,
-        entries: Sequence[LogEntry],
-        cursors: dict[str, int],
-        since: dict[str, int] | None = None,
-    ) -> None:
-        """Keep a batch of entries."""
-        lines = Lines.of(entries)
-        await self.append_lines(job, attempt, lines=lines, cursors=cursors, since=since)
 
     async def append_lines(
         self,

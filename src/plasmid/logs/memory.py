@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -13,6 +13,7 @@ from plasmid.logs.store import (
     Choice,
     KeptLog,
     Lines,
+    LogStore,
     NoLogSpaceError,
     Piece,
     Place,
@@ -22,26 +23,13 @@ from plasmid.logs.store import (
 _decode_lines = msgspec.json.Decoder(LogEntry).decode_lines
 
 
-class MemoryLogs:
+class MemoryLogs(LogStore):
     """A log store that forgets everything with the process; `is_full` makes appends fail."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, int], list[LogEntry]] = {}
         self._cursors: dict[tuple[str, int], dict[str, int]] = {}
         self.is_full = False
-
-    async def append(
-        self,
-        job: str,
-        attempt: int,
-        *,
-        entries: Sequence[LogEntry],
-        cursors: dict[str, int],
-        since: dict[str, int] | None = None,
-    ) -> None:
-        """Keep a batch of entries."""
-        lines = Lines.of(entries)
-        await self.append_lines(job, attempt, lines=lines, cursors=cursors, since=since)
 
     async def append_lines(
         self,

@@ -175,7 +175,8 @@ class LogStore(Protocol):
         since: dict[str, int] | None = None,
     ) -> None:
         """Keep entries; otherwise as `append_lines`."""
-        ...
+        lines = Lines.of(entries)
+        await self.append_lines(job, attempt, lines=lines, cursors=cursors, since=since)
 
     async def append_lines(
         self,

@@ -320,19 +320,30 @@ async def wrote_much(tx: Transaction) -> None:
     )
 
 
+def hold_commits(
+    monkeypatch: pytest.MonkeyPatch, *, once_done: bool = False
+) -> tuple[threading.Event, threading.Event]:
+    """Hold commits before they begin, or once they are done; return "held" and "may go on"."""
+    is_held, may_go_on = threading.Event(), threading.Event()
+    commit = statements.Committer._commit
+
+    def held(self: statements.Committer) -> None:
+        if once_done:
+            commit(self)
+        is_held.set()
+        assert may_go_on.wait(60)
+        if not once_done:
+            commit(self)
+
+    monkeypatch.setattr(statements.Committer, "_commit", held)
+    return is_held, may_go_on
+
+
 async def test_a_large_commit_lets_others_read_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(tmp_path / "db")
-    began, may_end = threading.Event(), threading.Event()
-    commit = statements.Committer._commit
-
-    def held(self: statements.Committer) -> None:
-        began.set()
-        assert may_end.wait(60)
-        commit(self)
-
-    monkeypatch.setattr(statements.Committer, "_commit", held)
+    began, may_end = hold_commits(monkeypatch)
 
     async def write() -> None:
         async with database.transaction() as tx:
@@ -351,15 +362,7 @@ async def test_who_is_cancelled_in_a_large_commit_has_committed_and_others_are_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(tmp_path / "db")
-    began, may_end = threading.Event(), threading.Event()
-    commit = statements.Committer._commit
-
-    def held(self: statements.Committer) -> None:
-        began.set()
-        assert may_end.wait(60)
-        commit(self)
-
-    monkeypatch.setattr(statements.Committer, "_commit", held)
+    began, may_end = hold_commits(monkeypatch)
     heard: list[str] = []
     database.listeners.append(heard.append)
 
@@ -407,15 +410,7 @@ async def test_what_is_committed_in_a_thread_is_seen_at_the_end_of_the_transacti
 ) -> None:
     """Who reads twice without giving way must see one state of things."""
     database = Database(tmp_path / "db")
-    committed, may_end = threading.Event(), threading.Event()
-    commit = statements.Committer._commit
-
-    def held(self: statements.Committer) -> None:
-        commit(self)
-        committed.set()
-        assert may_end.wait(60)
-
-    monkeypatch.setattr(statements.Committer, "_commit", held)
+    committed, may_end = hold_commits(monkeypatch, once_done=True)
 
     async def write() -> None:
         async with database.transaction() as tx:
